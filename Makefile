@@ -1,0 +1,119 @@
+# Sluice.  `make demo` and `make test` do all the set-up by themselves.
+
+PREFIX   ?= /usr/local
+B        ?= build
+CC       ?= gcc
+PROGRAMS  = sluiced sluice-worker sluice
+
+PKGS      = libuv jansson libpq libcurl libcrypto
+CPPFLAGS += -D_GNU_SOURCE -Iinclude $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LDLIBS   += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lhttp_parser -linih -lsmartcols -lm
+
+WARN = -Wall -Wextra -Wformat=2 -Werror=format-security -Wshadow -Wvla \
+	-Wstrict-prototypes -Wmissing-prototypes -Wimplicit-fallthrough \
+	-Wtrampolines -Wbidi-chars=any -Werror=implicit \
+	-Werror=incompatible-pointer-types -Werror=int-conversion \
+	-Werror=return-type -Wno-format-nonliteral
+HARDEN = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong \
+	-fstack-clash-protection -fcf-protection=full \
+	-ftrivial-auto-var-init=zero -fzero-call-used-regs=used-gpr
+SAFE = -fno-delete-null-pointer-checks -fno-strict-overflow -fno-strict-aliasing
+ifdef SANITIZE
+MODE   = san
+CFLAGS = -std=c11 -O1 -g $(WARN) $(SAFE) -fno-omit-frame-pointer \
+	-fsanitize=address,undefined -fno-sanitize-recover=all
+LDFLAGS = -fsanitize=address,undefined -pie
+else
+MODE   = opt
+CFLAGS = -std=c11 -O2 -g $(WARN) $(SAFE) $(HARDEN)
+LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,nodlopen,--as-needed
+endif
+CFLAGS += -fPIE -MMD -MP $(EXTRA_CFLAGS)
+
+# Pure modules: no clock, no loop, no log, no database.  Unit tests link these
+# objects and nothing else.
+PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/header lib/glob \
+	scheduler/jsonl scheduler/ingest scheduler/multipart scheduler/idset \
+	scheduler/ledger scheduler/pace scheduler/estimate scheduler/seats \
+	scheduler/breaker scheduler/dispatch scheduler/dispatch_conf \
+	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_json \
+	worker/outcome worker/answer worker/health
+O = $(B)/obj/$(MODE)
+obj = $(patsubst %.c,$(O)/%.o,$(1))
+
+LIB_C    = $(wildcard lib/*.c)
+PURE_C   = $(wildcard $(addsuffix .c,$(PURE)))
+SLUICED  = $(call obj,$(wildcard scheduler/*.c))
+WORKER   = $(call obj,$(wildcard worker/*.c))
+CLI      = $(call obj,$(wildcard cli/*.c)) $(O)/sql_files.o
+UNITS    = $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*.c))
+UPSTREAM = $(call obj,$(wildcard tests/upstream/*.c))
+SQL      = $(sort $(wildcard sql/*.sql))
+
+all: $(addprefix $(B)/,$(PROGRAMS))
+
+$(B)/sluiced: $(SLUICED) $(O)/libsluice.a $(B)/.mode
+$(B)/sluice-worker: $(WORKER) $(O)/libsluice.a $(B)/.mode
+$(B)/sluice: $(CLI) $(O)/libsluice.a $(B)/.mode
+$(B)/upstream: $(UPSTREAM) $(B)/.mode
+$(B)/sluiced $(B)/sluice-worker $(B)/sluice $(B)/upstream:
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LDLIBS)
+
+# A program is linked anew when the mode changes; its objects are kept apart.
+$(B)/.mode: FORCE
+	@mkdir -p $(B)
+	@echo '$(MODE) $(EXTRA_CFLAGS)' | cmp -s - $@ || \
+	    echo '$(MODE) $(EXTRA_CFLAGS)' >$@
+FORCE:
+
+$(O)/libsluice.a: $(call obj,$(LIB_C))
+$(O)/libpure.a: $(call obj,$(PURE_C))
+$(O)/%.a:
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(O)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+# The numbered files of sql/ travel inside the program.
+$(O)/sql_files.S: $(SQL) tools/embed
+	@mkdir -p $(@D)
+	tools/embed $(SQL) >$@
+$(O)/sql_files.o: $(O)/sql_files.S
+	$(CC) -c -o $@ $<
+
+$(B)/unit/%: $(O)/tests/unit/%.o $(O)/libpure.a $(B)/.mode
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) -ljansson -lcrypto -lcunit -lm
+
+deps:
+	@tools/deps
+
+# Programs with sanitizers in build/test, so that build/ stays as it is.
+test: deps
+	@$(MAKE) --no-print-directory -j2 B=build/test SANITIZE=1 test-programs
+	@tests/run build/test
+test-programs: all $(B)/upstream $(UNITS)
+
+demo: deps
+	@$(MAKE) --no-print-directory -j2 all build/upstream
+	@tests/demo
+
+fmt:
+	clang-format -i $$(git ls-files '*.c' '*.h' | grep -v queue.h)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(addprefix $(B)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin/
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS))
+
+clean:
+	rm -rf build
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+
+.PHONY: all deps test test-programs demo fmt install uninstall clean FORCE
+.SECONDARY:

@@ -1,0 +1,97 @@
+/*
+ * queue - the statements: each is one line that calls a function of sql/.
+ *
+ * The letters are the types of its parameters (db.h).
+ */
+#ifndef SLUICE_QUEUE_H
+#define SLUICE_QUEUE_H
+
+/* clang-format off */
+#define QUEUE_STATEMENTS(X)                                                   \
+	X(STMT_SCHEMA, "", "select count(*), max(name) from sluice.migration")\
+	/* sluiced: callers */                                                \
+	X(STMT_AUTH, "b", "select * from sluice.auth($1)")                    \
+	X(STMT_FILE_BEGIN, "is", "select * from sluice.file_begin($1, $2)")   \
+	X(STMT_FILE_CHUNK, "idiibaaaaahaaa",                                  \
+	    "select sluice.file_chunk($1, $2, $3, $4, $5, $6, $7, $8, $9,"    \
+	    " $10, $11, $12, $13, $14)")                                      \
+	X(STMT_FILE_PUBLISH, "iiiibsxasisb",                                  \
+	    "select sluice.file_publish($1, $2, $3, $4, $5, $6, $7, $8, $9,"  \
+	    " $10, $11, $12)")                                                     \
+	X(STMT_FILE_ABANDON, "ii", "select sluice.file_abandon($1, $2)")      \
+	X(STMT_FILE_GET, "iu", "select sluice.file_get($1, $2)")              \
+	X(STMT_FILE_LIST, "isuit",                                            \
+	    "select sluice.file_list($1, $2, $3, $4, $5)")                    \
+	X(STMT_FILE_READ, "iuii",                                             \
+	    "select * from sluice.file_read($1, $2, $3, $4)")                 \
+	X(STMT_FILE_DELETE, "iu", "select sluice.file_delete($1, $2)")        \
+	X(STMT_BATCH_CREATE, "iiussiisisb",                                   \
+	    "select sluice.batch_create($1, $2, $3, $4, $5, $6, $7, $8, $9,"  \
+	    " $10, $11)")                                                     \
+	X(STMT_BATCH_GET, "iu", "select sluice.batch_get($1, $2)")            \
+	X(STMT_BATCH_LIST, "iui", "select sluice.batch_list($1, $2, $3)")     \
+	X(STMT_BATCH_CANCEL, "iu", "select sluice.batch_cancel($1, $2)")      \
+	/* sluiced: the operator */                                           \
+	X(STMT_ACCOUNT_CREATE, "s", "select sluice.account_create($1)")       \
+	X(STMT_ACCOUNT_LIST, "", "select sluice.account_list()")              \
+	X(STMT_KEY_CREATE, "ssbsx",                                           \
+	    "select sluice.key_create($1, $2, $3, $4, $5)")                   \
+	X(STMT_KEY_LIST, "", "select sluice.key_list()")                      \
+	X(STMT_KEY_REVOKE, "i", "select sluice.key_revoke($1)")               \
+	X(STMT_WORKER_LIST, "", "select sluice.worker_list()")                \
+	X(STMT_PATH_LIST, "", "select sluice.path_list()")                    \
+	X(STMT_PATH_GET, "s", "select sluice.path_get($1)")                   \
+	X(STMT_POOL_LIST, "", "select sluice.pool_list()")                    \
+	X(STMT_CONFIG_APPLY, "stt",                                           \
+	    "select sluice.config_apply($1, $2, $3)")                         \
+	/* sluiced: the dispatcher */                                         \
+	X(STMT_LEASE_TAKE, "si", "select sluice.lease_take($1, $2)")          \
+	X(STMT_LEASE_GIVE, "i", "select sluice.lease_give($1)")               \
+	X(STMT_DISPATCH_CONFIG, "", "select sluice.dispatch_config()")        \
+	X(STMT_DISPATCH_CELLS, "", "select * from sluice.dispatch_cells()")   \
+	X(STMT_DISPATCH_POLL, "iii",                                          \
+	    "select sluice.dispatch_poll($1, $2, $3)")                        \
+	X(STMT_DISPATCH_LANES, "is",                                          \
+	    "select * from sluice.dispatch_lanes($1, $2)")                    \
+	X(STMT_LANE_LINES, "iii",                                             \
+	    "select * from sluice.lane_lines($1, $2, $3)")                    \
+	X(STMT_LANE_RETRIES, "iii",                                           \
+	    "select * from sluice.lane_retries($1, $2, $3)")                  \
+	X(STMT_DISPATCH_COMMIT, "is", "select sluice.dispatch_commit($1, $2)")\
+	X(STMT_REAP, "i", "select * from sluice.reap($1)")                    \
+	X(STMT_PUBLISH, "ii", "select * from sluice.publish($1, $2)")         \
+	X(STMT_BATCHES_END, "ii", "select sluice.batches_end($1, $2)")        \
+	X(STMT_SWEEP, "i", "select * from sluice.sweep($1)")                  \
+	/* sluice-worker */                                                   \
+	X(STMT_WORKER_START, "sii",                                           \
+	    "select sluice.worker_start($1, $2, $3)")                         \
+	X(STMT_WORKER_BEAT, "iiits",                                          \
+	    "select sluice.worker_beat($1, $2, $3, $4, $5)")                  \
+	X(STMT_WORKER_STOP, "i", "select sluice.worker_stop($1)")             \
+	X(STMT_WORKER_CONFIG, "", "select sluice.worker_config()")            \
+	X(STMT_TAKE_RUNS, "isi",                                              \
+	    "select * from sluice.take_runs($1, $2, $3)")                     \
+	X(STMT_RUN_CHUNK, "di", "select * from sluice.run_chunk($1, $2)")     \
+	X(STMT_SETTLE_RUNS, "isss",                                           \
+	    "select sluice.settle_runs($1, $2, $3, $4)")                      \
+	X(STMT_RUNS_OPEN, "is", "select * from sluice.runs_open($1, $2)")     \
+	X(STMT_SETTLE_CHUNK, "itbaahahaaii",                                  \
+	    "select sluice.settle_chunk($1, $2, $3, $4, $5, $6, $7, $8, $9,"  \
+	    " $10, $11, $12)")
+/* clang-format on */
+
+enum stmt {
+#define X(name, types, text) name,
+	QUEUE_STATEMENTS(X)
+#undef X
+	    STMT_COUNT
+};
+
+struct queue_stmt {
+	const char *types;
+	const char *text;
+};
+
+extern const struct queue_stmt queue_stmts[STMT_COUNT];
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * upstream - calls to model providers: libcurl on a libuv loop.
+ *
+ * A call is sent once or not at all.  libcurl repeats a POST by itself when a
+ * kept connection turns out to be closed; here the body comes from a callback
+ * that cannot be rewound, so the repeat fails instead and the outcome is
+ * "unknown", which it is.  No redirects, no proxies from the environment, no
+ * cookies, certificates always checked.
+ */
+#ifndef SLUICE_UPSTREAM_H
+#define SLUICE_UPSTREAM_H
+
+#include <sluice/buf.h>
+#include <sluice/slc.h>
+#include <uv.h>
+
+enum { UPSTREAM_HEADERS_MAX = 64 << 10 };
+
+struct upstream;
+struct upstream_call;
+
+struct upstream_opts {
+	int connections; /* kept open at most */
+	bool http2;      /* over TLS only, one connection for many calls */
+};
+
+struct upstream *
+upstream_new(uv_loop_t *loop, const struct upstream_opts *opts);
+/* All calls end with UPSTREAM_ABANDONED first.  on_closed as the last thing. */
+void
+upstream_close(struct upstream *u, void (*on_closed)(void *arg), void *arg);
+
+enum upstream_end {
+	UPSTREAM_ANSWERED,  /* status, headers and body are whole */
+	UPSTREAM_UNSENT,    /* may_send() said no: not a byte has left */
+	UPSTREAM_UNREACHED, /* no connection: not a byte has left */
+	UPSTREAM_UNKNOWN,   /* sent, and the connection broke */
+	UPSTREAM_TIMEOUT,   /* sent, and no whole answer in time */
+	UPSTREAM_TOO_LARGE, /* the answer is longer than answer_max */
+	UPSTREAM_ABANDONED, /* by upstream_cancel() */
+};
+
+struct upstream_result {
+	enum upstream_end end;
+	int status;
+	struct slice headers; /* the last block, as received */
+	struct slice body;
+	const char *why; /* libcurl's words for ends without an answer */
+	int64_t sent_us; /* boot time when the first byte left; 0: none */
+	int64_t ms;      /* from then to the end */
+};
+
+struct upstream_request {
+	const char *url;
+	const char *const *headers; /* "Name: value", ends with NULL */
+	struct slice body;          /* borrowed until done */
+	int64_t connect_ms, idle_ms, whole_ms;
+	size_t answer_max;
+	/* Asked when a connection is there, just before the first byte. */
+	bool (*may_send)(void *arg);
+	void (*done)(const struct upstream_result *result, void *arg);
+	void *arg;
+};
+
+/* done is called later, never from inside; headers and url are copied. */
+struct upstream_call *
+upstream_start(struct upstream *u, const struct upstream_request *request);
+void upstream_cancel(struct upstream_call *call);
+
+/* Microseconds of CLOCK_BOOTTIME, which counts a suspended machine's time. */
+int64_t boot_us(void);
+
+#endif

@@ -1,0 +1,443 @@
+#include "api.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sluice/key.h>
+#include <sluice/log.h>
+
+static void api_healthz(struct call *call);
+static void api_readyz(struct call *call);
+
+static const struct route routes[] = {
+	{ "POST", "/v1/files", "batch", API_STREAM, api_files_upload },
+	{ "GET", "/v1/files", "read", API_NO_BODY, api_files_list },
+	{ "GET", "/v1/files/*", "read", API_NO_BODY, api_files_get },
+	{ "GET", "/v1/files/*/content", "read", API_NO_BODY, api_files_content },
+	{ "DELETE", "/v1/files/*", "batch", API_NO_BODY, api_files_delete },
+	{ "POST", "/v1/batches", "batch", API_JSON, api_batches_create },
+	{ "GET", "/v1/batches", "read", API_NO_BODY, api_batches_list },
+	{ "GET", "/v1/batches/*", "read", API_NO_BODY, api_batches_get },
+	{ "POST", "/v1/batches/*/cancel", "batch", API_NO_BODY,
+	    api_batches_cancel },
+	{ "GET", "/admin/v1/accounts", "admin", API_NO_BODY, api_accounts_list },
+	{ "POST", "/admin/v1/accounts", "admin", API_JSON, api_accounts_create },
+	{ "GET", "/admin/v1/keys", "admin", API_NO_BODY, api_keys_list },
+	{ "POST", "/admin/v1/keys", "admin", API_JSON, api_keys_create },
+	{ "DELETE", "/admin/v1/keys/*", "admin", API_NO_BODY, api_keys_revoke },
+	{ "GET", "/admin/v1/workers", "admin", API_NO_BODY, api_workers_list },
+	{ "GET", "/admin/v1/pools", "admin", API_NO_BODY, api_pools_list },
+	{ "GET", "/admin/v1/paths", "admin", API_NO_BODY, api_paths_list },
+	{ "GET", "/admin/v1/paths/*", "admin", API_NO_BODY, api_paths_get },
+	{ "POST", "/admin/v1/apply", "admin", API_JSON, api_apply },
+	{ "GET", "/healthz", NULL, API_NO_BODY, api_healthz },
+	{ "GET", "/readyz", NULL, API_NO_BODY, api_readyz },
+};
+
+/* Answers -------------------------------------------------------------- */
+
+void
+api_json(struct call *call, int status, struct slice json)
+{
+	if (call->req == NULL || call->answered)
+		return;
+	call->answered = true;
+	http_answer(call->req, status, "application/json", json);
+}
+
+void
+api_error(struct call *call, int status, const char *code, const char *param,
+    const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	if (call->req == NULL || call->answered)
+		return;
+	call->answered = true;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	/* SDKs try again after 409 by themselves; that would not help. */
+	if (status == 409)
+		http_set(call->req, "x-should-retry", "false");
+	if (status == 503)
+		http_set(call->req, "Retry-After", "1");
+	http_error(call->req, status, code, param, "%s", text);
+}
+
+void
+api_db_error(struct call *call, const struct db_result *res)
+{
+	int status = db_status(res);
+	const char *code = db_code(res), *param = db_param(res);
+
+	if (code[0] == '\0')
+		code = NULL;
+	if (param[0] == '\0')
+		param = NULL;
+	if (status == 500)
+		api_error(call, 500, "internal_error", NULL,
+		    "Something went wrong here; the log has it under the "
+		    "request id.");
+	else if (status == 503 && code == NULL)
+		api_error(call, 503, "database_unavailable", NULL,
+		    "The database is not available; nothing was done. Try again.");
+	else
+		api_error(call, status, code, param, "%s", db_message(res));
+}
+
+void
+api_on_queried(struct db_result *res, void *arg)
+{
+	struct call *call = arg;
+
+	if (db_rc(res) != SLC_OK)
+		api_db_error(call, res);
+	else
+		api_json(call, 200, db_slice(res, 0, 0, 0));
+	call_drop(call);
+}
+
+/* What routes share ----------------------------------------------------- */
+
+bool
+api_id(struct call *call, struct slice text, const char *prefix,
+    const char *what, const char *param, char hex[33])
+{
+	size_t n = strlen(prefix);
+	bool ok = text.n == n + 32 && memcmp(text.p, prefix, n) == 0;
+
+	for (size_t i = n; ok && i < text.n; i++)
+		ok = (text.p[i] >= '0' && text.p[i] <= '9') ||
+		    (text.p[i] >= 'a' && text.p[i] <= 'f');
+	if (!ok) {
+		api_error(call, 404, NULL, param, "No such %s object: %.*s", what,
+		    text.n > 100 ? 100 : (int)text.n, text.p);
+		return false;
+	}
+	memcpy(hex, text.p + n, 32);
+	hex[32] = '\0';
+	return true;
+}
+
+static bool
+page_limit(struct call *call, int64_t most, int64_t *limit)
+{
+	struct buf text = { 0 };
+	bool ok = true;
+	struct slice s;
+	bool minus;
+	int64_t v;
+
+	if (!http_param(call->req, "limit", &text))
+		goto out;
+	s = buf_slice(&text);
+	minus = s.n > 1 && s.p[0] == '-';
+	if (minus) {
+		s.p++;
+		s.n--;
+	}
+	ok = false;
+	if (!slice_int(s, INT64_MAX, &v))
+		api_error(call, 400, "invalid_type", "limit",
+		    "'limit' must be an integer.");
+	else if (minus && v > 0)
+		api_error(call, 400, "integer_below_min_value", "limit",
+		    "'limit' must be at least 0.");
+	else if (v > most)
+		api_error(call, 400, "integer_above_max_value", "limit",
+		    "'limit' must be at most %lld.", (long long)most);
+	else
+		ok = true;
+	if (ok)
+		*limit = v;
+out:
+	buf_fini(&text);
+	return ok;
+}
+
+bool
+api_page(struct call *call, int64_t limit_default, int64_t limit_max,
+    const char *prefix, const char *what, int64_t *limit, char after[33],
+    bool *has_after)
+{
+	struct buf text = { 0 };
+	bool ok = true;
+
+	*limit = limit_default;
+	if (!page_limit(call, limit_max, limit))
+		return false;
+	*has_after = http_param(call->req, "after", &text) && text.n > 0;
+	if (*has_after)
+		ok = api_id(call, buf_slice(&text), prefix, what, "after", after);
+	buf_fini(&text);
+	return ok;
+}
+
+bool
+api_idempotency_key(struct call *call, struct buf *out, const char **key)
+{
+	struct slice v = http_header(call->req, "idempotency-key");
+
+	*key = NULL;
+	if (v.p == NULL || v.n == 0)
+		return true;
+	if (v.n > SLC_IDEMPOTENCY_MAX) {
+		api_error(call, 400, "invalid_value", "Idempotency-Key",
+		    "An Idempotency-Key has %d characters at most.",
+		    SLC_IDEMPOTENCY_MAX);
+		return false;
+	}
+	buf_add(out, v.p, v.n);
+	*key = buf_cstr(out);
+	return true;
+}
+
+static void
+api_healthz(struct call *call)
+{
+	api_json(call, 200, SLICE("{\"status\":\"ok\"}"));
+}
+
+static void
+api_readyz(struct call *call)
+{
+	if (call->api->draining)
+		api_error(call, 503, "draining", NULL, "Being stopped.");
+	else if (!db_up(call->api->db))
+		api_error(call, 503, "database_unavailable", NULL,
+		    "The database is not available.");
+	else
+		api_json(call, 200, SLICE("{\"status\":\"ready\"}"));
+}
+
+/* Calls ---------------------------------------------------------------- */
+
+void
+call_drop(struct call *call)
+{
+	if (--call->refs > 0)
+		return;
+	call->api->calls--;
+	buf_fini(&call->body);
+	free(call);
+}
+
+/* Does path match? "*" takes one segment that is not empty. */
+static bool
+match(const char *pattern, struct slice path, struct slice *id)
+{
+	const char *star = strchr(pattern, '*');
+	size_t before, after, len;
+
+	if (star == NULL)
+		return slice_eq(path, pattern);
+	before = (size_t)(star - pattern);
+	after = strlen(star + 1);
+	if (path.n <= before + after || memcmp(path.p, pattern, before) != 0 ||
+	    memcmp(path.p + path.n - after, star + 1, after) != 0)
+		return false;
+	len = path.n - before - after;
+	*id = (struct slice){ path.p + before, len };
+	return memchr(id->p, '/', len) == NULL;
+}
+
+static const struct route *
+find_route(struct call *call)
+{
+	struct slice path = http_path(call->req);
+	const char *method = http_method(call->req);
+	struct buf allow = { 0 };
+
+	/* HEAD is GET without the bytes. */
+	if (strcmp(method, "HEAD") == 0)
+		method = "GET";
+	for (size_t i = 0; i < NITEMS(routes); i++) {
+		if (!match(routes[i].pattern, path, &call->id))
+			continue;
+		if (strcmp(routes[i].method, method) == 0) {
+			buf_fini(&allow);
+			return &routes[i];
+		}
+		buf_addf(&allow, "%s%s", allow.n > 0 ? ", " : "",
+		    routes[i].method);
+	}
+	if (allow.n > 0) {
+		http_set(call->req, "Allow", "%s", buf_cstr(&allow));
+		api_error(call, 405, "method_not_allowed", NULL,
+		    "Not allowed method for this URL: use %s.", buf_cstr(&allow));
+	} else {
+		api_error(call, 404, "unknown_url", NULL,
+		    "Unknown request URL: %s %.*s. See the documentation for what "
+		    "there is.", http_method(call->req),
+		    path.n > 200 ? 200 : (int)path.n, path.p);
+	}
+	buf_fini(&allow);
+	return NULL;
+}
+
+/* May the key do that?  batch includes read. */
+static bool
+has_scope(const struct db_result *res, const char *scope)
+{
+	struct slice scopes = db_slice(res, 0, 0, 2);
+
+	/* text[] in binary: the words stand in it as they are. */
+	return memmem(scopes.p, scopes.n, scope, strlen(scope)) != NULL ||
+	    (strcmp(scope, "read") == 0 &&
+		memmem(scopes.p, scopes.n, "batch", 5) != NULL);
+}
+
+/* A route with a JSON body runs when that is whole. */
+static void
+start_route(struct call *call)
+{
+	if (call->route->body != API_STREAM)
+		http_resume(call->req);
+	if (call->route->body != API_JSON)
+		call->route->run(call);
+}
+
+static void
+api_on_auth(struct db_result *res, void *arg)
+{
+	struct call *call = arg;
+
+	if (call->req == NULL || call->answered) {
+		/* nobody to answer */
+	} else if (db_rc(res) != SLC_OK) {
+		api_db_error(call, res);
+	} else if (db_rows(res, 0) == 0) {
+		api_error(call, 401, "invalid_api_key", NULL,
+		    "Incorrect API key provided.");
+	} else if (!has_scope(res, call->route->scope)) {
+		api_error(call, 403, "insufficient_permissions", NULL,
+		    "This key may not do that: it lacks the scope \"%s\".",
+		    call->route->scope);
+	} else {
+		call->account = db_int(res, 0, 0, 0);
+		call->key = db_int(res, 0, 0, 1);
+		start_route(call);
+	}
+	call_drop(call);
+}
+
+static void
+authenticate(struct call *call)
+{
+	struct slice v = http_header(call->req, "authorization");
+	unsigned char hash[KEY_HASH];
+
+	if (v.p == NULL || v.n == 0) {
+		api_error(call, 401, "invalid_api_key", NULL,
+		    "You didn't provide an API key. Send it in an Authorization "
+		    "header: \"Authorization: Bearer sk-slc-...\".");
+		return;
+	}
+	if (v.n > 7 && slice_ieq((struct slice){ v.p, 7 }, "Bearer "))
+		v = (struct slice){ v.p + 7, v.n - 7 };
+	if (!key_hash(v, hash)) {
+		api_error(call, 401, "invalid_api_key", NULL,
+		    "Incorrect API key provided.");
+		return;
+	}
+	http_pause(call->req); /* no body before we know whose it is */
+	call->refs++;
+	db_run(call->api->db, api_on_auth, call, STMT_AUTH,
+	    (struct slice){ (const char *)hash, sizeof(hash) });
+}
+
+static bool
+check_body_head(struct call *call)
+{
+	struct slice type = http_header(call->req, "content-type");
+	int64_t length = http_body_length(call->req);
+
+	if (call->route->body != API_JSON || !http_has_body(call->req))
+		return true;
+	if (type.p == NULL || type.n < 16 ||
+	    !slice_ieq((struct slice){ type.p, 16 }, "application/json")) {
+		api_error(call, 415, "unsupported_media_type", NULL,
+		    "The body must be JSON: Content-Type: application/json.");
+		return false;
+	}
+	if (length > SLC_JSON_BODY_MAX) {
+		api_error(call, 413, "request_too_large", NULL,
+		    "The body has %lld bytes; %d are allowed.", (long long)length,
+		    SLC_JSON_BODY_MAX);
+		return false;
+	}
+	return true;
+}
+
+static void
+api_on_request(struct http_req *req, void *ctx)
+{
+	struct call *call = xcalloc(1, sizeof(*call));
+
+	call->api = ctx;
+	call->req = req;
+	call->refs = 1;
+	call->api->calls++;
+	http_set_user(req, call);
+	call->route = find_route(call);
+	if (call->route == NULL || !check_body_head(call))
+		return;
+	if (call->route->scope == NULL)
+		call->route->run(call);
+	else
+		authenticate(call);
+}
+
+static void
+api_on_body(struct http_req *req, struct slice piece)
+{
+	struct call *call = http_user(req);
+
+	if (call->answered || call->route == NULL)
+		return;
+	if (call->on_piece != NULL) {
+		call->on_piece(call, piece);
+	} else if (call->route->body == API_JSON) {
+		if (call->body.n + piece.n > SLC_JSON_BODY_MAX)
+			api_error(call, 413, "request_too_large", NULL,
+			    "The body has more than %d bytes.", SLC_JSON_BODY_MAX);
+		else
+			buf_add(&call->body, piece.p, piece.n);
+	}
+}
+
+static void
+api_on_body_end(struct http_req *req)
+{
+	struct call *call = http_user(req);
+
+	if (call->answered || call->route == NULL)
+		return;
+	if (call->on_end != NULL)
+		call->on_end(call);
+	else if (call->route->body == API_JSON)
+		call->route->run(call);
+}
+
+static void
+api_on_gone(struct http_req *req)
+{
+	struct call *call = http_user(req);
+
+	call->req = NULL;
+	if (call->on_gone != NULL)
+		call->on_gone(call);
+	call_drop(call);
+}
+
+const struct http_handler api_handler = {
+	.on_request = api_on_request,
+	.on_body = api_on_body,
+	.on_body_end = api_on_body_end,
+	.on_gone = api_on_gone,
+};

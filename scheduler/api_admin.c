@@ -1,0 +1,354 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include <sluice/key.h>
+#include <sluice/spec.h>
+
+#include "api_json.h"
+
+static const char *const scopes_known[] = { "batch", "live", "read", "admin" };
+
+void
+api_accounts_list(struct call *call)
+{
+	api_query(call, STMT_ACCOUNT_LIST);
+}
+
+void
+api_workers_list(struct call *call)
+{
+	api_query(call, STMT_WORKER_LIST);
+}
+
+void
+api_pools_list(struct call *call)
+{
+	api_query(call, STMT_POOL_LIST);
+}
+
+void
+api_paths_list(struct call *call)
+{
+	api_query(call, STMT_PATH_LIST);
+}
+
+void
+api_keys_list(struct call *call)
+{
+	api_query(call, STMT_KEY_LIST);
+}
+
+/* Letters, digits and . _ - @, from a letter or digit on. */
+static bool
+name_ok(struct call *call, const char *name, const char *param)
+{
+	size_t n = strlen(name);
+
+	if (n >= 1 && n <= SLC_NAME_MAX && strspn(name,
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-@")
+	    == n && strchr("._-@", name[0]) == NULL)
+		return true;
+	api_error(call, 400, "invalid_value", param,
+	    "'%s' must be 1 to %d letters, digits, '.', '_', '-' or '@', and begin "
+	    "with a letter or digit.", param, SLC_NAME_MAX);
+	return false;
+}
+
+void
+api_accounts_create(struct call *call)
+{
+	json_t *doc = api_body(call);
+	const char *name;
+
+	if (doc == NULL)
+		return;
+	if ((name = api_text(call, doc, "name")) != NULL &&
+	    name_ok(call, name, "name"))
+		api_query(call, STMT_ACCOUNT_CREATE, name);
+	json_decref(doc);
+}
+
+struct new_key {
+	struct call *call;
+	struct key key;
+};
+
+static void
+api_on_key_created(struct db_result *res, void *arg)
+{
+	struct new_key *made = arg;
+	struct call *call = made->call;
+	struct slice object = db_slice(res, 0, 0, 0);
+	struct buf out = { 0 };
+
+	if (db_rc(res) != SLC_OK) {
+		api_db_error(call, res);
+	} else {
+		/* The only time the key is shown: {"key": ..., <its object> */
+		buf_adds(&out, "{\"key\":");
+		buf_add_json(&out, slice_str(made->key.text));
+		buf_addc(&out, ',');
+		buf_add(&out, object.p + 1, object.n - 1);
+		api_json(call, 200, buf_slice(&out));
+		explicit_bzero(out.p, out.cap);
+	}
+	buf_fini(&out);
+	key_wipe(&made->key);
+	free(made);
+	call_drop(call);
+}
+
+static bool
+read_scopes(struct call *call, const json_t *list, struct slice *scopes, size_t *n)
+{
+	json_t *v;
+	size_t i;
+
+	*n = 0;
+	if (list == NULL || json_is_null(list)) {
+		scopes[(*n)++] = slice_str("batch");
+		scopes[(*n)++] = slice_str("read");
+		return true;
+	}
+	json_array_foreach (list, i, v) {
+		const char *s = json_string_value(v);
+		bool known = false;
+
+		for (size_t k = 0; s != NULL && k < NITEMS(scopes_known); k++)
+			known |= strcmp(s, scopes_known[k]) == 0;
+		if (!known || *n == NITEMS(scopes_known))
+			goto wrong;
+		scopes[(*n)++] = slice_str(s);
+	}
+	if (*n > 0)
+		return true;
+wrong:
+	api_error(call, 400, "invalid_value", "scopes",
+	    "'scopes' must be a list of some of batch, live, read, admin.");
+	return false;
+}
+
+void
+api_keys_create(struct call *call)
+{
+	json_t *doc = api_body(call);
+	const char *account, *name = "key";
+	struct slice scopes[NITEMS(scopes_known)];
+	struct new_key *made;
+	size_t n;
+
+	if (doc == NULL)
+		return;
+	if ((account = api_text(call, doc, "account")) == NULL)
+		goto out;
+	if (json_object_get(doc, "name") != NULL &&
+	    ((name = api_text(call, doc, "name")) == NULL ||
+		!name_ok(call, name, "name")))
+		goto out;
+	if (!read_scopes(call, json_object_get(doc, "scopes"), scopes, &n))
+		goto out;
+	made = xcalloc(1, sizeof(*made));
+	made->call = call;
+	key_new(&made->key);
+	call->refs++;
+	db_run(call->api->db, api_on_key_created, made, STMT_KEY_CREATE, account,
+	    name, (struct slice){ (const char *)made->key.hash, KEY_HASH },
+	    made->key.hint, scopes, n);
+out:
+	json_decref(doc);
+}
+
+void
+api_keys_revoke(struct call *call)
+{
+	int64_t id;
+
+	if (call->id.n < 5 || memcmp(call->id.p, "key_", 4) != 0 ||
+	    !slice_int((struct slice){ call->id.p + 4, call->id.n - 4 },
+		INT64_MAX, &id)) {
+		api_error(call, 404, NULL, "key_id", "No such key: %.*s",
+		    call->id.n > 100 ? 100 : (int)call->id.n, call->id.p);
+		return;
+	}
+	api_query(call, STMT_KEY_REVOKE, id);
+}
+
+void
+api_paths_get(struct call *call)
+{
+	struct buf name = { 0 };
+
+	buf_add(&name, call->id.p, call->id.n);
+	api_query(call, STMT_PATH_GET, buf_cstr(&name));
+	buf_fini(&name);
+}
+
+/* apply ------------------------------------------------------------------ */
+
+static bool
+share_ok(struct call *call, const json_t *limit, const char *name,
+    const char *where)
+{
+	const json_t *v = json_object_get(limit, name);
+
+	if (v == NULL || json_is_null(v) || (json_is_number(v) &&
+	    json_number_value(v) >= 0 && json_number_value(v) <= 0.99))
+		return true;
+	api_error(call, 400, "invalid_value", name,
+	    "%s: '%s' must be a share from 0 to 0.99.", where, name);
+	return false;
+}
+
+static bool
+limit_ok(struct call *call, const json_t *limit, const char *where)
+{
+	static const char *const dimensions[] = { "requests", "tokens",
+		"input_tokens", "output_tokens", "concurrent" };
+	const char *dimension = json_string_value(
+	    json_object_get(limit, "dimension"));
+	const json_t *model = json_object_get(limit, "model");
+	int64_t window = 0, amount = 0;
+	bool known = false;
+
+	for (size_t i = 0; dimension != NULL && i < NITEMS(dimensions); i++)
+		known |= strcmp(dimension, dimensions[i]) == 0;
+	if (!known) {
+		api_error(call, 400, "invalid_value", "limits.dimension",
+		    "%s: a limit's 'dimension' must be requests, tokens, "
+		    "input_tokens, output_tokens or concurrent.", where);
+		return false;
+	}
+	if (!api_int(call, limit, "window_s", "limits.window_s", 0,
+		SPEC_LIMIT_WINDOW_MAX_S, &window) ||
+	    !api_int(call, limit, "amount", "limits.amount", 1,
+		INT64_C(1000000000000), &amount))
+		return false;
+	if (amount == 0 || (strcmp(dimension, "concurrent") == 0) != (window == 0)) {
+		api_error(call, 400, "invalid_value", "limits",
+		    "%s: a limit needs an 'amount', and a 'window_s' unless it is "
+		    "concurrent.", where);
+		return false;
+	}
+	if (model != NULL && !json_is_null(model) &&
+	    (!json_is_string(model) || json_string_length(model) == 0 ||
+		json_string_length(model) > SLC_MODEL_MAX)) {
+		api_error(call, 400, "invalid_value", "limits.model",
+		    "%s: a limit's 'model' must be a pattern of 1 to %d bytes.",
+		    where, SLC_MODEL_MAX);
+		return false;
+	}
+	return share_ok(call, limit, "headroom", where) &&
+	    share_ok(call, limit, "reserve", where);
+}
+
+static bool
+limits_ok(struct call *call, const json_t *owner, const char *where)
+{
+	json_t *v;
+	size_t i;
+
+	json_array_foreach (json_object_get(owner, "limits"), i, v)
+		if (!limit_ok(call, v, where))
+			return false;
+	return true;
+}
+
+static bool
+models_ok(struct call *call, const json_t *models, const char *where)
+{
+	json_t *v;
+	size_t i;
+	bool ok = json_array_size(models) >= 1 && json_array_size(models) <= 100;
+
+	json_array_foreach (models, i, v)
+		ok = ok && json_string_length(v) >= 1 &&
+		    json_string_length(v) <= SLC_MODEL_MAX;
+	if (!ok)
+		api_error(call, 400, "invalid_value", "models",
+		    "%s: 'models' must be a list of 1 to 100 names or patterns.",
+		    where);
+	return ok;
+}
+
+static bool
+path_ok(struct call *call, const json_t *path, const char *where)
+{
+	static const struct {
+		const char *name;
+		int64_t min, max;
+	} numbers[] = {
+		{ "attempts", 1, 20 },
+		{ "connect_ms", 100, 120000 },
+		{ "idle_ms", 1000, 3600000 },
+		{ "whole_ms", 1000, 7200000 },
+		{ "answer_max", 1024, 268435456 },
+	};
+	const char *url = api_text(call, path, "url");
+	int64_t unused;
+
+	if (url == NULL)
+		return false;
+	if ((strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) ||
+	    strlen(url) > 2000 || strpbrk(url, " \t\r\n#?@\"<>\\") != NULL ||
+	    strstr(url, "://")[3] == '\0') {
+		api_error(call, 400, "invalid_value", "url",
+		    "%s: 'url' must be http:// or https:// with a host and maybe a "
+		    "path, without user, query or fragment.", where);
+		return false;
+	}
+	for (size_t i = 0; i < NITEMS(numbers); i++)
+		if (!api_int(call, path, numbers[i].name, numbers[i].name,
+			numbers[i].min, numbers[i].max, &unused))
+			return false;
+	return models_ok(call, json_object_get(path, "models"), where) &&
+	    limits_ok(call, path, where);
+}
+
+/* Each pool or path: named, and what it holds in order. */
+static bool
+list_ok(struct call *call, const json_t *list, const char *kind,
+    bool (*check)(struct call *call, const json_t *item, const char *where))
+{
+	char where[SLC_NAME_MAX + 16];
+	const char *name, *pool;
+	json_t *v;
+	size_t i;
+
+	json_array_foreach (list, i, v) {
+		if ((name = api_text(call, v, "name")) == NULL ||
+		    !name_ok(call, name, "name"))
+			return false;
+		pool = json_string_value(json_object_get(v, "pool"));
+		if (pool != NULL && !name_ok(call, pool, "pool"))
+			return false;
+		snprintf(where, sizeof(where), "%s %s", kind, name);
+		if (!check(call, v, where))
+			return false;
+	}
+	return true;
+}
+
+static bool
+flag(struct call *call, const char *name)
+{
+	struct buf v = { 0 };
+	bool on = http_param(call->req, name, &v) &&
+	    (slice_eq(buf_slice(&v), "1") || slice_eq(buf_slice(&v), "true"));
+
+	buf_fini(&v);
+	return on;
+}
+
+void
+api_apply(struct call *call)
+{
+	json_t *doc = api_body(call);
+
+	if (doc == NULL)
+		return;
+	if (list_ok(call, json_object_get(doc, "pools"), "pool", limits_ok) &&
+	    list_ok(call, json_object_get(doc, "paths"), "path", path_ok))
+		api_query(call, STMT_CONFIG_APPLY, buf_cstr(&call->body),
+		    (int)flag(call, "prune"), (int)flag(call, "dry_run"));
+	json_decref(doc);
+}

@@ -1,0 +1,69 @@
+#include "api_json.h"
+
+json_t *
+api_body(struct call *call)
+{
+	json_error_t why;
+	json_t *doc;
+
+	if (call->body.n == 0) {
+		api_error(call, 400, "missing_body", NULL,
+		    "The request needs a JSON body.");
+		return NULL;
+	}
+	doc = json_loadb(call->body.p, call->body.n, JSON_REJECT_DUPLICATES, &why);
+	if (doc == NULL) {
+		api_error(call, 400, "invalid_json", NULL,
+		    "The body is not valid JSON: line %d, column %d: %s.",
+		    why.line, why.column, why.text);
+		return NULL;
+	}
+	if (!json_is_object(doc)) {
+		api_error(call, 400, "invalid_json", NULL,
+		    "The body must be a JSON object.");
+		json_decref(doc);
+		return NULL;
+	}
+	return doc;
+}
+
+const char *
+api_text(struct call *call, const json_t *o, const char *name)
+{
+	const json_t *v = json_object_get(o, name);
+
+	if (v == NULL || json_is_null(v)) {
+		api_error(call, 400, "missing_required_parameter", name,
+		    "Missing required parameter: '%s'.", name);
+		return NULL;
+	}
+	if (!json_is_string(v)) {
+		api_error(call, 400, "invalid_type", name,
+		    "'%s' must be a string.", name);
+		return NULL;
+	}
+	return json_string_value(v);
+}
+
+bool
+api_int(struct call *call, const json_t *o, const char *name, const char *param,
+    int64_t min, int64_t max, int64_t *out)
+{
+	const json_t *v = json_object_get(o, name);
+
+	if (v == NULL || json_is_null(v))
+		return true;
+	if (!json_is_integer(v)) {
+		api_error(call, 400, "invalid_type", param,
+		    "'%s' must be an integer.", param);
+		return false;
+	}
+	if (json_integer_value(v) < min || json_integer_value(v) > max) {
+		api_error(call, 400, "invalid_value", param,
+		    "'%s' must be from %lld to %lld.", param, (long long)min,
+		    (long long)max);
+		return false;
+	}
+	*out = json_integer_value(v);
+	return true;
+}

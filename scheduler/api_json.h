@@ -1,0 +1,20 @@
+/*
+ * api_json - read members of a small JSON body and complain by name.
+ */
+#ifndef SCHEDULER_API_JSON_H
+#define SCHEDULER_API_JSON_H
+
+#include <jansson.h>
+
+#include "api.h"
+
+/* The body as an object, or NULL with a 400 answered.  The caller's to free. */
+json_t *api_body(struct call *call);
+
+/* A member that must be (present and) a string; NULL: answered. */
+const char *api_text(struct call *call, const json_t *o, const char *name);
+/* Absent or null: *out stays.  False: answered. */
+bool api_int(struct call *call, const json_t *o, const char *name,
+    const char *param, int64_t min, int64_t max, int64_t *out);
+
+#endif

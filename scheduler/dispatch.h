@@ -1,0 +1,251 @@
+/*
+ * dispatch - which lines go next, by which path, and when: the decision.
+ *
+ * Pure: state, backlog, what was seen and the time go in, a plan comes out, and
+ * dispatcher.c carries it between this and the database.  All times are
+ * microseconds of the database's clock.
+ *
+ * The limit is the unit.  A line is granted the earliest slot that all limits
+ * of its path, pool and model allow, at most DISPATCH_HORIZON_US ahead.  Two
+ * kinds of slot:
+ *
+ *   strict  leaves within PACE_LATE_US of its slot or comes back unsent; used
+ *           where rates bind and a seat will be free;
+ *   loose   leaves as soon as a seat is free, up to seconds later; used where
+ *           seats bind, so that a freed seat is taken at once and no slot
+ *           lapses.  The ledger carries it at the end of its time, so the limit
+ *           holds whenever it leaves.
+ */
+#ifndef SCHEDULER_DISPATCH_H
+#define SCHEDULER_DISPATCH_H
+
+#include <sluice/buf.h>
+#include <sluice/slc.h>
+
+#include "breaker.h"
+#include "estimate.h"
+#include "pace.h"
+#include "seats.h"
+
+enum {
+	DISPATCH_LEAD_US = 150000,    /* commit and take: no slot is nearer */
+	DISPATCH_HORIZON_US = 500000, /* no slot is farther */
+	DISPATCH_LOOSE_US = 10000000, /* least keep of a loose slot */
+	DISPATCH_LOOSE_MAX_US = 600000000,
+	DISPATCH_PLAN_LINES = 4096, /* of one plan */
+	DISPATCH_LANE_LINES = 4096, /* buffered of one lane */
+	DISPATCH_LIMITS_MAX = 16,   /* that apply to one line */
+};
+
+/* Configuration -------------------------------------------------------- */
+
+struct dispatch_path {
+	int32_t id, pool;
+	char **models; /* globs */
+	size_t nmodels;
+	struct breaker breaker;
+	int64_t out; /* lines handed out without an outcome */
+};
+
+/* What a limit is on: a pool or one path of it, the models that match. */
+struct dispatch_scope {
+	int32_t pool, path; /* path 0: all of the pool */
+	char *model;        /* glob */
+};
+
+struct dispatch_rate {
+	int32_t id;
+	struct dispatch_scope scope;
+	struct pace pace;
+	double hurry; /* of this plan */
+	bool changed; /* next, pause: to be written */
+	char why[80]; /* it is paused */
+};
+
+struct dispatch_seats {
+	int32_t id; /* 0: what the workers can hold, whatever the path */
+	struct dispatch_scope scope;
+	int64_t amount;
+	int64_t granted; /* to live workers */
+	int64_t out;
+};
+
+/* A model on a path: what applies to it and what was learned of it. */
+struct dispatch_flow {
+	int32_t path_id;
+	char *model;
+	struct dispatch_path *path;
+	struct dispatch_rate *rates[DISPATCH_LIMITS_MAX];
+	size_t nrates;
+	struct dispatch_seats *seats[DISPATCH_LIMITS_MAX];
+	size_t nseats;
+	struct estimate estimate;
+	bool learned; /* since it was last written */
+	int64_t out;
+	int64_t paused_us; /* refused, and no limit of ours to blame */
+	bool blocked;      /* for the rest of this plan */
+};
+
+/* Backlog -------------------------------------------------------------- */
+
+struct dispatch_line {
+	int64_t chunk;
+	int32_t first_line; /* of the chunk in its file, from 1 */
+	int16_t index;      /* in the chunk, from 1 */
+	int16_t tries, sends;
+	int32_t bytes; /* of the body */
+	int32_t cap;   /* output tokens, -1: none */
+};
+
+struct dispatch_queue {
+	struct dispatch_line *lines;
+	size_t first, n, cap;
+};
+
+struct dispatch_lane {
+	int64_t id;
+	char *model;
+	int priority;
+	int64_t deadline_us;
+	int32_t next_line;  /* the cursor in the database */
+	int32_t lines_left; /* from there on */
+	int32_t read_line;  /* the first that fresh does not have */
+	struct dispatch_queue fresh, again;
+	bool keep; /* while the working set is exchanged */
+};
+
+/* A plan --------------------------------------------------------------- */
+
+struct dispatch_run {
+	int64_t lane;
+	int32_t path;
+	bool again;   /* lines that went before, and are taken from retry */
+	bool metered; /* under rate limits: slots and estimates matter */
+	int64_t chunk;
+	int32_t first_line;
+	int64_t send_us, keep_us;
+	size_t n, most;
+	struct {
+		int16_t index, tries, sends;
+		int32_t slot_us; /* after send_us */
+		int32_t input, output;
+	} lines[SLC_CHUNK_LINES_MAX];
+};
+
+struct dispatch_move {
+	int64_t lane;
+	int32_t from, next, lines;
+};
+
+struct dispatch_plan {
+	struct dispatch_run **runs;
+	size_t nruns;
+	struct dispatch_move *moves;
+	size_t nmoves;
+	int64_t lines;
+};
+
+void dispatch_plan_fini(struct dispatch_plan *plan);
+
+struct dispatch {
+	int64_t revision; /* of the configuration */
+	struct dispatch_path **paths;
+	size_t npaths;
+	struct dispatch_rate **rates;
+	size_t nrates;
+	struct dispatch_seats **seats; /* [0]: the workers */
+	size_t nseats;
+	struct dispatch_flow **flows;
+	size_t nflows;
+	struct dispatch_lane **lanes; /* in the order they go */
+	size_t nlanes;
+	int64_t workers; /* live */
+};
+
+/* dispatch_conf.c: configuration and flows ------------------------------ */
+
+void dispatch_init(struct dispatch *d);
+void dispatch_fini(struct dispatch *d);
+
+/* Exchange the configuration; what keeps its id keeps its state. */
+struct dispatch_conf_path {
+	int32_t id, pool;
+	const char *const *models;
+	size_t nmodels;
+	enum breaker_health
+	    health; /* these three for a path that is new here */
+	int64_t until_us;
+	int failures;
+};
+struct dispatch_conf_limit {
+	int32_t id, pool, path;
+	const char *model;
+	enum pace_dimension dimension;
+	int64_t window_us; /* 0 for concurrency */
+	int64_t amount;
+	double headroom, reserve;
+	int64_t next_us, paused_us; /* for a limit that is new here */
+};
+void
+dispatch_configure(struct dispatch *d, const struct dispatch_conf_path *paths,
+    size_t npaths, const struct dispatch_conf_limit *limits, size_t nlimits);
+
+struct dispatch_rate *dispatch_rate(struct dispatch *d, int32_t id);
+struct dispatch_path *dispatch_path(struct dispatch *d, int32_t id);
+/* The flow, made on first use; NULL when there is no such path any more. */
+struct dispatch_flow *
+dispatch_flow(struct dispatch *d, int32_t path, const char *model);
+
+/* The world: call begin, then the rest, before each plan. */
+void dispatch_world_begin(struct dispatch *d);
+void dispatch_out(
+    struct dispatch *d, int32_t path, const char *model, int64_t lines);
+void dispatch_worker(struct dispatch *d, int32_t most);
+void dispatch_granted(struct dispatch *d, int32_t limit, int64_t seats);
+
+/* dispatch_seen.c: what workers saw -------------------------------------- */
+
+struct dispatch_entry { /* a line under rate limits */
+	int64_t slot_us, keep_us, sent_us;
+	int64_t est_input, est_output, input, output;
+};
+void dispatch_settle(struct dispatch *d, int32_t path, const char *model,
+    const struct dispatch_entry *e);
+
+struct dispatch_seen {
+	int32_t path;
+	const char *model;
+	struct estimate_sample sample;
+	int64_t ok; /* answers, refusals of the request itself included */
+	bool down;
+	const char *why;
+	int64_t refused;     /* 429s */
+	int64_t refused_us;  /* the upstream's wait, 0: not said */
+	bool refused_tokens; /* it named tokens */
+};
+void dispatch_seen(
+    struct dispatch *d, int64_t now_us, const struct dispatch_seen *seen);
+
+/* dispatch_lane.c: the backlog -------------------------------------------- */
+
+/* Exchange the working set; a lane that stays keeps its lines. */
+void dispatch_lanes_begin(struct dispatch *d);
+struct dispatch_lane *
+dispatch_lane_put(struct dispatch *d, int64_t id, const char *model,
+    int priority, int64_t deadline_us, int32_t next_line, int32_t lines_left);
+void dispatch_lanes_end(struct dispatch *d);
+struct dispatch_lane *dispatch_lane(struct dispatch *d, int64_t id);
+void dispatch_lane_fresh(
+    struct dispatch_lane *lane, const struct dispatch_line *line);
+void dispatch_lane_again(
+    struct dispatch_lane *lane, const struct dispatch_line *line);
+/* It has fewer fresh lines at hand than one plan may want. */
+bool dispatch_lane_wants(const struct dispatch_lane *lane);
+
+/* dispatch.c: the plan --------------------------------------------------- */
+
+/* Fill plan (zeroed) and charge the ledgers for it. */
+void
+dispatch_plan(struct dispatch *d, int64_t now_us, struct dispatch_plan *plan);
+
+#endif

@@ -1,0 +1,288 @@
+#include "dispatch.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sluice/glob.h>
+
+static void *
+grow(void *array, size_t n)
+{
+	return xrealloc(array, (n + 1) * sizeof(void *));
+}
+
+static void
+path_free(struct dispatch_path *p)
+{
+	for (size_t i = 0; i < p->nmodels; i++)
+		free(p->models[i]);
+	free(p->models);
+	free(p);
+}
+
+static void
+rate_free(struct dispatch_rate *r)
+{
+	pace_fini(&r->pace);
+	free(r->scope.model);
+	free(r);
+}
+
+static void
+seats_free(struct dispatch_seats *s)
+{
+	free(s->scope.model);
+	free(s);
+}
+
+static void
+flow_free(struct dispatch_flow *f)
+{
+	free(f->model);
+	free(f);
+}
+
+void
+dispatch_init(struct dispatch *d)
+{
+	*d = (struct dispatch){ 0 };
+	dispatch_configure(d, NULL, 0, NULL, 0);
+}
+
+void
+dispatch_fini(struct dispatch *d)
+{
+	dispatch_lanes_begin(d);
+	dispatch_lanes_end(d);
+	for (size_t i = 0; i < d->npaths; i++)
+		path_free(d->paths[i]);
+	for (size_t i = 0; i < d->nrates; i++)
+		rate_free(d->rates[i]);
+	for (size_t i = 0; i < d->nseats; i++)
+		seats_free(d->seats[i]);
+	for (size_t i = 0; i < d->nflows; i++)
+		flow_free(d->flows[i]);
+	free(d->paths);
+	free(d->rates);
+	free(d->seats);
+	free(d->flows);
+	free(d->lanes);
+	*d = (struct dispatch){ 0 };
+}
+
+struct dispatch_path *
+dispatch_path(struct dispatch *d, int32_t id)
+{
+	for (size_t i = 0; i < d->npaths; i++)
+		if (d->paths[i]->id == id)
+			return d->paths[i];
+	return NULL;
+}
+
+struct dispatch_rate *
+dispatch_rate(struct dispatch *d, int32_t id)
+{
+	for (size_t i = 0; i < d->nrates; i++)
+		if (d->rates[i]->id == id)
+			return d->rates[i];
+	return NULL;
+}
+
+static bool
+scope_covers(const struct dispatch_scope *s, const struct dispatch_path *path,
+    const char *model)
+{
+	return s->pool == path->pool && (s->path == 0 || s->path == path->id) &&
+	    glob_match(s->model, model);
+}
+
+/* Find what applies to a flow; false when its path is gone. */
+static bool
+flow_resolve(struct dispatch *d, struct dispatch_flow *f)
+{
+	f->path = dispatch_path(d, f->path_id);
+	f->nrates = f->nseats = 0;
+	if (f->path == NULL)
+		return false;
+	for (size_t i = 0; i < d->nrates && f->nrates < DISPATCH_LIMITS_MAX;
+	     i++)
+		if (scope_covers(&d->rates[i]->scope, f->path, f->model))
+			f->rates[f->nrates++] = d->rates[i];
+	for (size_t i = 0; i < d->nseats && f->nseats < DISPATCH_LIMITS_MAX;
+	     i++)
+		if (i == 0 ||
+		    scope_covers(&d->seats[i]->scope, f->path, f->model))
+			f->seats[f->nseats++] = d->seats[i];
+	return true;
+}
+
+struct dispatch_flow *
+dispatch_flow(struct dispatch *d, int32_t path, const char *model)
+{
+	struct dispatch_flow *f;
+
+	for (size_t i = 0; i < d->nflows; i++)
+		if (d->flows[i]->path_id == path &&
+		    strcmp(d->flows[i]->model, model) == 0)
+			return d->flows[i];
+	if (dispatch_path(d, path) == NULL)
+		return NULL;
+	f = xcalloc(1, sizeof(*f));
+	f->path_id = path;
+	f->model = xstrdup(model);
+	flow_resolve(d, f);
+	d->flows = grow(d->flows, d->nflows);
+	d->flows[d->nflows++] = f;
+	return f;
+}
+
+static struct dispatch_path *
+path_new(struct dispatch *d, const struct dispatch_conf_path *conf)
+{
+	struct dispatch_path *p = xcalloc(1, sizeof(*p));
+	const struct dispatch_path *old = dispatch_path(d, conf->id);
+
+	p->id = conf->id;
+	p->pool = conf->pool;
+	p->nmodels = conf->nmodels;
+	p->models = xcalloc(conf->nmodels, sizeof(*p->models));
+	for (size_t i = 0; i < conf->nmodels; i++)
+		p->models[i] = xstrdup(conf->models[i]);
+	p->breaker = (struct breaker){ .health = conf->health,
+		.until_us = conf->until_us,
+		.failures = conf->failures };
+	if (old != NULL) {
+		p->breaker = old->breaker;
+		p->out = old->out;
+	}
+	return p;
+}
+
+static struct dispatch_rate *
+rate_new(struct dispatch *d, const struct dispatch_conf_limit *conf)
+{
+	struct dispatch_rate *r = xcalloc(1, sizeof(*r));
+	struct dispatch_rate *old = dispatch_rate(d, conf->id);
+
+	r->id = conf->id;
+	r->scope = (struct dispatch_scope){ conf->pool, conf->path,
+		xstrdup(conf->model) };
+	r->hurry = 1;
+	if (old != NULL) {
+		r->pace = old->pace; /* moved */
+		old->pace = (struct pace){ 0 };
+		memcpy(r->why, old->why, sizeof(r->why));
+		r->changed = old->changed;
+	} else {
+		pace_init(&r->pace, conf->dimension, 1, conf->window_us);
+		r->pace.next_us = conf->next_us;
+		r->pace.paused_us = conf->paused_us;
+	}
+	r->pace.amount =
+	    pace_amount(conf->amount, conf->headroom, conf->reserve);
+	return r;
+}
+
+static struct dispatch_seats *
+seats_new(
+    int32_t id, int32_t pool, int32_t path, const char *model, int64_t amount)
+{
+	struct dispatch_seats *s = xcalloc(1, sizeof(*s));
+
+	s->id = id;
+	s->scope = (struct dispatch_scope){ pool, path, xstrdup(model) };
+	s->amount = amount;
+	return s;
+}
+
+void
+dispatch_configure(struct dispatch *d, const struct dispatch_conf_path *paths,
+    size_t npaths, const struct dispatch_conf_limit *limits, size_t nlimits)
+{
+	struct dispatch next = *d;
+	size_t kept = 0;
+
+	next.paths = xcalloc(npaths, sizeof(*next.paths));
+	next.npaths = npaths;
+	for (size_t i = 0; i < npaths; i++)
+		next.paths[i] = path_new(d, &paths[i]);
+	next.rates = NULL;
+	next.nrates = 0;
+	next.seats = NULL;
+	next.nseats = 0;
+	next.seats = grow(next.seats, 0);
+	next.seats[next.nseats++] = seats_new(0, 0, 0, "*", INT32_MAX);
+	for (size_t i = 0; i < nlimits; i++) {
+		const struct dispatch_conf_limit *l = &limits[i];
+
+		if (l->dimension == PACE_CONCURRENT) {
+			next.seats = grow(next.seats, next.nseats);
+			next.seats[next.nseats++] = seats_new(l->id, l->pool,
+			    l->path, l->model,
+			    pace_amount(l->amount, l->headroom, l->reserve));
+		} else {
+			next.rates = grow(next.rates, next.nrates);
+			next.rates[next.nrates++] = rate_new(d, l);
+		}
+	}
+	for (size_t i = 0; i < d->npaths; i++)
+		path_free(d->paths[i]);
+	for (size_t i = 0; i < d->nrates; i++)
+		rate_free(d->rates[i]);
+	for (size_t i = 0; i < d->nseats; i++)
+		seats_free(d->seats[i]);
+	free(d->paths);
+	free(d->rates);
+	free(d->seats);
+	*d = next;
+	for (size_t i = 0; i < d->nflows; i++) {
+		struct dispatch_flow *f = d->flows[i];
+
+		if (flow_resolve(d, f))
+			d->flows[kept++] = f;
+		else
+			flow_free(f);
+	}
+	d->nflows = kept;
+}
+
+void
+dispatch_world_begin(struct dispatch *d)
+{
+	for (size_t i = 0; i < d->npaths; i++)
+		d->paths[i]->out = 0;
+	for (size_t i = 0; i < d->nflows; i++)
+		d->flows[i]->out = 0;
+	for (size_t i = 0; i < d->nseats; i++)
+		d->seats[i]->out = d->seats[i]->granted = 0;
+	d->workers = 0;
+}
+
+void
+dispatch_out(struct dispatch *d, int32_t path, const char *model, int64_t lines)
+{
+	struct dispatch_flow *f = dispatch_flow(d, path, model);
+
+	if (f == NULL)
+		return;
+	f->out += lines;
+	f->path->out += lines;
+	for (size_t i = 0; i < f->nseats; i++)
+		f->seats[i]->out += lines;
+}
+
+void
+dispatch_worker(struct dispatch *d, int32_t most)
+{
+	d->workers++;
+	d->seats[0]->granted += most;
+}
+
+void
+dispatch_granted(struct dispatch *d, int32_t limit, int64_t seats)
+{
+	for (size_t i = 1; i < d->nseats; i++)
+		if (d->seats[i]->id == limit)
+			d->seats[i]->granted += seats;
+}

@@ -1,0 +1,515 @@
+#include "dispatch_json.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+void
+world_fini(struct world *w)
+{
+	free(w->due);
+	free(w->seen);
+	free(w->workers);
+	free(w->seats);
+	*w = (struct world){ 0 };
+}
+
+static int64_t
+get_int(const json_t *o, const char *name)
+{
+	const json_t *v = json_object_get(o, name);
+
+	return json_is_integer(v) ? json_integer_value(v) : 0;
+}
+
+static double
+get_real(const json_t *o, const char *name)
+{
+	return json_number_value(json_object_get(o, name));
+}
+
+static const char *
+get_text(const json_t *o, const char *name)
+{
+	const char *s = json_string_value(json_object_get(o, name));
+
+	return s == NULL ? "" : s;
+}
+
+static bool
+get_bool(const json_t *o, const char *name)
+{
+	return json_is_true(json_object_get(o, name));
+}
+
+static json_t *
+load(struct slice text, struct slc_err *err)
+{
+	json_error_t why;
+	json_t *doc = json_loadb(text.p, text.n, 0, &why);
+
+	if (doc == NULL)
+		slc_fail(err, SLC_EIO, "the database's document: %s", why.text);
+	return doc;
+}
+
+/* Configuration -------------------------------------------------------- */
+
+static enum breaker_health
+read_health(const char *s)
+{
+	return strcmp(s, "down") == 0   ? BREAKER_DOWN
+	    : strcmp(s, "probing") == 0 ? BREAKER_PROBING
+					: BREAKER_UP;
+}
+
+static enum pace_dimension
+read_dimension(const char *s)
+{
+	return strcmp(s, "requests") == 0     ? PACE_REQUESTS
+	    : strcmp(s, "tokens") == 0        ? PACE_TOKENS
+	    : strcmp(s, "input_tokens") == 0  ? PACE_INPUT_TOKENS
+	    : strcmp(s, "output_tokens") == 0 ? PACE_OUTPUT_TOKENS
+					      : PACE_CONCURRENT;
+}
+
+static void
+read_estimate(struct dispatch *d, const json_t *o)
+{
+	struct dispatch_flow *f =
+	    dispatch_flow(d, (int32_t)get_int(o, "path"), get_text(o, "model"));
+	const json_t *l = json_object_get(o, "learned");
+
+	if (f == NULL || f->estimate.n > 0)
+		return;
+	f->estimate = (struct estimate){
+		.n = get_real(l, "n"),
+		.ratio = get_real(l, "ratio"),
+		.output = get_real(l, "output"),
+		.output2 = get_real(l, "output2"),
+		.ms = get_real(l, "ms"),
+		.ms2 = get_real(l, "ms2"),
+	};
+}
+
+enum slc_rc
+dispatch_read_config(struct dispatch *d, struct slice text, struct slc_err *err)
+{
+	json_t *doc = load(text, err), *jpaths, *jlimits, *v, *g;
+	struct dispatch_conf_path *paths;
+	struct dispatch_conf_limit *limits;
+	size_t npaths, nlimits, i, k;
+
+	if (doc == NULL)
+		return err->rc;
+	jpaths = json_object_get(doc, "paths");
+	jlimits = json_object_get(doc, "limits");
+	npaths = json_array_size(jpaths);
+	nlimits = json_array_size(jlimits);
+	paths = xcalloc(npaths, sizeof(*paths));
+	limits = xcalloc(nlimits, sizeof(*limits));
+	json_array_foreach(jpaths, i, v)
+	{
+		const json_t *models = json_object_get(v, "models");
+		const char **globs;
+
+		globs = xcalloc(json_array_size(models), sizeof(*globs));
+		json_array_foreach(models, k, g) globs[k] =
+		    json_string_value(g);
+		paths[i] = (struct dispatch_conf_path){
+			.id = (int32_t)get_int(v, "id"),
+			.pool = (int32_t)get_int(v, "pool"),
+			.models = globs,
+			.nmodels = json_array_size(models),
+			.health = read_health(get_text(v, "health")),
+			.until_us = get_int(v, "until_us"),
+			.failures = (int)get_int(v, "failures"),
+		};
+	}
+	json_array_foreach(jlimits, i, v) limits[i] =
+	    (struct dispatch_conf_limit){
+		    .id = (int32_t)get_int(v, "id"),
+		    .pool = (int32_t)get_int(v, "pool"),
+		    .path = (int32_t)get_int(v, "path"),
+		    .model = get_text(v, "model"),
+		    .dimension = read_dimension(get_text(v, "dimension")),
+		    .window_us = get_int(v, "window_s") * 1000000,
+		    .amount = get_int(v, "amount"),
+		    .headroom = get_real(v, "headroom"),
+		    .reserve = get_real(v, "reserve"),
+		    .next_us = get_int(v, "next_us"),
+		    .paused_us = get_int(v, "paused_us"),
+	    };
+	dispatch_configure(d, paths, npaths, limits, nlimits);
+	d->revision = get_int(doc, "revision");
+	json_array_foreach(json_object_get(doc, "estimates"), i, v)
+	    read_estimate(d, v);
+	for (i = 0; i < npaths; i++)
+		free((void *)paths[i].models);
+	free(paths);
+	free(limits);
+	json_decref(doc);
+	return SLC_OK;
+}
+
+/* The world ------------------------------------------------------------ */
+
+static int64_t
+entry_int(const json_t *entry, size_t i)
+{
+	return json_integer_value(json_array_get(entry, i));
+}
+
+static void
+read_seen(struct dispatch *d, const json_t *o, int64_t now_us)
+{
+	const json_t *s = json_object_get(o, "seen");
+	json_t *entry;
+	size_t i;
+	struct dispatch_seen seen = {
+		.path = (int32_t)get_int(s, "path"),
+		.model = get_text(s, "model"),
+		.sample = { .n = get_int(s, "n"),
+		    .bytes = get_real(s, "bytes"),
+		    .input = get_real(s, "input"),
+		    .output = get_real(s, "output"),
+		    .output2 = get_real(s, "output2"),
+		    .ms = get_real(s, "ms"),
+		    .ms2 = get_real(s, "ms2") },
+		.ok = get_int(s, "ok"),
+		.down = get_bool(s, "down"),
+		.why = get_text(s, "why"),
+		.refused = get_int(s, "refused"),
+		.refused_us = get_int(s, "refused_ms") * 1000,
+		.refused_tokens = get_bool(s, "refused_tokens"),
+	};
+
+	dispatch_seen(d, now_us, &seen);
+	json_array_foreach(json_object_get(s, "entries"), i, entry)
+	{
+		struct dispatch_entry e = {
+			.slot_us = entry_int(entry, 0),
+			.keep_us = entry_int(entry, 1),
+			.sent_us = entry_int(entry, 2),
+			.est_input = entry_int(entry, 3),
+			.est_output = entry_int(entry, 4),
+			.input = entry_int(entry, 5),
+			.output = entry_int(entry, 6),
+		};
+
+		dispatch_settle(d, seen.path, seen.model, &e);
+	}
+}
+
+static void
+read_workers(struct dispatch *d, const json_t *doc, struct world *w)
+{
+	const json_t *list = json_object_get(doc, "workers");
+	json_t *v;
+	size_t i;
+
+	w->nworkers = json_array_size(list);
+	w->workers = xcalloc(w->nworkers, sizeof(*w->workers));
+	json_array_foreach(list, i, v)
+	{
+		w->workers[i] = (struct seats_worker){ .id = get_int(v, "id"),
+			.live = get_bool(v, "live"),
+			.most = (int32_t)get_int(v, "most") };
+		if (w->workers[i].live)
+			dispatch_worker(d, w->workers[i].most);
+	}
+	list = json_object_get(doc, "seats");
+	w->nseats = json_array_size(list);
+	w->seats = xcalloc(w->nseats, sizeof(*w->seats));
+	json_array_foreach(list, i, v)
+	{
+		struct world_seat *s = &w->seats[i];
+
+		*s = (struct world_seat){ .limit = (int32_t)get_int(v, "limit"),
+			.worker = get_int(v, "worker"),
+			.granted = (int32_t)get_int(v, "granted"),
+			.target = (int32_t)get_int(v, "target") };
+		for (size_t k = 0; k < w->nworkers; k++)
+			if (w->workers[k].live && w->workers[k].id == s->worker)
+				dispatch_granted(d, s->limit,
+				    s->granted < s->target ? s->granted
+							   : s->target);
+	}
+}
+
+static int64_t *
+read_ids(const json_t *list, const char *member, size_t *n)
+{
+	int64_t *ids;
+	json_t *v;
+	size_t i;
+
+	*n = json_array_size(list);
+	ids = xcalloc(*n, sizeof(*ids));
+	json_array_foreach(list, i, v) ids[i] =
+	    member == NULL ? json_integer_value(v) : get_int(v, member);
+	return ids;
+}
+
+enum slc_rc
+dispatch_read_world(
+    struct dispatch *d, struct slice text, struct world *w, struct slc_err *err)
+{
+	json_t *doc = load(text, err), *v;
+	size_t i;
+
+	if (doc == NULL)
+		return err->rc;
+	w->now_us = get_int(doc, "now_us");
+	w->revision = get_int(doc, "revision");
+	w->admitted = get_int(doc, "admitted") > 0;
+	w->ending = get_bool(doc, "ending");
+	w->unplaced = get_bool(doc, "unplaced");
+	w->due = read_ids(json_object_get(doc, "due"), NULL, &w->ndue);
+	w->seen = read_ids(json_object_get(doc, "seen"), "id", &w->nseen);
+	dispatch_world_begin(d);
+	read_workers(d, doc, w);
+	json_array_foreach(json_object_get(doc, "out"), i, v)
+	    dispatch_out(d, (int32_t)get_int(v, "path"), get_text(v, "model"),
+		get_int(v, "lines"));
+	json_array_foreach(json_object_get(doc, "seen"), i, v)
+	    read_seen(d, v, w->now_us);
+	json_decref(doc);
+	return SLC_OK;
+}
+
+/* The plan ------------------------------------------------------------- */
+
+/* A list's member is opened by its first item, so that empty ones are absent.
+ */
+static void
+item(struct buf *out, const char *list, bool *open)
+{
+	if (*open)
+		buf_addc(out, ',');
+	else
+		buf_addf(out, "%s\"%s\":[", out->n > 1 ? "," : "", list);
+	*open = true;
+}
+
+static void
+close_list(struct buf *out, bool open)
+{
+	if (open)
+		buf_addc(out, ']');
+}
+
+#define WRITE_ARRAY(out, run, name, field)                        \
+	do {                                                      \
+		buf_addf(out, ",\"" name "\":[");                 \
+		for (size_t k_ = 0; k_ < (run)->n; k_++)          \
+			buf_addf(out, "%s%d", k_ == 0 ? "" : ",", \
+			    (int)(run)->lines[k_].field);         \
+		buf_addc(out, ']');                               \
+	} while (0)
+
+static void
+write_runs(const struct dispatch_plan *plan, struct buf *out)
+{
+	bool open = false;
+
+	for (size_t i = 0; i < plan->nruns; i++) {
+		const struct dispatch_run *r = plan->runs[i];
+
+		item(out, "runs", &open);
+		buf_addf(out,
+		    "{\"lane\":%lld,\"path\":%d,\"chunk\":%lld,"
+		    "\"first_line\":%d,\"send_us\":%lld,\"keep_us\":%lld",
+		    (long long)r->lane, r->path, (long long)r->chunk,
+		    r->first_line, (long long)r->send_us,
+		    (long long)r->keep_us);
+		WRITE_ARRAY(out, r, "line", index);
+		if (r->metered) {
+			WRITE_ARRAY(out, r, "slot_us", slot_us);
+			WRITE_ARRAY(out, r, "est_input", input);
+			WRITE_ARRAY(out, r, "est_output", output);
+		}
+		if (r->again) {
+			WRITE_ARRAY(out, r, "tries", tries);
+			WRITE_ARRAY(out, r, "sends", sends);
+		}
+		buf_addc(out, '}');
+	}
+	close_list(out, open);
+	open = false;
+	for (size_t i = 0; i < plan->nruns; i++) {
+		const struct dispatch_run *r = plan->runs[i];
+
+		for (size_t k = 0; r->again && k < r->n; k++) {
+			item(out, "again", &open);
+			buf_addf(out, "{\"lane\":%lld,\"line\":%d}",
+			    (long long)r->lane,
+			    r->first_line + r->lines[k].index - 1);
+		}
+	}
+	close_list(out, open);
+	open = false;
+	for (size_t i = 0; i < plan->nmoves; i++) {
+		const struct dispatch_move *m = &plan->moves[i];
+
+		item(out, "lanes", &open);
+		buf_addf(out,
+		    "{\"id\":%lld,\"from\":%d,\"next\":%d,\"lines\":%d}",
+		    (long long)m->lane, m->from, m->next, m->lines);
+	}
+	close_list(out, open);
+}
+
+static void
+write_limits(struct dispatch *d, struct buf *out)
+{
+	bool open = false;
+
+	for (size_t i = 0; i < d->nrates; i++) {
+		const struct ledger_cell *c;
+		size_t at = 0;
+
+		while ((c = ledger_flush(&d->rates[i]->pace.ledger, &at)) !=
+		    NULL) {
+			item(out, "cells", &open);
+			buf_addf(out,
+			    "{\"limit\":%d,\"cell\":%lld,\"units\":%lld}",
+			    d->rates[i]->id, (long long)c->cell,
+			    (long long)c->units);
+		}
+	}
+	close_list(out, open);
+	open = false;
+	for (size_t i = 0; i < d->nrates; i++) {
+		struct dispatch_rate *r = d->rates[i];
+
+		if (!r->changed)
+			continue;
+		r->changed = false;
+		item(out, "limits", &open);
+		buf_addf(out,
+		    "{\"id\":%d,\"next_us\":%lld,\"paused_us\":%lld,"
+		    "\"why\":",
+		    r->id, (long long)r->pace.next_us,
+		    (long long)r->pace.paused_us);
+		buf_add_json(out, slice_str(r->why));
+		buf_addc(out, '}');
+	}
+	close_list(out, open);
+}
+
+static void
+write_paths(struct dispatch *d, struct buf *out)
+{
+	static const char *const names[] = { "up", "down", "probing" };
+	bool open = false;
+
+	for (size_t i = 0; i < d->npaths; i++) {
+		struct breaker *b = &d->paths[i]->breaker;
+
+		if (!b->changed)
+			continue;
+		b->changed = false;
+		item(out, "paths", &open);
+		buf_addf(out,
+		    "{\"id\":%d,\"health\":\"%s\",\"until_us\":%lld,"
+		    "\"failures\":%d,\"why\":",
+		    d->paths[i]->id, names[b->health], (long long)b->until_us,
+		    b->failures);
+		buf_add_json(out, slice_str(b->why));
+		buf_addc(out, '}');
+	}
+	close_list(out, open);
+}
+
+static void
+write_seats(const struct dispatch *d, const struct world *w, struct buf *out)
+{
+	struct seats_worker *workers =
+	    xcalloc(w->nworkers + w->nseats, sizeof(*workers));
+	bool open = false;
+
+	for (size_t i = 1; i < d->nseats; i++) {
+		size_t n = w->nworkers;
+
+		memcpy(workers, w->workers, n * sizeof(*workers));
+		for (size_t k = 0; k < w->nseats; k++) {
+			const struct world_seat *s = &w->seats[k];
+			size_t at = 0;
+
+			if (s->limit != d->seats[i]->id)
+				continue;
+			while (at < w->nworkers && workers[at].id != s->worker)
+				at++;
+			if (at == w->nworkers) /* dead, its seats frozen */
+				at = n++;
+			workers[at].id = s->worker;
+			workers[at].granted = s->granted;
+			workers[at].target = s->target;
+		}
+		if (!seats_share(d->seats[i]->amount, workers, n))
+			continue;
+		for (size_t k = 0; k < n; k++) {
+			if (!workers[k].live)
+				continue;
+			item(out, "seats", &open);
+			buf_addf(out,
+			    "{\"limit\":%d,\"worker\":%lld,\"target\":%d}",
+			    d->seats[i]->id, (long long)workers[k].id,
+			    workers[k].target);
+		}
+	}
+	close_list(out, open);
+	free(workers);
+}
+
+static void
+write_estimates(struct dispatch *d, struct buf *out)
+{
+	bool open = false;
+
+	for (size_t i = 0; i < d->nflows; i++) {
+		struct dispatch_flow *f = d->flows[i];
+		const struct estimate *e = &f->estimate;
+
+		if (!f->learned)
+			continue;
+		f->learned = false;
+		item(out, "estimates", &open);
+		buf_addf(out, "{\"path\":%d,\"model\":", f->path_id);
+		buf_add_json(out, slice_str(f->model));
+		buf_addf(out,
+		    ",\"learned\":{\"n\":%.0f,\"ratio\":%.6g,"
+		    "\"output\":%.6g,\"output2\":%.6g,\"ms\":%.6g,\"ms2\":%.6g}"
+		    "}",
+		    e->n, e->ratio, e->output, e->output2, e->ms, e->ms2);
+	}
+	close_list(out, open);
+}
+
+void
+dispatch_write_plan(struct dispatch *d, const struct dispatch_plan *plan,
+    const struct world *w, bool estimates, struct buf *out)
+{
+	bool open = false;
+
+	buf_addc(out, '{');
+	write_runs(plan, out);
+	write_limits(d, out);
+	write_paths(d, out);
+	write_seats(d, w, out);
+	if (estimates)
+		write_estimates(d, out);
+	for (size_t i = 0; i < w->nseen; i++) {
+		item(out, "seen", &open);
+		buf_addf(out, "%lld", (long long)w->seen[i]);
+	}
+	close_list(out, open);
+	buf_addc(out, '}');
+}
+
+bool
+dispatch_plan_empty(const struct buf *plan)
+{
+	return plan->n <= 2;
+}

@@ -1,0 +1,54 @@
+/*
+ * dispatch_json - the documents between dispatch and sql/004_dispatch.sql.
+ *
+ * Pure.
+ */
+#ifndef SCHEDULER_DISPATCH_JSON_H
+#define SCHEDULER_DISPATCH_JSON_H
+
+#include "dispatch.h"
+
+struct world_seat {
+	int32_t limit;
+	int64_t worker;
+	int32_t granted, target;
+};
+
+/* What dispatch_poll() said that is the dispatcher's business. */
+struct world {
+	int64_t now_us, revision;
+	bool admitted; /* batches came in: the working set is old */
+	bool ending;   /* batches wait for batches_end() */
+	bool unplaced; /* chunks wait for publish() */
+	int64_t *due;  /* lanes with lines that must go again */
+	size_t ndue;
+	int64_t *seen; /* observations to delete with the plan */
+	size_t nseen;
+	struct seats_worker *workers; /* granted and target unset */
+	size_t nworkers;
+	struct world_seat *seats;
+	size_t nseats;
+};
+
+void world_fini(struct world *w);
+
+/* sluice.dispatch_config() */
+enum slc_rc dispatch_read_config(
+    struct dispatch *d, struct slice json, struct slc_err *err);
+
+/* sluice.dispatch_poll(): applies it to d, the rest goes to w (zeroed). */
+enum slc_rc dispatch_read_world(struct dispatch *d, struct slice json,
+    struct world *w, struct slc_err *err);
+
+/*
+ * The argument of sluice.dispatch_commit(): the plan, what the ledgers, limits
+ * and paths came to, new seats, the observations used up.  Marks all of it as
+ * written; with estimates also what was learned.
+ */
+void dispatch_write_plan(struct dispatch *d, const struct dispatch_plan *plan,
+    const struct world *w, bool estimates, struct buf *out);
+
+/* Nothing to write: the commit can be left out. */
+bool dispatch_plan_empty(const struct buf *plan);
+
+#endif

@@ -1,0 +1,397 @@
+-- migrate: on change
+--
+-- What the one dispatcher reads and writes.  Every function that writes takes
+-- the epoch of the caller's lease and fails with SL410 once another holds it:
+-- that, not the clock, keeps a deposed dispatcher out.
+--
+-- Lock order: lease, batch, lane, run, retry.
+
+-- The lease: the epoch to work under, or null while another holds it.
+create or replace function sluice.lease_take(p_holder text, p_hold_ms integer)
+returns bigint
+language sql set search_path = '' security definer as $$
+	update sluice.dispatch_lease
+	set epoch = case when holder = p_holder then epoch else epoch + 1 end,
+		holder = p_holder,
+		until = clock_timestamp() + make_interval(secs => p_hold_ms / 1000.0)
+	where holder = p_holder or until < clock_timestamp()
+	returning epoch
+$$;
+
+create or replace function sluice.lease_give(p_epoch bigint) returns void
+language sql set search_path = '' security definer as $$
+	update sluice.dispatch_lease set until = '-infinity' where epoch = p_epoch
+$$;
+
+create or replace function sluice.fence(p_epoch bigint) returns void
+language plpgsql set search_path = '' as $$
+begin
+	perform from sluice.dispatch_lease where epoch = p_epoch for share;
+	if not found then
+		raise exception using errcode = 'SL410', message = 'deposed';
+	end if;
+end $$;
+
+-- Pools, paths and limits as the planner wants them, with the state that must
+-- outlive a dispatcher.
+create or replace function sluice.dispatch_config() returns json
+language sql stable set search_path = '' security definer as $$
+	select json_build_object(
+		'revision', (select revision from sluice.config),
+		'paths', (select coalesce(json_agg(json_build_object('id', p.id,
+				'pool', p.pool_id, 'name', p.name, 'models', p.models,
+				'whole_ms', p.whole_ms, 'health', coalesce(s.health, 'up'),
+				'until_us', sluice.epoch_us(s.until),
+				'failures', coalesce(s.failures, 0)) order by p.id), '[]')
+			from sluice.path p left join sluice.path_state s on s.path_id = p.id
+			where p.removed_at is null),
+		'limits', (select coalesce(json_agg(json_build_object('id', l.id,
+				'pool', l.pool_id, 'path', l.path_id, 'model', l.model,
+				'dimension', l.dimension, 'window_s', l.window_s,
+				'amount', l.amount, 'headroom', l.headroom, 'reserve', l.reserve,
+				'next_us', sluice.epoch_us(s.next_at),
+				'paused_us', sluice.epoch_us(s.paused_until)) order by l.id), '[]')
+			from sluice.rate_limit l
+			left join sluice.rate_limit_state s on s.limit_id = l.id
+			where l.removed_at is null),
+		'estimates', (select coalesce(json_agg(json_build_object('path', e.path_id,
+				'model', e.model, 'learned', e.learned)), '[]')
+			from sluice.estimate e))
+$$;
+
+-- The ledger, for a dispatcher that takes over.
+create or replace function sluice.dispatch_cells()
+returns table (limit_id integer, cell bigint, units bigint)
+language sql stable set search_path = '' security definer as $$
+	select c.limit_id, c.cell, c.units from sluice.grant_cell c
+	order by c.limit_id, c.cell
+$$;
+
+-- One look at the world.  Validated batches are let in on the way.
+create or replace function sluice.dispatch_poll(
+    p_epoch bigint, p_hold_ms integer, p_ahead_ms integer
+) returns json
+language plpgsql set search_path = '' security definer as $$
+declare
+	v_admitted integer;
+	v_ending boolean;
+begin
+	perform sluice.fence(p_epoch);
+	update sluice.dispatch_lease
+	set until = clock_timestamp() + make_interval(secs => p_hold_ms / 1000.0)
+	where epoch = p_epoch
+	    and until < clock_timestamp() + make_interval(secs => p_hold_ms / 2000.0);
+	with admitted as (
+		update sluice.batch b set state = 'in_progress', in_progress_at = now()
+		where b.id in (select c.id from sluice.batch c
+			where c.state = 'validating' order by c.id limit 200
+			for update skip locked)
+		    and b.state = 'validating'
+		returning b.id
+	), opened as (
+		update sluice.batch_lane l set open = true
+		where l.batch_id in (select a.id from admitted a)
+	)
+	select count(*) into v_admitted from admitted;
+	v_ending := exists (select from sluice.batch b
+		where b.state in ('finalizing', 'cancelling') and b.ending is not null)
+	    or exists (select from sluice.batch b
+		where b.state in ('validating', 'in_progress') and b.deadline <= now());
+	return json_build_object(
+		'now_us', sluice.epoch_us(clock_timestamp()),
+		'revision', (select revision from sluice.config),
+		'admitted', v_admitted,
+		'ending', v_ending,
+		'unplaced', exists (select from sluice.unplaced),
+		'out', (select json_agg(json_build_object('path', g.path_id,
+				'model', g.model, 'lines', g.lines))
+			from (select r.path_id, l.model, sum(bit_count(r.open)) as lines
+				from sluice.run r join sluice.batch_lane l on l.id = r.lane_id
+				group by r.path_id, l.model) g),
+		'seen', (select json_agg(json_build_object('id', o.id, 'path', o.path_id,
+				'seen', o.seen))
+			from (select * from sluice.observation order by id limit 1000) o),
+		'due', (select json_agg(distinct r.lane_id) from sluice.retry r
+			where r.not_before <= now() + make_interval(secs => p_ahead_ms / 1000.0)),
+		'workers', (select json_agg(json_build_object('id', w.id,
+				'most', w.max_in_flight, 'live', w.state = 'live'
+					and w.lease_until > now()) order by w.id)
+			from sluice.worker w where w.state <> 'dead'),
+		'seats', (select json_agg(json_build_object('limit', s.limit_id,
+				'worker', s.worker_id, 'granted', s.granted, 'target', s.target))
+			from sluice.seat s));
+end $$;
+
+-- The working set: of every account and model the lanes that go first.  A lane
+-- that is at its end but has lines to go again is there by p_due.
+create or replace function sluice.dispatch_lanes(p_each integer, p_due bigint[])
+returns table (id bigint, batch_id bigint, account_id bigint, file_id bigint,
+    purge_day date, model text, priority smallint, deadline_us bigint,
+    next_line integer, lines_left integer, open boolean)
+language sql stable set search_path = '' security definer as $$
+	with recursive flow as (
+		(select l.account_id, l.model from sluice.batch_lane l where l.open
+		 order by l.account_id, l.model limit 1)
+		union all
+		select n.account_id, n.model
+		from flow f cross join lateral (
+			select l.account_id, l.model from sluice.batch_lane l
+			where l.open and (l.account_id, l.model) > (f.account_id, f.model)
+			order by l.account_id, l.model limit 1
+		) n
+	), chosen as (
+		select h.id from flow f cross join lateral (
+			select l.id from sluice.batch_lane l
+			where l.open and l.account_id = f.account_id and l.model = f.model
+			order by l.priority desc, l.id
+			limit p_each
+		) h
+		union
+		select d.id from unnest(p_due) d (id)
+	)
+	select l.id, l.batch_id, l.account_id, l.file_id, l.purge_day, l.model,
+		l.priority, sluice.epoch_us(l.deadline), l.next_line, l.lines_left, l.open
+	from chosen c join sluice.batch_lane l on l.id = c.id
+	join sluice.batch b on b.id = l.batch_id
+	where b.state = 'in_progress' and b.ending is null
+	order by l.priority desc, l.id
+$$;
+
+-- The next lines of a lane: per chunk, their indexes in it and what the planner
+-- must know of each.
+create or replace function sluice.lane_lines(
+    p_lane bigint, p_from integer, p_chunks integer
+) returns table (chunk_id bigint, first_line integer, line smallint[],
+    bytes integer[], cap integer[])
+language plpgsql stable set search_path = '' security definer
+set plan_cache_mode = force_custom_plan as $$
+declare
+	v_lane sluice.batch_lane;
+begin
+	select * into v_lane from sluice.batch_lane l where l.id = p_lane;
+	return query
+		select p.chunk_id, p.first_line, c.line, c.bytes, c.cap
+		from (
+			select * from sluice.place q
+			where q.purge_day = v_lane.purge_day and q.file_id = v_lane.file_id
+			    and q.first_line >= (
+				select max(s.first_line) from sluice.place s
+				where s.purge_day = v_lane.purge_day
+				    and s.file_id = v_lane.file_id and s.first_line <= p_from)
+			order by q.first_line
+			limit p_chunks
+		) p
+		cross join lateral (
+			select array_agg(m.i::smallint order by m.i) as line,
+				array_agg(k.body_len[m.i] order by m.i) as bytes,
+				array_agg(coalesce(k.cap[m.i], -1) order by m.i) as cap
+			from sluice.chunk k, unnest(k.model) with ordinality m (model, i)
+			where k.purge_day = v_lane.purge_day and k.id = p.chunk_id
+			    and m.model = v_lane.model_index
+			    and p.first_line + m.i - 1 >= p_from
+			offset 0
+		) c
+		where c.line is not null
+		order by p.first_line;
+end $$;
+
+-- The lines of a lane that must go again soon.
+create or replace function sluice.lane_retries(
+    p_lane bigint, p_ahead_ms integer, p_most integer
+) returns table (chunk_id bigint, first_line integer, line smallint,
+    bytes integer, cap integer, tries smallint, sends smallint)
+language plpgsql stable set search_path = '' security definer
+set plan_cache_mode = force_custom_plan as $$
+declare
+	v_lane sluice.batch_lane;
+begin
+	select * into v_lane from sluice.batch_lane l where l.id = p_lane;
+	return query
+		select p.chunk_id, p.first_line, (r.line - p.first_line + 1)::smallint,
+			c.body_len, c.cap, r.tries, r.sends
+		from (
+			select * from sluice.retry q
+			where q.lane_id = p_lane and q.not_before <=
+				now() + make_interval(secs => p_ahead_ms / 1000.0)
+			order by q.line
+			limit p_most
+		) r
+		cross join lateral (
+			select q.chunk_id, q.first_line from sluice.place q
+			where q.purge_day = v_lane.purge_day and q.file_id = v_lane.file_id
+			    and q.first_line <= r.line
+			order by q.first_line desc
+			limit 1
+		) p
+		cross join lateral (
+			select k.body_len[r.line - p.first_line + 1] as body_len,
+				coalesce(k.cap[r.line - p.first_line + 1], -1) as cap
+			from sluice.chunk k
+			where k.purge_day = v_lane.purge_day and k.id = p.chunk_id offset 0
+		) c
+		order by r.line;
+end $$;
+
+-- Write a plan: the runs with their slots and the ledger that paid for them, in
+-- one transaction.  A plan that does not fit what is there (a cursor elsewhere,
+-- a retry gone) is refused whole with SL409: the dispatcher looks again.
+create or replace function sluice.dispatch_commit(p_epoch bigint, p_plan json)
+returns integer
+language plpgsql set search_path = '' security definer as $$
+declare
+	v_want integer;
+	v_got integer;
+	v_runs integer;
+begin
+	perform sluice.fence(p_epoch);
+
+	with moved as (
+		select * from json_to_recordset(p_plan -> 'lanes')
+			as m (id bigint, "from" integer, next integer, lines integer)
+	), done as (
+		update sluice.batch_lane l
+		set next_line = m.next, lines_left = l.lines_left - m.lines,
+			open = l.lines_left > m.lines
+		from moved m
+		where l.id = m.id and l.next_line = m."from" and l.lines_left >= m.lines
+		returning 1
+	)
+	select (select count(*) from moved), (select count(*) from done)
+	into v_want, v_got;
+	if v_want <> v_got then
+		raise exception using errcode = 'SL409', message = 'a lane has moved';
+	end if;
+
+	with again as (
+		select * from json_to_recordset(p_plan -> 'again')
+			as a (lane bigint, line integer)
+	), done as (
+		delete from sluice.retry r using again a
+		where r.lane_id = a.lane and r.line = a.line
+		returning 1
+	)
+	select (select count(*) from again), (select count(*) from done)
+	into v_want, v_got;
+	if v_want <> v_got then
+		raise exception using errcode = 'SL409', message = 'a retry has gone';
+	end if;
+
+	insert into sluice.run (batch_id, lane_id, path_id, purge_day, chunk_id,
+		first_line, line, slot_us, est_input, est_output, tries, sends, send_at,
+		keep_us, open)
+	select l.batch_id, l.id, r.path, l.purge_day, r.chunk, r.first_line, r.line,
+		r.slot_us, r.est_input, r.est_output, r.tries, r.sends,
+		sluice.at_us(r.send_us), r.keep_us,
+		repeat('1', cardinality(r.line))::bit varying
+	from json_to_recordset(p_plan -> 'runs') as r (lane bigint, path integer,
+		chunk bigint, first_line integer, line smallint[], slot_us integer[],
+		est_input integer[], est_output integer[], tries smallint[],
+		sends smallint[], send_us bigint, keep_us bigint)
+	join sluice.batch_lane l on l.id = r.lane;
+	get diagnostics v_runs = row_count;
+	if v_runs <> coalesce(json_array_length(p_plan -> 'runs'), 0) then
+		raise exception using errcode = 'SL409', message = 'a lane has gone';
+	end if;
+
+	insert into sluice.grant_cell as g (limit_id, cell, units)
+	select c."limit", c.cell, c.units
+	from json_to_recordset(p_plan -> 'cells')
+		as c ("limit" integer, cell bigint, units bigint)
+	on conflict (limit_id, cell) do update set units = excluded.units;
+
+	insert into sluice.rate_limit_state as s
+		(limit_id, next_at, paused_until, paused_why)
+	select c.id, sluice.at_us(c.next_us), sluice.at_us(c.paused_us), c.why
+	from json_to_recordset(p_plan -> 'limits')
+		as c (id integer, next_us bigint, paused_us bigint, why text)
+	on conflict (limit_id) do update set next_at = excluded.next_at,
+		paused_until = excluded.paused_until, paused_why = excluded.paused_why;
+
+	insert into sluice.path_state as s (path_id, health, until, why, failures)
+	select c.id, c.health, sluice.at_us(c.until_us), c.why, c.failures
+	from json_to_recordset(p_plan -> 'paths')
+		as c (id integer, health text, until_us bigint, why text, failures integer)
+	on conflict (path_id) do update set health = excluded.health,
+		until = excluded.until, why = excluded.why,
+		failures = excluded.failures, changed_at = now();
+
+	insert into sluice.estimate as e (path_id, model, learned)
+	select c.path, c.model, c.learned
+	from json_to_recordset(p_plan -> 'estimates')
+		as c (path integer, model text, learned json)
+	on conflict (path_id, model) do update set learned = excluded.learned,
+		changed_at = now();
+
+	-- granted rises here and falls in worker_beat(), both under the row's lock.
+	insert into sluice.seat as s (limit_id, worker_id, granted, target)
+	select c."limit", c.worker, c.target, c.target
+	from json_to_recordset(p_plan -> 'seats')
+		as c ("limit" integer, worker bigint, target integer)
+	on conflict (limit_id, worker_id) do update set target = excluded.target,
+		granted = greatest(s.granted, excluded.target);
+
+	delete from sluice.observation o
+	using json_array_elements_text(p_plan -> 'seen') d (id)
+	where o.id = d.id::bigint;
+
+	return v_runs;
+end $$;
+
+-- Lines of a run that have no outcome and must have another slot.
+create or replace function sluice.run_give_back(
+    p_run sluice.run, p_sent boolean, p_why text
+) returns void
+language sql set search_path = '' as $$
+	insert into sluice.retry (lane_id, line, batch_id, not_before, tries, sends, why)
+	select p_run.lane_id, p_run.first_line + u.line - 1, p_run.batch_id, now(),
+		coalesce(p_run.tries[u.i], 0),
+		coalesce(p_run.sends[u.i], 0) + case when p_sent then 1 else 0 end, p_why
+	from unnest(p_run.line) with ordinality u (line, i)
+	where get_bit(p_run.open, (u.i - 1)::integer) = 1
+$$;
+
+-- Workers whose lease is over: what they had out goes again (it may have been
+-- sent: the attempt counts), their seats stay taken while the upstream may still
+-- work on their calls.  And runs that nobody took in time.
+create or replace function sluice.reap(p_epoch bigint)
+returns table (workers integer, lines integer, stale integer)
+language plpgsql set search_path = '' security definer as $$
+declare
+	v_worker bigint;
+	v_run sluice.run;
+begin
+	perform sluice.fence(p_epoch);
+	workers := 0; lines := 0; stale := 0;
+	for v_worker in
+		update sluice.worker w set state = 'dead', in_flight = 0
+		where w.state <> 'dead' and w.lease_until < now()
+		returning w.id
+	loop
+		workers := workers + 1;
+		for v_run in
+			delete from sluice.run r where r.worker_id = v_worker returning *
+		loop
+			perform sluice.run_give_back(v_run, true, 'worker lost');
+			lines := lines + bit_count(v_run.open);
+		end loop;
+		update sluice.seat s set frozen_until = now() + make_interval(secs => (
+			select coalesce(max(p.whole_ms), 0) / 1000.0 from sluice.path p
+			join sluice.rate_limit l on l.pool_id = p.pool_id
+			where l.id = s.limit_id))
+		where s.worker_id = v_worker;
+	end loop;
+	delete from sluice.seat s where s.frozen_until < now() or not exists (
+		select from sluice.rate_limit l
+		where l.id = s.limit_id and l.removed_at is null);
+	for v_run in
+		delete from sluice.run r
+		where r.worker_id is null
+		    and r.send_at + make_interval(secs => (r.keep_us
+			+ coalesce(r.slot_us[array_upper(r.slot_us, 1)], 0)) / 1e6) < now()
+		returning *
+	loop
+		perform sluice.run_give_back(v_run, false, 'not taken in time');
+		stale := stale + bit_count(v_run.open);
+	end loop;
+	return next;
+end $$;

@@ -1,0 +1,523 @@
+-- migrate: on change
+--
+-- The worker's side (take, settle) and what follows from it: places in the
+-- files, the end of batches.
+
+create or replace function sluice.worker_start(
+    p_name text, p_max_in_flight integer, p_lease_ms integer
+) returns bigint
+language sql set search_path = '' security definer as $$
+	insert into sluice.worker (name, max_in_flight, lease_until)
+	values (p_name, p_max_in_flight,
+		clock_timestamp() + make_interval(secs => p_lease_ms / 1000.0))
+	returning id
+$$;
+
+-- Still here.  p_held says for each concurrency limit how many calls are open or
+-- could be opened at once; granted falls to it, never rises.  SL410 when the
+-- lease was over and the work is another's now.
+create or replace function sluice.worker_beat(
+    p_worker bigint, p_lease_ms integer, p_in_flight integer, p_stopping boolean,
+    p_held json
+) returns json
+language plpgsql set search_path = '' security definer as $$
+begin
+	update sluice.worker w
+	set beat_at = clock_timestamp(), in_flight = p_in_flight,
+		lease_until = clock_timestamp() + make_interval(secs => p_lease_ms / 1000.0),
+		state = case when p_stopping then 'stopping' else w.state end
+	where w.id = p_worker and w.state <> 'dead';
+	if not found then
+		raise exception using errcode = 'SL410', message = 'lease lost';
+	end if;
+	update sluice.seat s set granted = greatest(s.target, least(s.granted, h.held))
+	from json_to_recordset(p_held) as h ("limit" integer, held integer)
+	where s.worker_id = p_worker and s.limit_id = h."limit"
+	    and s.granted > greatest(s.target, least(s.granted, h.held));
+	return json_build_object(
+		'revision', (select revision from sluice.config),
+		'seats', (select coalesce(json_agg(json_build_object('limit', s.limit_id,
+				'target', s.target)), '[]')
+			from sluice.seat s where s.worker_id = p_worker));
+end $$;
+
+-- Gone for good: nothing is out any more.
+create or replace function sluice.worker_stop(p_worker bigint) returns void
+language plpgsql set search_path = '' security definer as $$
+declare
+	v_run sluice.run;
+begin
+	update sluice.worker w set state = 'dead', lease_until = now(), in_flight = 0
+	where w.id = p_worker;
+	for v_run in delete from sluice.run r where r.worker_id = p_worker returning * loop
+		perform sluice.run_give_back(v_run, true, 'worker stopped');
+	end loop;
+	delete from sluice.seat s where s.worker_id = p_worker;
+end $$;
+
+create or replace function sluice.worker_config() returns json
+language sql stable set search_path = '' security definer as $$
+	select json_build_object(
+		'revision', (select revision from sluice.config),
+		'paths', (select coalesce(json_agg(json_build_object('id', p.id,
+				'pool', p.pool_id, 'name', p.name, 'url', p.url,
+				'secret_file', p.secret_file, 'http2', p.http2,
+				'attempts', p.attempts, 'connect_ms', p.connect_ms,
+				'idle_ms', p.idle_ms, 'whole_ms', p.whole_ms,
+				'answer_max', p.answer_max)), '[]')
+			from sluice.path p where p.removed_at is null),
+		'limits', (select coalesce(json_agg(json_build_object('id', l.id,
+				'pool', l.pool_id, 'path', l.path_id, 'model', l.model)), '[]')
+			from sluice.rate_limit l
+			where l.removed_at is null and l.dimension = 'concurrent'))
+$$;
+
+-- Runs whose slots are near, for a worker that has room for so many lines of
+-- each path: p_want = [{path, lines}].  Times go out as durations.
+create or replace function sluice.take_runs(
+    p_worker bigint, p_want json, p_ahead_us bigint
+) returns table (id bigint, batch_id bigint, batch_uid text, lane_id bigint,
+    model text, endpoint text, path_id integer, purge_day text, chunk_id bigint,
+    first_line integer, line smallint[], slot_us integer[], est_input integer[],
+    est_output integer[], tries smallint[], sends smallint[], send_us bigint,
+    in_us bigint, keep_us bigint)
+language plpgsql set search_path = '' security definer as $$
+declare
+	v_want record;
+begin
+	perform from sluice.worker w
+	where w.id = p_worker and w.state = 'live' and w.lease_until > clock_timestamp();
+	if not found then
+		raise exception using errcode = 'SL410', message = 'lease lost';
+	end if;
+	for v_want in
+		select * from json_to_recordset(p_want) as j (path integer, lines integer)
+	loop
+		return query
+			with due as materialized (	-- locked and limited once
+				select r.id, r.send_at, cardinality(r.line) as lines
+				from sluice.run r
+				where r.path_id = v_want.path and r.worker_id is null
+				    and r.send_at <= statement_timestamp()
+					+ make_interval(secs => p_ahead_us / 1e6)
+				order by r.send_at, r.id
+				limit least(v_want.lines, 256)
+				for update skip locked
+			), fits as (
+				select d.id, sum(d.lines) over (order by d.send_at, d.id)
+					- d.lines as before
+				from due d
+			), taken as (
+				update sluice.run r
+				set worker_id = p_worker, taken_at = clock_timestamp()
+				from fits f
+				where r.id = f.id and f.before < v_want.lines
+				returning r.*
+			)
+			select t.id, t.batch_id, replace(b.uid::text, '-', ''), t.lane_id, l.model, l.endpoint,
+				t.path_id, to_char(t.purge_day, 'YYYY-MM-DD'), t.chunk_id, t.first_line, t.line,
+				t.slot_us, t.est_input, t.est_output, t.tries, t.sends,
+				sluice.epoch_us(t.send_at),
+				sluice.epoch_us(t.send_at) - sluice.epoch_us(clock_timestamp()),
+				t.keep_us
+			from taken t
+			join sluice.batch b on b.id = t.batch_id
+			join sluice.batch_lane l on l.id = t.lane_id
+			order by t.send_at, t.id;
+	end loop;
+end $$;
+
+create or replace function sluice.run_chunk(p_day date, p_chunk bigint)
+returns table (bytes bytea, id_at integer[], id_len integer[], body_at integer[],
+    body_len integer[])
+language sql stable set search_path = '' security definer
+set plan_cache_mode = force_custom_plan as $$
+	select c.bytes, c.id_at, c.id_len, c.body_at, c.body_len
+	from sluice.chunk c where c.purge_day = p_day and c.id = p_chunk
+$$;
+
+-- First statement of a flush: close lines, queue those that go again, say what
+-- was seen.  All lines must still be this worker's and open, else nothing
+-- happens (SL410) and the worker asks runs_open() which are.
+create or replace function sluice.settle_runs(
+    p_worker bigint, p_closed json, p_again json, p_seen json
+) returns void
+language plpgsql set search_path = '' security definer as $$
+declare
+	v_want integer;
+	v_got integer;
+begin
+	with closed as (
+		select c.run, c.bits::bit varying as bits
+		from json_to_recordset(p_closed) as c (run bigint, bits text)
+	), held as materialized (
+		select r.id, r.open, c.bits
+		from sluice.run r join closed c on c.run = r.id
+		where r.worker_id = p_worker
+		order by r.id
+		for update of r
+	), mine as (
+		select h.id, h.open & ~h.bits as rest from held h
+		where h.open & h.bits = h.bits
+	), narrowed as (
+		update sluice.run r set open = m.rest from mine m
+		where r.id = m.id and bit_count(m.rest) > 0
+		returning 1
+	), finished as (
+		delete from sluice.run r using mine m
+		where r.id = m.id and bit_count(m.rest) = 0
+		returning 1
+	)
+	select (select count(*) from closed),
+		(select count(*) from narrowed) + (select count(*) from finished)
+	into v_want, v_got;
+	if v_want <> v_got then
+		raise exception using errcode = 'SL410', message = 'lines lost';
+	end if;
+	insert into sluice.retry (lane_id, line, batch_id, not_before, tries, sends, why)
+	select a.lane, a.line, a.batch, now() + make_interval(secs => a.in_ms / 1000.0),
+		a.tries, a.sends, a.why
+	from json_to_recordset(p_again) as a (lane bigint, line integer, batch bigint,
+		in_ms bigint, tries smallint, sends smallint, why text);
+	insert into sluice.observation (path_id, seen)
+	select (s.seen ->> 'path')::integer, s.seen
+	from json_array_elements(p_seen) s (seen);
+end $$;
+
+-- Which lines a worker still holds, of the runs it asks for.
+create or replace function sluice.runs_open(p_worker bigint, p_runs bigint[])
+returns table (id bigint, open text)
+language sql stable set search_path = '' security definer as $$
+	select r.id, r.open::text from sluice.run r
+	where r.id = any (p_runs) and r.worker_id = p_worker
+$$;
+
+-- The results of one batch in one flush: a chunk of its output or error file,
+-- without a place yet.  Always in the transaction of settle_runs().
+create or replace function sluice.settle_chunk(
+    p_batch bigint, p_failed boolean, p_bytes bytea, p_line_end integer[],
+    p_answers integer[], p_status smallint[], p_path_id integer[],
+    p_sends smallint[], p_input_tokens integer[], p_output_tokens integer[],
+    p_cached bigint, p_reasoning bigint
+) returns void
+language plpgsql set search_path = '' security definer
+set plan_cache_mode = force_custom_plan as $$
+declare
+	v_chunk bigint := nextval('sluice.chunk_id');
+	v_file bigint;
+	v_day date;
+begin
+	select f.id, f.purge_day into strict v_file, v_day
+	from sluice.batch b
+	join sluice.file f on f.id = case when p_failed then b.error_id else b.output_id end
+	where b.id = p_batch;
+	insert into sluice.chunk (purge_day, id, file_id, bytes, line_end, answers,
+		status, path_id, sends, input_tokens, output_tokens)
+	values (v_day, v_chunk, v_file, p_bytes, p_line_end, p_answers, p_status,
+		p_path_id, p_sends, p_input_tokens, p_output_tokens);
+	insert into sluice.unplaced (chunk_id, purge_day, file_id, batch_id, bytes, lines,
+		input_tokens, cached_tokens, output_tokens, reasoning_tokens)
+	values (v_chunk, v_day, v_file, p_batch, octet_length(p_bytes),
+		cardinality(p_line_end),
+		(select coalesce(sum(t), 0) from unnest(p_input_tokens) t), p_cached,
+		(select coalesce(sum(t), 0) from unnest(p_output_tokens) t), p_reasoning);
+end $$;
+
+-- The end of a batch whose lines all have a published result.
+create or replace function sluice.batch_finish(p_batch bigint) returns boolean
+language plpgsql set search_path = '' as $$
+declare
+	v_batch sluice.batch;
+	v_file sluice.file;
+	v_extent record;
+	v_lines integer := 0;
+begin
+	select * into v_batch from sluice.batch b where b.id = p_batch
+	    and b.state in ('in_progress', 'finalizing', 'cancelling') for update;
+	if not found then
+		return false;
+	end if;
+	for v_file in select * from sluice.file f
+	    where f.id in (v_batch.output_id, v_batch.error_id) loop
+		v_lines := v_lines + (sluice.file_extent(v_file)).lines;
+	end loop;
+	if v_lines < v_batch.lines then
+		return false;
+	end if;
+	for v_file in select * from sluice.file f
+	    where f.id in (v_batch.output_id, v_batch.error_id) loop
+		v_extent := sluice.file_extent(v_file);
+		update sluice.file f
+		set state = case when v_extent.lines = 0 then 'broken' else 'ready' end,
+			bytes = v_extent.bytes, lines = v_extent.lines
+		where f.id = v_file.id and f.state = 'growing';
+	end loop;
+	delete from sluice.batch_lane l where l.batch_id = p_batch;
+	update sluice.batch b
+	set state = coalesce(b.ending, 'completed'),
+		finalizing_at = case when b.ending is null then now()
+			else b.finalizing_at end,
+		completed_at = case when b.ending is null then now() end,
+		expired_at = case when b.ending = 'expired' then now() end,
+		cancelled_at = case when b.ending = 'cancelled' then now() end
+	where b.id = p_batch;
+	return true;
+end $$;
+
+-- Give settled chunks their places, in the order of their ids, and end the
+-- batches that are whole.  One publisher (the dispatcher): places have no gaps.
+create or replace function sluice.publish(p_epoch bigint, p_chunks integer)
+returns table (placed integer, finished integer)
+language plpgsql set search_path = '' security definer
+set plan_cache_mode = force_custom_plan as $$
+declare
+	v_batches bigint[];
+	v_batch bigint;
+	v_file record;
+	v_last sluice.place;
+begin
+	perform sluice.fence(p_epoch);
+	placed := 0;
+	finished := 0;
+	for v_file in
+		with u as (
+			delete from sluice.unplaced d
+			where d.chunk_id in (select c.chunk_id from sluice.unplaced c
+				order by c.chunk_id limit p_chunks)
+			returning d
+		)
+		select (u.d).purge_day, (u.d).file_id, min((u.d).batch_id) as batch_id,
+			array_agg(u.d) as chunks
+		from u group by 1, 2
+	loop
+		select * into v_last from sluice.place p
+		where p.purge_day = v_file.purge_day and p.file_id = v_file.file_id
+		order by p.first_byte desc
+		limit 1;
+		insert into sluice.place (purge_day, file_id, first_byte, bytes, first_line,
+			lines, chunk_id, input_tokens, cached_tokens, output_tokens,
+			reasoning_tokens)
+		select u.purge_day, u.file_id,
+			coalesce(v_last.first_byte + v_last.bytes, 0)
+				+ sum(u.bytes) over w - u.bytes, u.bytes,
+			coalesce(v_last.first_line + v_last.lines, 1)
+				+ sum(u.lines) over w - u.lines, u.lines, u.chunk_id,
+			coalesce(v_last.input_tokens, 0) + sum(u.input_tokens) over w,
+			coalesce(v_last.cached_tokens, 0) + sum(u.cached_tokens) over w,
+			coalesce(v_last.output_tokens, 0) + sum(u.output_tokens) over w,
+			coalesce(v_last.reasoning_tokens, 0) + sum(u.reasoning_tokens) over w
+		from unnest(v_file.chunks::sluice.unplaced[]) u
+		window w as (order by u.chunk_id);
+		placed := placed + cardinality(v_file.chunks);
+		if v_file.batch_id <> all (coalesce(v_batches, '{}')) then
+			v_batches := v_batches || v_file.batch_id;
+		end if;
+	end loop;
+	foreach v_batch in array coalesce(v_batches, '{}') loop
+		if sluice.batch_finish(v_batch) then
+			finished := finished + 1;
+		end if;
+	end loop;
+	return next;
+end $$;
+
+-- Results for lines that will not be sent any more, as a chunk of the error file.
+create or replace function sluice.end_lines(
+    p_batch sluice.batch, p_day date, p_chunk bigint, p_first_line integer,
+    p_line integer[], p_sends smallint[]
+) returns void
+language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
+declare
+	v_rest bytea := convert_to(format(
+		',"response":null,"error":{"code":"batch_%s","message":"%s"}}' || E'\n',
+		p_batch.ending, case p_batch.ending when 'expired'
+			then 'This request could not be executed before the completion window expired.'
+			else 'This request was cancelled before it was executed.' end), 'UTF8');
+	v_bytes bytea;
+	v_end integer[];
+begin
+	with ended as (
+		select u.i, convert_to('{"id":"batch_req_'
+			|| replace(gen_random_uuid()::text, '-', '') || '","custom_id":', 'UTF8')
+			|| substring(c.bytes from c.id_at[u.line] + 1 for c.id_len[u.line])
+			|| v_rest as line
+		from sluice.chunk c, unnest(p_line) with ordinality u (line, i)
+		where c.purge_day = p_day and c.id = p_chunk
+	), measured as (
+		select e.i, e.line, sum(octet_length(e.line)) over (order by e.i) as line_end
+		from ended e
+	)
+	select string_agg(m.line, ''::bytea order by m.i),
+		array_agg(m.line_end::integer order by m.i)
+	into v_bytes, v_end
+	from measured m;
+	perform sluice.settle_chunk(p_batch.id, true, v_bytes, v_end,
+		(select array_agg(p_first_line + u.line - 1 order by u.i)
+			from unnest(p_line) with ordinality u (line, i)),
+		array_fill(0::smallint, array[cardinality(p_line)]), null, p_sends,
+		null, null, 0, 0);
+end $$;
+
+-- A few steps towards the end of batches that were cancelled or ran out of time:
+-- runs nobody took are revoked, then what is not out is ended chunk by chunk.
+-- What is out is awaited.  Returns the steps made; 0: nothing to do now.
+create or replace function sluice.batches_end(p_epoch bigint, p_steps integer)
+returns integer
+language plpgsql set search_path = '' security definer
+set plan_cache_mode = force_custom_plan as $$
+declare
+	v_steps integer := 0;
+	v_batch sluice.batch;
+	v_run sluice.run;
+	v_lane sluice.batch_lane;
+	v_place sluice.place;
+	v_again record;
+	v_line integer[];
+begin
+	perform sluice.fence(p_epoch);
+	update sluice.batch b
+	set state = 'finalizing', ending = 'expired', finalizing_at = now(),
+		in_progress_at = coalesce(b.in_progress_at, now())
+	where b.id in (select c.id from sluice.batch c
+		where c.state in ('validating', 'in_progress') and c.deadline <= now()
+		order by c.deadline limit 100)
+	    and b.state in ('validating', 'in_progress');
+	for v_batch in select * from sluice.batch b
+	    where b.state in ('finalizing', 'cancelling') and b.ending is not null
+	    order by b.id
+	loop
+		for v_run in delete from sluice.run r
+		    where r.batch_id = v_batch.id and r.worker_id is null returning * loop
+			perform sluice.run_give_back(v_run, false, v_batch.ending);
+		end loop;
+		for v_again in
+			with gone as (
+				delete from sluice.retry r
+				where (r.lane_id, r.line) in (
+					select q.lane_id, q.line from sluice.retry q
+					where q.batch_id = v_batch.id limit 2000)
+				returning r.*
+			), located as (
+				select g.line, g.sends, l.purge_day, p.chunk_id, p.first_line
+				from gone g
+				join sluice.batch_lane l on l.id = g.lane_id
+				cross join lateral (
+					select q.chunk_id, q.first_line from sluice.place q
+					where q.purge_day = l.purge_day and q.file_id = l.file_id
+					    and q.first_line <= g.line
+					order by q.first_line desc limit 1
+				) p
+			)
+			select d.purge_day, d.chunk_id, d.first_line,
+				array_agg(d.line - d.first_line + 1 order by d.line) as line,
+				array_agg(d.sends order by d.line) as sends
+			from located d
+			group by d.purge_day, d.chunk_id, d.first_line
+		loop
+			perform sluice.end_lines(v_batch, v_again.purge_day, v_again.chunk_id,
+				v_again.first_line, v_again.line, v_again.sends);
+			v_steps := v_steps + 1;
+		end loop;
+		while v_steps < p_steps loop
+			select * into v_lane from sluice.batch_lane l
+			where l.batch_id = v_batch.id and l.lines_left > 0
+			order by l.id limit 1;
+			exit when not found;
+			select * into v_place from sluice.place p
+			where p.purge_day = v_lane.purge_day and p.file_id = v_lane.file_id
+			    and p.first_line <= v_lane.next_line
+			order by p.first_line desc limit 1;
+			select array_agg(m.i::integer order by m.i) into v_line
+			from sluice.chunk c, unnest(c.model) with ordinality m (model, i)
+			where c.purge_day = v_lane.purge_day and c.id = v_place.chunk_id
+			    and m.model = v_lane.model_index
+			    and v_place.first_line + m.i - 1 >= v_lane.next_line;
+			if v_line is not null then
+				perform sluice.end_lines(v_batch, v_lane.purge_day,
+					v_place.chunk_id, v_place.first_line, v_line,
+					array_fill(0::smallint, array[cardinality(v_line)]));
+			end if;
+			update sluice.batch_lane l
+			set next_line = v_place.first_line + v_place.lines,
+				lines_left = l.lines_left - coalesce(cardinality(v_line), 0),
+				open = l.open and l.lines_left > coalesce(cardinality(v_line), 0)
+			where l.id = v_lane.id;
+			v_steps := v_steps + 1;
+		end loop;
+		exit when v_steps >= p_steps;
+	end loop;
+	return v_steps;
+end $$;
+
+-- What is left of broken uploads, deleted and expired files; old partitions.
+-- A few of each at a time: no long transaction, no large delete.
+create or replace function sluice.sweep(p_epoch bigint)
+returns table (files integer, partitions integer)
+language plpgsql set search_path = '' security definer
+set plan_cache_mode = force_custom_plan as $$
+declare
+	v_file sluice.file;
+	v_name text;
+	v_left integer;
+begin
+	perform sluice.fence(p_epoch);
+	files := 0;
+	partitions := 0;
+	update sluice.file f set state = 'broken'
+	where f.state = 'receiving' and f.created_at < now() - interval '3 days';
+	update sluice.file f set state = 'deleted'
+	where f.id in (select g.id from sluice.file g
+		where g.state = 'ready' and g.expires_at < now() - interval '1 day'
+		    and not exists (select from sluice.batch b where b.input_id = g.id
+			and b.state in ('validating', 'in_progress', 'finalizing', 'cancelling'))
+		limit 100);
+	for v_file in select * from sluice.file f where f.state in ('broken', 'deleted')
+	    and f.bytes is distinct from -1 order by f.id limit 20 loop
+		delete from sluice.chunk c
+		where c.purge_day = v_file.purge_day and c.id in (
+			select p.chunk_id from sluice.place p
+			where p.purge_day = v_file.purge_day and p.file_id = v_file.id
+			order by p.first_byte limit 200);
+		delete from sluice.place p
+		where p.purge_day = v_file.purge_day and p.file_id = v_file.id
+		    and p.first_byte in (select q.first_byte from sluice.place q
+			where q.purge_day = v_file.purge_day and q.file_id = v_file.id
+			order by q.first_byte limit 200);
+		get diagnostics v_left = row_count;
+		if v_left < 200 then
+			-- The row stays while a batch tells of it; -1: swept.
+			update sluice.file f set bytes = -1 where f.id = v_file.id;
+			files := files + 1;
+		end if;
+	end loop;
+	delete from sluice.idempotency i where i.created_at < now() - interval '48 hours';
+	delete from sluice.worker w
+	where w.state = 'dead' and w.beat_at < now() - interval '1 day';
+	delete from sluice.grant_cell g using sluice.rate_limit l
+	where l.id = g.limit_id and (l.removed_at is not null
+	    or g.cell * sluice.cell_us(l.window_s)
+		< sluice.epoch_us(now()) - (l.window_s + 60) * 2000000::bigint);
+	for v_name in
+		select c.relname from pg_catalog.pg_inherits i
+		join pg_catalog.pg_class c on c.oid = i.inhrelid
+		where i.inhparent in ('sluice.chunk'::regclass, 'sluice.place'::regclass)
+		    and right(c.relname, 8) < to_char(now() at time zone 'utc', 'YYYYMMDD')
+		order by 1 limit 4
+	loop
+		begin
+			-- A dump may hold the parent: wait for nobody, try again later.
+			execute 'lock table sluice.chunk, sluice.place in access exclusive mode nowait';
+			execute format('drop table sluice.%I', v_name);
+			partitions := partitions + 1;
+		exception when lock_not_available then
+			exit;
+		end;
+	end loop;
+	return next;
+end $$;
+
+-- The width of a ledger's cells; scheduler/ledger.h has the same rule.
+create or replace function sluice.cell_us(p_window_s integer) returns bigint
+language sql immutable set search_path = '' as $$
+	select greatest(p_window_s::bigint * 1000000 / 1200, 5000)
+$$;

@@ -1,0 +1,447 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "answer.h"
+#include "request.h"
+#include "upstream.h"
+
+/*
+ * One accepted request.  It lives as long as the provider works on it, also
+ * when its client has gone: its concurrency is not given back any sooner.
+ * Calls are pooled with their timers and never freed.
+ */
+struct call {
+	uv_timer_t timer;
+	struct upstream *u;
+	struct conn *conn; /* NULL: the client has gone */
+	struct call *next;
+	struct answer answer;
+	struct fault fault;
+	struct limit_ask ask;
+	struct limit_ticket ticket;
+	uint32_t limits_era;
+	uint64_t arrival;
+	uint16_t model;
+	int64_t charged; /* tokens */
+	char headers[RATE_HEADERS_MAX];
+};
+
+static const struct {
+	const char *path;
+	enum endpoint endpoint;
+	const char *model; /* of a request that may do without */
+} routes[] = {
+	{ "/v1/chat/completions", ENDPOINT_CHAT, NULL },
+	{ "/v1/completions", ENDPOINT_COMPLETIONS, NULL },
+	{ "/v1/embeddings", ENDPOINT_EMBEDDINGS, NULL },
+	{ "/v1/responses", ENDPOINT_RESPONSES, NULL },
+	{ "/v1/moderations", ENDPOINT_MODERATIONS, "omni-moderation-latest" },
+};
+enum { NROUTES = sizeof(routes) / sizeof(routes[0]) };
+
+static struct call *
+call_new(struct upstream *u)
+{
+	struct call *call = u->free_calls;
+
+	if (call != NULL) {
+		u->free_calls = call->next;
+		return call;
+	}
+	call = text_realloc(NULL, sizeof(*call));
+	uv_timer_init(u->loop, &call->timer);
+	call->timer.data = call;
+	call->u = u;
+	return call;
+}
+
+static void
+reply_error(struct conn *c, int status, const char *message, const char *type,
+    const char *code)
+{
+	struct text *body = &c->u->server.body;
+	struct reply r = {
+		.status = status, .body = body, .id = { 0, ++c->u->serial }
+	};
+
+	text_clear(body);
+	answer_error(body, message, type, code);
+	conn_reply(c, &r);
+}
+
+static void
+reply_pretty(struct conn *c, struct reply *r, struct text *body)
+{
+	json_t *json = json_loadb(body->p, body->n, 0, NULL);
+	struct text lines = { 0 };
+	char *dump = json_dumps(json, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+
+	if (dump != NULL)
+		text_adds(&lines, dump);
+	r->body = &lines;
+	conn_reply(c, r);
+	free(lines.p);
+	free(dump);
+	json_decref(json);
+}
+
+/* Send what a call with a fault gets; returns the status, 0 for none. */
+static int
+reply_fault(struct call *call, struct reply *r, struct text *body)
+{
+	const struct fault_kind *kind = call->fault.kind;
+	struct conn *c = call->conn;
+
+	switch (kind->act) {
+	case ACT_ERROR:
+	case ACT_ERROR_200:
+		r->status = kind->status;
+		r->retry_after_s = call->fault.extra;
+		text_clear(body);
+		answer_error(body, kind->message, kind->type, kind->code);
+		break;
+	case ACT_CUT_BEFORE:
+		conn_close(c);
+		return 0;
+	case ACT_RESET:
+		conn_reset(c);
+		return 0;
+	case ACT_CUT_MID:
+		r->cut_at = body->n / 2;
+		break;
+	case ACT_GARBAGE:
+		r->type = "text/html";
+		text_clear(body);
+		text_adds(body,
+		    "<html><head><title>Welcome</title></head>"
+		    "<body><h1>It works!</h1></body></html>\n");
+		break;
+	case ACT_EMPTY:
+		r->body = NULL;
+		break;
+	case ACT_PRETTY:
+		reply_pretty(c, r, body);
+		return r->status;
+	default:
+		break; /* the fault is in the body that is already there */
+	}
+	conn_reply(c, r);
+	return r->status;
+}
+
+static int
+call_reply(struct call *call)
+{
+	struct upstream *u = call->u;
+	struct text *body = &u->server.body;
+	struct reply r = {
+		.status = 200,
+		.body = body,
+		.headers = call->headers,
+		.id = { call->answer.hash, call->answer.serial },
+	};
+
+	if (upstream_is_out(u)) {
+		conn_reset(call->conn);
+		return 0;
+	}
+	text_clear(body);
+	answer_write(body, &call->answer);
+	if (call->fault.kind != NULL)
+		return reply_fault(call, &r, body);
+	conn_reply(call->conn, &r);
+	return r.status;
+}
+
+static void
+call_finish(struct call *call)
+{
+	struct upstream *u = call->u;
+	int64_t now_ns = upstream_now(u);
+	int64_t actual = call->answer.prompt + call->answer.completion;
+	int status = 0;
+
+	stats_stop(&u->stats, call->model, now_ns);
+	if (u->conf.charge == CHARGE_DECLARED_REFUNDED &&
+	    call->charged > actual) {
+		/* Tickets are worth nothing to limits set since. */
+		if (call->limits_era == u->limits_era)
+			limiter_refund(&u->limits, &call->ask, &call->ticket,
+			    call->charged - actual, now_ns);
+		call->charged = actual;
+	}
+	if (call->conn != NULL) {
+		struct conn *c = call->conn;
+
+		c->call = NULL;
+		status = call_reply(call);
+	} else {
+		u->stats.abandoned++;
+	}
+	stats_settle(&u->stats, call->arrival, status, call->charged);
+	if (status == 200) {
+		u->stats.prompt_tokens += (uint64_t)call->answer.prompt;
+		u->stats.completion_tokens += (uint64_t)call->answer.completion;
+	}
+	call->next = u->free_calls;
+	u->free_calls = call;
+}
+
+static void
+call_on_time(uv_timer_t *timer)
+{
+	call_finish(timer->data);
+}
+
+void
+call_on_gone(struct call *call)
+{
+	call->conn = NULL;
+	if (call->fault.kind != NULL && call->fault.kind->act == ACT_STALL)
+		call_finish(call); /* nothing else would ever end it */
+}
+
+static bool
+is_key_known(const struct upstream *u, const struct conn *c)
+{
+	if (u->conf.keys.n == 0)
+		return true;
+	for (size_t i = 0; i < u->conf.keys.n; i++)
+		if (strncasecmp(c->auth.v, "Bearer ", 7) == 0 &&
+		    strcmp(c->auth.v + 7, u->conf.keys.v[i]) == 0)
+			return true;
+	return false;
+}
+
+/* What is wrong with a request that no limit needs to judge, or NULL. */
+static const char *
+find_mistake(struct request *q, size_t route, const struct conn *c)
+{
+	if (!request_parse(c->body.p, c->body.n, q))
+		return "We could not parse the JSON body of your request.";
+	if (q->model_n == 0 && routes[route].model != NULL) {
+		q->model = routes[route].model;
+		q->model_n = strlen(q->model);
+	}
+	if (q->model_n == 0)
+		return "You must provide a model parameter.";
+	if (q->stream)
+		return "This upstream does not stream.";
+	return NULL;
+}
+
+static void
+make_answer(struct answer *a, struct upstream *u, size_t route,
+    const struct request *q, const struct arrival *arrival, size_t body_n)
+{
+	const struct conf *conf = &u->conf;
+
+	*a = (struct answer){
+		.endpoint = routes[route].endpoint,
+		.style = conf->style,
+		.hash = arrival->body,
+		.serial = ++u->serial,
+		.model = u->stats.models[arrival->model].name,
+		.created = arrival->ns / 1000000000,
+		.prompt = (int64_t)ceil((double)body_n / conf->bytes_per_token),
+		.inputs = q->inputs,
+		.dimensions = q->dimensions > 0 && q->dimensions <= 4096
+		    ? q->dimensions
+		    : conf->dimensions,
+	};
+	if (!answer_has_text(a->endpoint))
+		return;
+	a->completion = answer_tokens(
+	    a->hash, conf->output_mean, conf->output_cv, q->output_max);
+	a->cut_short = a->completion == q->output_max;
+}
+
+static int64_t
+tokens_to_charge(
+    const struct conf *conf, const struct answer *a, const struct request *q)
+{
+	if (conf->charge == CHARGE_ACTUAL || !answer_has_text(a->endpoint))
+		return a->prompt + a->completion;
+	return a->prompt +
+	    (q->output_max >= 0 ? q->output_max : conf->declared_default);
+}
+
+/* Chance decides, once a call is accepted, how it will end. */
+static void
+draw_fault(struct call *call, const struct conn *c)
+{
+	struct upstream *u = call->u;
+	struct fault_kind const *kind;
+
+	call->fault = faults_pick(
+	    &u->conf.faults, false, c->body.p, c->body.n, &u->faults);
+	if (u->conf.close_once && c->served > 0) {
+		u->conf.close_once = false;
+		for (kind = fault_kinds; kind->act != ACT_CUT_BEFORE;)
+			kind++;
+		call->fault = (struct fault){ .kind = kind };
+	}
+	kind = call->fault.kind;
+	if (kind == NULL)
+		return;
+	call->answer.bad_usage = kind->act == ACT_BAD_USAGE;
+	call->answer.bad_utf8 = kind->act == ACT_BAD_UTF8;
+	if (kind->act == ACT_HUGE)
+		call->answer.padding = call->fault.extra << 20;
+}
+
+static void
+call_start(struct call *call, struct conn *c, int64_t now_ns)
+{
+	struct upstream *u = call->u;
+	double ms = latency_draw_ms(&u->conf.latency, &u->latencies);
+	const struct fault_kind *kind = call->fault.kind;
+
+	call->conn = c;
+	c->call = call;
+	stats_start(&u->stats, call->model, now_ns);
+	if (kind != NULL && kind->act == ACT_STALL)
+		return;
+	if (kind != NULL && kind->act == ACT_SLOW)
+		ms += (double)call->fault.extra;
+	if (ms < 0.5)
+		call_finish(call);
+	else
+		uv_timer_start(
+		    &call->timer, call_on_time, (uint64_t)llround(ms), 0);
+}
+
+/* A request in good order: ask the limits, charge them, begin. */
+static void
+call_judge(struct upstream *u, struct conn *c, size_t route,
+    const struct request *q, struct arrival *a)
+{
+	struct call *call = call_new(u);
+	const struct model *m = &u->stats.models[a->model];
+	struct limit *refusal;
+	int64_t wait_ns;
+
+	call->model = a->model;
+	make_answer(&call->answer, u, route, q, a, c->body.n);
+	a->tokens = call->charged =
+	    tokens_to_charge(&u->conf, &call->answer, q);
+	call->ask = (struct limit_ask){ .model = m->name,
+		.tokens = a->tokens,
+		.running = u->stats.running,
+		.model_running = m->running };
+	call->limits_era = u->limits_era;
+	refusal = limiter_refusal(&u->limits, &call->ask, a->ns, &wait_ns);
+	if (refusal == NULL || u->conf.charge_refused)
+		limiter_charge(&u->limits, &call->ask, a->ns, &call->ticket);
+	call->headers[0] = '\0';
+	if (u->conf.headers == HEADERS_OPENAI)
+		refuse_headers(call->headers, &u->limits, m->name, a->ns);
+
+	if (refusal != NULL) {
+		refusal->refused++;
+		a->fate = FATE_REFUSED;
+		a->status = 429;
+		stats_arrive(&u->stats, a, c->key.v, c->key.n);
+		refuse_reply(c, refusal,
+		    refusal->dim == DIM_TOKENS ? a->tokens : 1, wait_ns,
+		    call->headers);
+		call->next = u->free_calls;
+		u->free_calls = call;
+		return;
+	}
+	draw_fault(call, c);
+	a->fate = FATE_ACCEPTED;
+	if (call->fault.kind != NULL)
+		a->fault = (uint8_t)(1 + (call->fault.kind - fault_kinds));
+	call->arrival = stats_arrive(&u->stats, a, c->key.v, c->key.n);
+	call_start(call, c, a->ns);
+}
+
+static void
+deny(struct conn *c, struct arrival *a, int status, const char *message,
+    const char *code)
+{
+	a->fate = FATE_DENIED;
+	a->status = (uint16_t)status;
+	stats_arrive(&c->u->stats, a, c->key.v, c->key.n);
+	reply_error(c, status, message, "invalid_request_error", code);
+}
+
+static void
+start_arrival(struct arrival *a, const struct conn *c)
+{
+	size_t n = c->auth.n < sizeof(a->auth) ? c->auth.n : sizeof(a->auth);
+
+	*a = (struct arrival){ .ns = upstream_now(c->u) };
+	memcpy(a->auth, c->auth.v + c->auth.n - n, n);
+}
+
+bool
+call_on_headers(struct upstream *u, struct conn *c)
+{
+	struct text *body = &u->server.body;
+	struct reply r = { .body = body, .early = true };
+	struct arrival a;
+	struct fault fault;
+
+	if (upstream_is_out(u)) {
+		conn_reset(c);
+		return true;
+	}
+	if (c->parser.method != HTTP_POST)
+		return false;
+	fault = faults_pick(&u->conf.faults, true, NULL, 0, &u->faults);
+	if (fault.kind == NULL)
+		return false;
+	start_arrival(&a, c);
+	a.fate = FATE_DENIED;
+	a.status = (uint16_t)fault.kind->status;
+	a.fault = (uint8_t)(1 + (fault.kind - fault_kinds));
+	stats_arrive(&u->stats, &a, c->key.v, c->key.n);
+	text_clear(body);
+	answer_error(
+	    body, fault.kind->message, fault.kind->type, fault.kind->code);
+	r.status = fault.kind->status;
+	conn_reply(c, &r);
+	return true;
+}
+
+void
+call_on_request(struct upstream *u, struct conn *c)
+{
+	struct arrival a;
+	struct request q;
+	const char *mistake;
+	size_t route = 0;
+
+	if (c->parser.method == HTTP_GET && strcmp(c->url, "/v1/models") == 0 &&
+	    is_key_known(u, c)) {
+		struct reply r = { .status = 200, .body = &u->server.body };
+
+		text_clear(&u->server.body);
+		answer_models(&u->server.body);
+		conn_reply(c, &r);
+		return;
+	}
+	start_arrival(&a, c);
+	a.body = request_hash(c->body.p, c->body.n);
+	while (route < NROUTES && strcmp(c->url, routes[route].path) != 0)
+		route++;
+	if (!is_key_known(u, c)) {
+		deny(c, &a, 401, "Incorrect API key provided.",
+		    "invalid_api_key");
+		return;
+	}
+	if (route == NROUTES || c->parser.method != HTTP_POST) {
+		deny(c, &a, 404, "Unknown request URL.", "unknown_url");
+		return;
+	}
+	mistake = find_mistake(&q, route, c);
+	if (mistake != NULL) {
+		deny(c, &a, 400, mistake, NULL);
+		return;
+	}
+	a.model = stats_model(&u->stats, q.model, q.model_n);
+	call_judge(u, c, route, &q, &a);
+}

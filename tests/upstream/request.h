@@ -1,0 +1,29 @@
+/*
+ * request - what the server must know of a request body.
+ *
+ * Pure, and quick rather than strict: the body is walked once, only its top
+ * level is looked at, and only the nesting of the rest is checked.
+ */
+#ifndef UPSTREAM_REQUEST_H
+#define UPSTREAM_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct request {
+	const char *model;  /* as written in the JSON, escapes and all */
+	size_t model_n;     /* 0: none given */
+	int64_t output_max; /* max_tokens and its newer names; -1: none given */
+	int64_t dimensions; /* -1: none given */
+	int64_t inputs;     /* texts in "input"; >= 1 */
+	bool stream;
+};
+
+/* False if the body is no JSON object; out then says nothing. */
+bool request_parse(const char *p, size_t n, struct request *out);
+
+/* FNV-1a, 64 bits. */
+uint64_t request_hash(const char *p, size_t n);
+
+#endif

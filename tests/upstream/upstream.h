@@ -1,0 +1,56 @@
+/*
+ * upstream - the whole program's state, owned by main().
+ */
+#ifndef UPSTREAM_UPSTREAM_H
+#define UPSTREAM_UPSTREAM_H
+
+#include <uv.h>
+
+#include "chance.h"
+#include "conf.h"
+#include "limiter.h"
+#include "serve.h"
+#include "stats.h"
+
+enum { RATE_HEADERS_MAX = 400 };
+
+struct upstream {
+	uv_loop_t *loop;
+	struct server server;
+	struct conf conf;
+	struct limiter limits;
+	uint32_t limits_era; /* counts the times limits were replaced */
+	struct stats stats;
+	struct chance latencies, faults, phases;
+	struct call *free_calls;
+	uint64_t serial; /* of the last call */
+	int64_t start_ns;
+	int64_t clock_skew_ns; /* from the monotonic clock to 1970 */
+};
+
+/* The monotonic clock, moved to count from 1970. */
+int64_t upstream_now(const struct upstream *u);
+bool upstream_is_out(const struct upstream *u);
+
+/* Put conf.limits in force; they learn what has been accepted so far. */
+void upstream_set_limits(struct upstream *u);
+
+/* refuse.c: what a client is told of the limits. */
+void refuse_headers(char out[RATE_HEADERS_MAX], struct limiter *set,
+    const char *model, int64_t now_ns);
+/* The 429 of limit l; asked: the units it was asked for. */
+void refuse_reply(struct conn *c, const struct limit *l, int64_t asked,
+    int64_t wait_ns, const char *headers);
+
+/* control.c: what lives below /_; control_stats() appends GET /_stats. */
+void control_on_request(struct upstream *u, struct conn *c);
+void control_stats(struct upstream *u, const char *url, struct text *out);
+
+/* call.c: a request for the API is there. */
+void call_on_request(struct upstream *u, struct conn *c);
+/* The headers are there: true if the connection has been dealt with. */
+bool call_on_headers(struct upstream *u, struct conn *c);
+/* The client of a call has gone. */
+void call_on_gone(struct call *call);
+
+#endif

@@ -1,0 +1,173 @@
+#include "answer.h"
+
+#include <ctype.h>
+#include <string.h>
+
+enum {
+	TOKENS_MAX = 1000000000,
+	/* Deeper than any answer is; only well-formedness is asked of it. */
+	ANSWER_DEPTH = 64,
+	KEY_LIKE_MIN = 12, /* characters after "sk-" that make it a key */
+};
+
+enum {
+	WANT_ERROR,
+	WANT_USAGE,
+	WANT_PROMPT,
+	WANT_COMPLETION,
+	WANT_INPUT,
+	WANT_OUTPUT,
+	WANT_PROMPT_DETAILS,
+	WANT_INPUT_DETAILS,
+	WANT_COMPLETION_DETAILS,
+	WANT_OUTPUT_DETAILS,
+	WANT_PROMPT_CACHED,
+	WANT_INPUT_CACHED,
+	WANT_COMPLETION_REASONING,
+	WANT_OUTPUT_REASONING,
+	WANTS
+};
+
+static const struct jscan_want wants[WANTS] = {
+	[WANT_ERROR] = { "error", -1 },
+	[WANT_USAGE] = { "usage", -1 },
+	[WANT_PROMPT] = { "prompt_tokens", WANT_USAGE },
+	[WANT_COMPLETION] = { "completion_tokens", WANT_USAGE },
+	[WANT_INPUT] = { "input_tokens", WANT_USAGE },
+	[WANT_OUTPUT] = { "output_tokens", WANT_USAGE },
+	[WANT_PROMPT_DETAILS] = { "prompt_tokens_details", WANT_USAGE },
+	[WANT_INPUT_DETAILS] = { "input_tokens_details", WANT_USAGE },
+	[WANT_COMPLETION_DETAILS] = { "completion_tokens_details", WANT_USAGE },
+	[WANT_OUTPUT_DETAILS] = { "output_tokens_details", WANT_USAGE },
+	[WANT_PROMPT_CACHED] = { "cached_tokens", WANT_PROMPT_DETAILS },
+	[WANT_INPUT_CACHED] = { "cached_tokens", WANT_INPUT_DETAILS },
+	[WANT_COMPLETION_REASONING] = { "reasoning_tokens",
+	    WANT_COMPLETION_DETAILS },
+	[WANT_OUTPUT_REASONING] = { "reasoning_tokens", WANT_OUTPUT_DETAILS },
+};
+
+static int64_t
+either(const struct jscan_found *found, int a, int b)
+{
+	int64_t v;
+
+	if (jscan_int(&found[a], TOKENS_MAX, &v) ||
+	    jscan_int(&found[b], TOKENS_MAX, &v))
+		return v;
+	return 0;
+}
+
+bool
+answer_check(struct slice body, struct answer_usage *usage)
+{
+	struct jscan_found found[WANTS];
+	struct jscan_fault fault;
+
+	*usage = (struct answer_usage){ 0 };
+	if (jscan(body, ANSWER_DEPTH, wants, WANTS, found, &fault) !=
+	    JSCAN_OBJECT)
+		return false;
+	/* /v1/responses has "error": null on success. */
+	if (found[WANT_ERROR].kind != JSCAN_ABSENT &&
+	    found[WANT_ERROR].kind != JSCAN_NULL)
+		return false;
+	usage->known = found[WANT_PROMPT].kind == JSCAN_NUMBER ||
+	    found[WANT_INPUT].kind == JSCAN_NUMBER;
+	usage->input = either(found, WANT_PROMPT, WANT_INPUT);
+	usage->output = either(found, WANT_COMPLETION, WANT_OUTPUT);
+	usage->cached = either(found, WANT_PROMPT_CACHED, WANT_INPUT_CACHED);
+	usage->reasoning =
+	    either(found, WANT_COMPLETION_REASONING, WANT_OUTPUT_REASONING);
+	return true;
+}
+
+bool
+answer_names_tokens(struct slice body)
+{
+	return body.n > 0 && memmem(body.p, body.n, "token", 5) != NULL;
+}
+
+static bool
+is_json(struct slice body)
+{
+	struct jscan_fault fault;
+
+	return jscan(body, ANSWER_DEPTH, NULL, 0, NULL, &fault) != JSCAN_ABSENT;
+}
+
+/* Line ends can only stand between tokens of valid JSON. */
+static void
+add_flat(struct buf *out, struct slice json)
+{
+	size_t start = out->n;
+
+	while (json.n > 0 && isspace((unsigned char)json.p[json.n - 1]))
+		json.n--;
+	buf_add(out, json.p, json.n);
+	for (size_t i = start; i < out->n; i++)
+		if (out->p[i] == '\n' || out->p[i] == '\r')
+			out->p[i] = ' ';
+}
+
+void
+answer_write(struct buf *out, const struct answer_line *line)
+{
+	buf_addf(out, "{\"id\":\"%s\",\"custom_id\":", line->id);
+	buf_add(out, line->custom_id.p, line->custom_id.n);
+	if (line->code != NULL) {
+		buf_addf(out,
+		    ",\"response\":null,\"error\":{\"code\":\"%s\","
+		    "\"message\":",
+		    line->code);
+		buf_add_json(out, slice_str(line->message));
+		buf_adds(out, "}}\n");
+		return;
+	}
+	buf_addf(out,
+	    ",\"response\":{\"status_code\":%d,\"request_id\":", line->status);
+	buf_add_json(out, line->request_id);
+	buf_adds(out, ",\"body\":");
+	if (is_json(line->body))
+		add_flat(out, line->body);
+	else
+		buf_add_json(out, line->body);
+	buf_adds(out, "},\"error\":null}\n");
+}
+
+static bool
+is_key_char(char c)
+{
+	return isalnum((unsigned char)c) || c == '-' || c == '_' || c == '*' ||
+	    c == '.';
+}
+
+static void
+blank_keys(char *p, size_t n, const char *mark, size_t least)
+{
+	size_t len = strlen(mark);
+	char *end = p + n, *at = p;
+
+	while ((at = memmem(at, (size_t)(end - at), mark, len)) != NULL) {
+		char *key = at + len, *stop = key;
+
+		while (stop < end && is_key_char(*stop))
+			stop++;
+		if ((size_t)(stop - key) >= least)
+			memset(key, '*', (size_t)(stop - key));
+		at = stop;
+	}
+}
+
+void
+answer_redact(char *p, size_t n, struct slice secret)
+{
+	char *at = p, *end = p + n;
+
+	while (secret.n > 0 &&
+	    (at = memmem(at, (size_t)(end - at), secret.p, secret.n)) != NULL) {
+		memset(at, '*', secret.n);
+		at += secret.n;
+	}
+	blank_keys(p, n, "sk-", KEY_LIKE_MIN);
+	blank_keys(p, n, "Bearer ", 1);
+}

@@ -1,0 +1,287 @@
+#include "flush.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sluice/log.h>
+
+#include "flush_doc.h"
+
+enum {
+	FLUSH_AFTER_MS = 4,   /* so that answers of one moment share a commit */
+	FLUSH_RETRY_MS = 250, /* when the database is away */
+	FLUSH_LINES = 2000,   /* of one commit */
+	FLUSH_BYTES = 4 << 20,
+};
+
+struct flush {
+	uv_loop_t *loop;
+	uv_timer_t timer;
+	struct db *db;
+	void (*settled)(struct line *line, void *arg);
+	void *arg;
+	int64_t worker;
+	struct result *first, **last; /* waiting */
+	size_t n, bytes;
+	struct result *under_way; /* in the call that is out */
+	int64_t late;
+	size_t
+	    lines_max; /* smaller while a line that breaks a commit is found */
+	bool busy;
+	void (*on_closed)(void *arg);
+	void *closed_arg;
+};
+
+static void flush_on_timer(uv_timer_t *timer);
+
+static void
+result_free(struct result *r)
+{
+	buf_fini(&r->text);
+	free(r);
+}
+
+static void
+settle_list(struct flush *f, struct result *r)
+{
+	struct result *next;
+
+	for (; r != NULL; r = next) {
+		next = r->next;
+		f->settled(r->line, f->arg);
+		result_free(r);
+	}
+}
+
+/* Put back what did not get in, in front of what came meanwhile. */
+static void
+put_back(struct flush *f)
+{
+	struct result *r = f->under_way, *end;
+
+	f->under_way = NULL;
+	if (r == NULL)
+		return;
+	for (end = r;; end = end->next) {
+		f->n++;
+		f->bytes += end->text.n;
+		if (end->next == NULL)
+			break;
+	}
+	end->next = f->first;
+	if (f->first == NULL)
+		f->last = &end->next;
+	f->first = r;
+}
+
+static void
+flush_again(struct flush *f, uint64_t after_ms)
+{
+	f->busy = false;
+	if (f->first != NULL)
+		uv_timer_start(&f->timer, flush_on_timer, after_ms, 0);
+}
+
+/* Keep the results whose lines the database still holds open for us. */
+static void
+flush_on_open(struct db_result *res, void *arg)
+{
+	struct flush *f = arg;
+	struct result *keep = NULL, **keep_last = &keep, *r, *next;
+
+	if (db_rc(res) != SLC_OK) {
+		put_back(f);
+		flush_again(f, FLUSH_RETRY_MS);
+		return;
+	}
+	for (r = f->under_way; r != NULL; r = next) {
+		next = r->next;
+		r->next = NULL;
+		if (flush_doc_open(res, r->line)) {
+			*keep_last = r;
+			keep_last = &r->next;
+		} else {
+			f->late++;
+			settle_list(f, r);
+		}
+	}
+	log_warn("flush.late", "lines=%" PRId64, f->late);
+	f->under_way = keep;
+	put_back(f);
+	flush_again(f, 0);
+}
+
+/*
+ * The database refuses the flush for a reason that will not pass.  Halve it
+ * until one line is left, and let that one fail by name: the others' answers
+ * are paid for.
+ */
+static void
+flush_narrow(struct flush *f, const char *why)
+{
+	struct result *r = f->under_way;
+
+	put_back(f);
+	if (r->next == NULL || f->lines_max == 1) {
+		if (r->kind != RESULT_OUTPUT && r->kind != RESULT_ERROR) {
+			log_error("flush.stuck", "why=\"%s\"", why);
+			abort();
+		}
+		f->bytes -= r->text.n;
+		flush_doc_spoil(r);
+		f->bytes += r->text.n;
+	} else {
+		f->lines_max = f->lines_max > 2 ? f->lines_max / 2 : 1;
+	}
+}
+
+static void
+flush_on_settled(struct db_result *res, void *arg)
+{
+	struct flush *f = arg;
+	struct result *r = f->under_way;
+
+	if (db_rc(res) == SLC_OK) {
+		f->under_way = NULL;
+		f->lines_max = FLUSH_LINES;
+		settle_list(f, r);
+		flush_again(f, 0);
+	} else if (db_is(res, "SL410")) {
+		struct buf ids = { 0 };
+
+		flush_doc_runs(r, &ids);
+		db_run(f->db, flush_on_open, f, STMT_RUNS_OPEN, f->worker,
+		    buf_cstr(&ids));
+		buf_fini(&ids);
+	} else if (db_rc(res) == SLC_EDB) {
+		/* Perhaps it was committed: then the lines will be found
+		 * closed. */
+		put_back(f);
+		flush_again(f, FLUSH_RETRY_MS);
+	} else {
+		flush_narrow(f, db_message(res));
+		flush_again(f, FLUSH_RETRY_MS);
+	}
+}
+
+static void
+flush_on_timer(uv_timer_t *timer)
+{
+	struct flush *f = timer->data;
+	struct result **end = &f->first, *rest;
+	size_t lines = 0, bytes = 0;
+	struct db_call *call;
+
+	if (f->busy || f->first == NULL)
+		return;
+	while (*end != NULL && lines < f->lines_max &&
+	    (lines == 0 || bytes + (*end)->text.n <= FLUSH_BYTES)) {
+		lines++;
+		bytes += (*end)->text.n;
+		end = &(*end)->next;
+	}
+	rest = *end;
+	*end = NULL;
+	f->under_way = f->first;
+	f->first = rest;
+	if (rest == NULL)
+		f->last = &f->first;
+	f->n -= lines;
+	f->bytes -= bytes;
+	f->busy = true;
+	call = db_call(f->db, flush_on_settled, f);
+	flush_doc_add(call, f->worker, f->under_way, lines);
+	db_send(call);
+}
+
+struct flush *
+flush_new(uv_loop_t *loop, struct db *db,
+    void (*settled)(struct line *line, void *arg), void *arg)
+{
+	struct flush *f = xcalloc(1, sizeof(*f));
+
+	f->loop = loop;
+	f->db = db;
+	f->settled = settled;
+	f->arg = arg;
+	f->last = &f->first;
+	f->lines_max = FLUSH_LINES;
+	uv_timer_init(loop, &f->timer);
+	f->timer.data = f;
+	return f;
+}
+
+static void
+flush_on_closed(uv_handle_t *handle)
+{
+	struct flush *f = handle->data;
+	void (*on_closed)(void *arg) = f->on_closed;
+	void *arg = f->closed_arg;
+
+	free(f);
+	on_closed(arg);
+}
+
+void
+flush_free(struct flush *f, void (*on_closed)(void *arg), void *arg)
+{
+	assert(!f->busy);
+	flush_drop(f);
+	f->on_closed = on_closed;
+	f->closed_arg = arg;
+	uv_close((uv_handle_t *)&f->timer, flush_on_closed);
+}
+
+void
+flush_worker(struct flush *f, int64_t worker)
+{
+	f->worker = worker;
+}
+
+void
+flush_add(struct flush *f, struct result *r)
+{
+	r->next = NULL;
+	*f->last = r;
+	f->last = &r->next;
+	f->n++;
+	f->bytes += r->text.n;
+	if (f->busy)
+		return; /* it goes with the next */
+	if (f->n >= FLUSH_LINES || f->bytes >= FLUSH_BYTES)
+		uv_timer_start(&f->timer, flush_on_timer, 0, 0);
+	else if (!uv_is_active((uv_handle_t *)&f->timer))
+		uv_timer_start(&f->timer, flush_on_timer, FLUSH_AFTER_MS, 0);
+}
+
+void
+flush_drop(struct flush *f)
+{
+	struct result *r = f->first;
+
+	f->first = NULL;
+	f->last = &f->first;
+	f->n = f->bytes = 0;
+	settle_list(f, r);
+}
+
+bool
+flush_idle(const struct flush *f)
+{
+	return !f->busy && f->first == NULL;
+}
+
+size_t
+flush_bytes(const struct flush *f)
+{
+	return f->bytes;
+}
+
+int64_t
+flush_late(const struct flush *f)
+{
+	return f->late;
+}

@@ -1,0 +1,61 @@
+/*
+ * flush - outcomes on their way into the database, many to a commit.
+ *
+ * Outcomes are kept until their commit is known: a database that goes away does
+ * not cost an answer that was paid for.  Lines that turn out to be another
+ * worker's by now are dropped and counted.
+ */
+#ifndef WORKER_FLUSH_H
+#define WORKER_FLUSH_H
+
+#include <sluice/buf.h>
+#include <sluice/db.h>
+
+#include "answer.h"
+#include "work.h"
+
+enum result_kind {
+	RESULT_OUTPUT, /* text is a line of the output file */
+	RESULT_ERROR,  /* of the error file */
+	RESULT_AGAIN,  /* the line goes back */
+};
+
+struct result {
+	struct result *next;
+	struct line *line;
+	enum result_kind kind;
+	struct buf text;
+	int16_t status;
+	int16_t sends; /* attempts recorded, this one included */
+	struct answer_usage usage;
+	/* RESULT_AGAIN */
+	int64_t wait_ms;
+	int16_t tries;
+	/* what the dispatcher should know */
+	bool answered; /* the upstream worked on it: latency and usage count */
+	bool ok;       /* the path is well */
+	bool down, refused, refused_tokens;
+	int64_t pause_ms;
+	int64_t sent_us; /* the database's time, 0: not sent */
+	int64_t ms;
+	char why[120]; /* it goes back, or the path is down */
+};
+
+struct flush;
+
+/* settled: the line's outcome is committed (or another's business); called for
+ * each, then the result is freed. */
+struct flush *flush_new(uv_loop_t *loop, struct db *db,
+    void (*settled)(struct line *line, void *arg), void *arg);
+void flush_free(struct flush *f, void (*on_closed)(void *arg), void *arg);
+
+void flush_add(struct flush *f, struct result *r);  /* takes it over */
+void flush_worker(struct flush *f, int64_t worker); /* as whom */
+/* The worker's lease is gone: forget everything that waits. */
+void flush_drop(struct flush *f);
+
+bool flush_idle(const struct flush *f);
+size_t flush_bytes(const struct flush *f); /* of texts that wait */
+int64_t flush_late(const struct flush *f); /* lines that were another's */
+
+#endif

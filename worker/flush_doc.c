@@ -1,0 +1,302 @@
+#include "flush_doc.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Results in the order wanted; ties keep the order of their ends. */
+struct sorted {
+	struct result *r;
+	size_t i;
+};
+
+static int
+by_run(const void *a, const void *b)
+{
+	const struct sorted *x = a, *y = b;
+
+	if (x->r->line->run->id != y->r->line->run->id)
+		return x->r->line->run->id < y->r->line->run->id ? -1 : 1;
+	return x->i < y->i ? -1 : 1;
+}
+
+/* Those for files first, together by file. */
+static int
+by_file(const void *a, const void *b)
+{
+	const struct sorted *x = a, *y = b;
+	int64_t bx = x->r->line->run->batch, by = y->r->line->run->batch;
+
+	if ((x->r->kind == RESULT_AGAIN) != (y->r->kind == RESULT_AGAIN))
+		return x->r->kind == RESULT_AGAIN ? 1 : -1;
+	if (bx != by)
+		return bx < by ? -1 : 1;
+	if (x->r->kind != y->r->kind)
+		return x->r->kind < y->r->kind ? -1 : 1;
+	return x->i < y->i ? -1 : 1;
+}
+
+/* What the dispatcher counts together. */
+static int
+by_flow(const void *a, const void *b)
+{
+	const struct sorted *x = a, *y = b;
+	const struct run *rx = x->r->line->run, *ry = y->r->line->run;
+	int c;
+
+	if (rx->path->id != ry->path->id)
+		return rx->path->id < ry->path->id ? -1 : 1;
+	c = strcmp(rx->model, ry->model);
+	return c != 0 ? c : x->i < y->i ? -1 : 1;
+}
+
+static void
+write_closed(const struct sorted *s, size_t n, struct buf *out)
+{
+	struct buf bits = { 0 };
+
+	buf_addc(out, '[');
+	for (size_t i = 0; i < n;) {
+		const struct run *run = s[i].r->line->run;
+
+		if (i > 0)
+			buf_addc(out, ',');
+		buf_clear(&bits);
+		for (size_t k = 0; k < run->n; k++)
+			buf_addc(&bits, '0');
+		for (; i < n && s[i].r->line->run == run; i++)
+			bits.p[s[i].r->line - run->lines] = '1';
+		buf_addf(out, "{\"run\":%" PRId64 ",\"bits\":\"%s\"}", run->id,
+		    buf_cstr(&bits));
+	}
+	buf_addc(out, ']');
+	buf_fini(&bits);
+}
+
+static void
+write_again(const struct sorted *s, size_t n, struct buf *out)
+{
+	bool first = true;
+
+	buf_addc(out, '[');
+	for (size_t i = 0; i < n; i++) {
+		const struct result *r = s[i].r;
+
+		if (r->kind != RESULT_AGAIN)
+			continue;
+		buf_addf(out,
+		    "%s{\"lane\":%" PRId64 ",\"line\":%" PRId32
+		    ",\"batch\":%" PRId64 ",\"in_ms\":%" PRId64
+		    ",\"tries\":%d,\"sends\":%d,\"why\":",
+		    first ? "" : ",", r->line->run->lane, line_number(r->line),
+		    r->line->run->batch, r->wait_ms, r->tries, r->sends);
+		buf_add_json(out, slice_str(r->why));
+		buf_addc(out, '}');
+		first = false;
+	}
+	buf_addc(out, ']');
+}
+
+/* What a rate limit must learn: [slot, keep, sent, est in, est out, in, out] */
+static void
+write_entry(const struct result *r, struct buf *out)
+{
+	const struct line *l = r->line;
+	bool known = r->usage.known && r->answered;
+
+	buf_addf(out,
+	    "[%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId32 ",%" PRId32
+	    ",%" PRId64 ",%" PRId64 "]",
+	    l->slot_us, l->run->keep_us, r->sent_us, l->est_input,
+	    l->est_output, known ? r->usage.input : l->est_input,
+	    known ? r->usage.output : l->est_output);
+}
+
+static size_t
+write_flow(const struct sorted *s, size_t n, struct buf *out)
+{
+	const struct run *run = s[0].r->line->run;
+	double bytes = 0, input = 0, output = 0, output2 = 0, ms = 0, ms2 = 0;
+	int64_t answered = 0, ok = 0, refused = 0, pause_ms = 0;
+	const char *why = NULL;
+	bool tokens = false, entries = false;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		const struct result *r = s[i].r;
+
+		if (r->line->run->path != run->path ||
+		    strcmp(r->line->run->model, run->model) != 0)
+			break;
+		ok += r->ok;
+		if (r->down)
+			why = r->why;
+		if (r->refused) {
+			refused++;
+			tokens |= r->refused_tokens;
+			if (r->pause_ms > pause_ms)
+				pause_ms = r->pause_ms;
+		}
+		if (!r->answered)
+			continue;
+		answered++;
+		ms += (double)r->ms;
+		ms2 += (double)r->ms * (double)r->ms;
+		output += (double)r->usage.output;
+		output2 += (double)r->usage.output * (double)r->usage.output;
+		if (r->usage.known) {
+			bytes += (double)chunk_body(
+			    r->line->run->chunk, r->line->index)
+				     .n;
+			input += (double)r->usage.input;
+		}
+	}
+	buf_addf(out, "{\"path\":%" PRId32 ",\"model\":", run->path->id);
+	buf_add_json(out, slice_str(run->model));
+	buf_addf(out,
+	    ",\"ok\":%" PRId64 ",\"n\":%" PRId64 ",\"bytes\":%.0f,"
+	    "\"input\":%.0f,\"output\":%.0f,\"output2\":%.0f,\"ms\":%.0f,"
+	    "\"ms2\":%.0f",
+	    ok, answered, bytes, input, output, output2, ms, ms2);
+	if (why != NULL) {
+		buf_adds(out, ",\"down\":true,\"why\":");
+		buf_add_json(out, slice_str(why));
+	}
+	if (refused > 0)
+		buf_addf(out,
+		    ",\"refused\":%" PRId64 ",\"refused_ms\":%" PRId64
+		    ",\"refused_tokens\":%s",
+		    refused, pause_ms, tokens ? "true" : "false");
+	buf_adds(out, ",\"entries\":[");
+	for (size_t k = 0; k < i; k++)
+		if (s[k].r->line->run->metered && s[k].r->sent_us > 0) {
+			if (entries)
+				buf_addc(out, ',');
+			write_entry(s[k].r, out);
+			entries = true;
+		}
+	buf_adds(out, "]}");
+	return i;
+}
+
+static void
+write_seen(const struct sorted *s, size_t n, struct buf *out)
+{
+	buf_addc(out, '[');
+	for (size_t i = 0; i < n;) {
+		if (i > 0)
+			buf_addc(out, ',');
+		i += write_flow(s + i, n - i, out);
+	}
+	buf_addc(out, ']');
+}
+
+/* One chunk: the results s[0..] of one file that fit; returns how many. */
+static size_t
+add_chunk(struct db_call *call, const struct sorted *s, size_t n)
+{
+	enum { MOST = SLC_CHUNK_LINES_MAX };
+	int32_t ends[MOST], answers[MOST], paths[MOST], in[MOST], out[MOST];
+	int16_t status[MOST], sends[MOST];
+	const struct result *first = s[0].r;
+	int64_t cached = 0, reasoning = 0;
+	struct buf bytes = { 0 };
+	size_t i;
+
+	for (i = 0; i < n && i < MOST; i++) {
+		const struct result *r = s[i].r;
+
+		if (r->kind != first->kind ||
+		    r->line->run->batch != first->line->run->batch ||
+		    (i > 0 && bytes.n + r->text.n > SLC_CHUNK_BYTES_MAX))
+			break;
+		buf_add(&bytes, r->text.p, r->text.n);
+		ends[i] = (int32_t)bytes.n;
+		answers[i] = line_number(r->line);
+		status[i] = r->status;
+		paths[i] = r->line->run->path->id;
+		sends[i] = r->sends;
+		in[i] = (int32_t)r->usage.input;
+		out[i] = (int32_t)r->usage.output;
+		cached += r->usage.cached;
+		reasoning += r->usage.reasoning;
+	}
+	db_add(call, STMT_SETTLE_CHUNK, first->line->run->batch,
+	    first->kind == RESULT_ERROR, buf_slice(&bytes), ends, i, answers, i,
+	    status, i, paths, i, sends, i, in, i, out, i, cached, reasoning);
+	buf_fini(&bytes);
+	return i;
+}
+
+void
+flush_doc_add(
+    struct db_call *call, int64_t worker, struct result *list, size_t n)
+{
+	struct sorted *s = xcalloc(n, sizeof(*s));
+	struct buf closed = { 0 }, again = { 0 }, seen = { 0 };
+	size_t i = 0;
+
+	for (struct result *r = list; r != NULL; r = r->next, i++)
+		s[i] = (struct sorted){ r, i };
+	qsort(s, n, sizeof(*s), by_run);
+	write_closed(s, n, &closed);
+	qsort(s, n, sizeof(*s), by_flow);
+	write_seen(s, n, &seen);
+	write_again(s, n, &again);
+	db_add(call, STMT_SETTLE_RUNS, worker, buf_cstr(&closed),
+	    buf_cstr(&again), buf_cstr(&seen));
+	qsort(s, n, sizeof(*s), by_file);
+	for (i = 0; i < n && s[i].r->kind != RESULT_AGAIN;)
+		i += add_chunk(call, s + i, n - i);
+	buf_fini(&closed);
+	buf_fini(&again);
+	buf_fini(&seen);
+	free(s);
+}
+
+void
+flush_doc_runs(const struct result *list, struct buf *out)
+{
+	int64_t last = -1;
+
+	buf_addc(out, '{');
+	for (const struct result *r = list; r != NULL; r = r->next) {
+		if (r->line->run->id == last)
+			continue;
+		buf_addf(
+		    out, "%s%" PRId64, last < 0 ? "" : ",", r->line->run->id);
+		last = r->line->run->id;
+	}
+	buf_addc(out, '}');
+}
+
+bool
+flush_doc_open(const struct db_result *res, const struct line *line)
+{
+	size_t at = (size_t)(line - line->run->lines);
+
+	for (int i = 0; i < db_rows(res, 0); i++) {
+		struct slice open = db_slice(res, 0, i, 1);
+
+		if (db_int(res, 0, i, 0) == line->run->id)
+			return at < open.n && open.p[at] == '1';
+	}
+	return false;
+}
+
+void
+flush_doc_spoil(struct result *r)
+{
+	struct answer_line line = {
+		.id = "batch_req_unstorable",
+		.custom_id =
+		    chunk_custom_id(r->line->run->chunk, r->line->index),
+		.code = "internal_error",
+		.message = "The answer could not be stored.",
+	};
+
+	buf_clear(&r->text);
+	r->kind = RESULT_ERROR;
+	r->usage = (struct answer_usage){ 0 };
+	answer_write(&r->text, &line);
+}

@@ -1,0 +1,316 @@
+#include "paths.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sluice/glob.h>
+#include <sluice/log.h>
+
+void
+paths_init(struct paths *p)
+{
+	*p = (struct paths){ 0 };
+}
+
+static void
+wipe(struct buf *secret)
+{
+	if (secret->p != NULL)
+		explicit_bzero(secret->p, secret->cap);
+	buf_clear(secret);
+}
+
+void
+paths_fini(struct paths *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		struct path *path = p->list[i];
+
+		wipe(&path->secret);
+		buf_fini(&path->secret);
+		free(path->name);
+		free(path->url);
+		free(path->secret_file);
+		free(path);
+	}
+	for (size_t i = 0; i < p->nseats; i++) {
+		free(p->seats[i]->model);
+		free(p->seats[i]);
+	}
+	free(p->list);
+	free(p->seats);
+	*p = (struct paths){ 0 };
+}
+
+struct path *
+paths_find(struct paths *p, int32_t id)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->list[i]->id == id)
+			return p->list[i];
+	return NULL;
+}
+
+/* Secrets -------------------------------------------------------------- */
+
+/* One line of printable characters; nothing that could end a header. */
+static const char *
+secret_fault(struct buf *s)
+{
+	while (s->n > 0 && (s->p[s->n - 1] == '\n' || s->p[s->n - 1] == '\r'))
+		s->n--;
+	if (s->n == 0)
+		return "is empty";
+	for (size_t i = 0; i < s->n; i++)
+		if (s->p[i] <= 0x20 || s->p[i] == 0x7f)
+			return "must hold one line without spaces";
+	return NULL;
+}
+
+static void
+secret_read(struct path *path)
+{
+	struct stat st;
+	const char *fault = NULL;
+	int fd = open(path->secret_file, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	wipe(&path->secret);
+	path->trouble[0] = '\0';
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		fault = strerror(errno);
+	} else if (!S_ISREG(st.st_mode) || st.st_size > PATHS_SECRET_MAX) {
+		fault = "is not a small plain file";
+	} else {
+		path->secret_mtime_ns =
+		    (int64_t)st.st_mtim.tv_sec * 1000000000 +
+		    st.st_mtim.tv_nsec;
+		buf_reserve(&path->secret, PATHS_SECRET_MAX);
+		n = read(fd, path->secret.p, PATHS_SECRET_MAX);
+		path->secret.n = n > 0 ? (size_t)n : 0;
+		fault = n < 0 ? strerror(errno) : secret_fault(&path->secret);
+	}
+	if (fd >= 0)
+		close(fd);
+	if (fault == NULL)
+		return;
+	wipe(&path->secret);
+	snprintf(path->trouble, sizeof(path->trouble), "secret file %.100s: %s",
+	    path->secret_file, fault);
+	log_error(
+	    "path.secret", "path=%s why=\"%s\"", path->name, path->trouble);
+}
+
+void
+paths_refresh(struct paths *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		struct path *path = p->list[i];
+		struct stat st;
+
+		if (path->secret_file == NULL || path->gone)
+			continue;
+		if (path->trouble[0] != '\0') {
+			if (stat(path->secret_file, &st) == 0)
+				secret_read(path);
+		} else if (stat(path->secret_file, &st) == 0 &&
+		    (int64_t)st.st_mtim.tv_sec * 1000000000 +
+			    st.st_mtim.tv_nsec !=
+			path->secret_mtime_ns) {
+			log_info(
+			    "path.secret", "path=%s read=again", path->name);
+			secret_read(path);
+		}
+	}
+}
+
+/* Configuration -------------------------------------------------------- */
+
+static int64_t
+get_int(const json_t *o, const char *name)
+{
+	return json_integer_value(json_object_get(o, name));
+}
+
+static void
+set_text(char **into, const json_t *o, const char *name)
+{
+	const char *s = json_string_value(json_object_get(o, name));
+
+	free(*into);
+	*into = s == NULL ? NULL : xstrdup(s);
+}
+
+static void
+path_read(struct paths *p, const json_t *o)
+{
+	struct path *path = paths_find(p, (int32_t)get_int(o, "id"));
+	char *before;
+
+	if (path == NULL) {
+		path = xcalloc(1, sizeof(*path));
+		path->id = (int32_t)get_int(o, "id");
+		path->ready_last = &path->ready;
+		p->list = xrealloc(p->list, (p->n + 1) * sizeof(path));
+		p->list[p->n++] = path;
+	}
+	path->gone = false;
+	path->pool = (int32_t)get_int(o, "pool");
+	set_text(&path->name, o, "name");
+	set_text(&path->url, o, "url");
+	path->http2 = json_is_true(json_object_get(o, "http2"));
+	path->attempts = (int)get_int(o, "attempts");
+	path->connect_ms = get_int(o, "connect_ms");
+	path->idle_ms = get_int(o, "idle_ms");
+	path->whole_ms = get_int(o, "whole_ms");
+	path->answer_max = (size_t)get_int(o, "answer_max");
+	before = path->secret_file;
+	path->secret_file = NULL;
+	set_text(&path->secret_file, o, "secret_file");
+	if (path->secret_file == NULL) {
+		wipe(&path->secret);
+		path->trouble[0] = '\0';
+	} else if (before == NULL || strcmp(before, path->secret_file) != 0) {
+		secret_read(path);
+	}
+	free(before);
+}
+
+static void
+seats_read(struct paths *p, const json_t *o)
+{
+	int32_t id = (int32_t)get_int(o, "id");
+	struct seats *s = NULL;
+
+	for (size_t i = 0; i < p->nseats; i++)
+		if (p->seats[i]->id == id)
+			s = p->seats[i];
+	if (s == NULL) {
+		s = xcalloc(1, sizeof(*s));
+		s->id = id;
+		p->seats = xrealloc(p->seats, (p->nseats + 1) * sizeof(s));
+		p->seats[p->nseats++] = s;
+	}
+	s->gone = false;
+	s->pool = (int32_t)get_int(o, "pool");
+	s->path = (int32_t)get_int(o, "path");
+	set_text(&s->model, o, "model");
+}
+
+enum slc_rc
+paths_read(struct paths *p, struct slice text, struct slc_err *err)
+{
+	json_error_t why;
+	json_t *doc = json_loadb(text.p, text.n, 0, &why), *v;
+	size_t i;
+
+	if (doc == NULL)
+		return slc_fail(err, SLC_EIO, "configuration: %s", why.text);
+	for (i = 0; i < p->n; i++)
+		p->list[i]->gone = true;
+	for (i = 0; i < p->nseats; i++) {
+		p->seats[i]->gone = true;
+		p->seats[i]->used = 0;
+	}
+	json_array_foreach(json_object_get(doc, "paths"), i, v) path_read(p, v);
+	json_array_foreach(json_object_get(doc, "limits"), i, v)
+	    seats_read(p, v);
+	p->revision = get_int(doc, "revision");
+	json_decref(doc);
+	return SLC_OK;
+}
+
+/* Seats ---------------------------------------------------------------- */
+
+void
+paths_targets(struct paths *p, struct slice text)
+{
+	json_t *doc = json_loadb(text.p, text.n, 0, NULL), *v;
+	size_t i;
+
+	for (i = 0; i < p->nseats; i++)
+		p->seats[i]->target = 0;
+	json_array_foreach(json_object_get(doc, "seats"), i,
+	    v) for (size_t k = 0; k < p->nseats;
+		    k++) if (p->seats[k]->id == get_int(v, "limit")) p->seats[k]
+	    ->target = (int32_t)get_int(v, "target");
+	json_decref(doc);
+}
+
+static bool
+seats_cover(const struct seats *s, const struct path *path, const char *model)
+{
+	return !s->gone && s->pool == path->pool &&
+	    (s->path == 0 || s->path == path->id) &&
+	    glob_match(s->model, model);
+}
+
+static void
+seats_use(struct paths *p, const struct path *path, const char *model, int by)
+{
+	for (size_t i = 0; i < p->nseats; i++)
+		if (seats_cover(p->seats[i], path, model))
+			p->seats[i]->used += by;
+}
+
+bool
+paths_sit(struct paths *p, const struct path *path, const char *model)
+{
+	for (size_t i = 0; i < p->nseats; i++)
+		if (seats_cover(p->seats[i], path, model) &&
+		    p->seats[i]->used >= p->seats[i]->target)
+			return false;
+	seats_use(p, path, model, 1);
+	return true;
+}
+
+void
+paths_rise(struct paths *p, const struct path *path, const char *model)
+{
+	seats_use(p, path, model, -1);
+}
+
+void
+paths_keep(struct paths *p, const struct path *path, const char *model)
+{
+	seats_use(p, path, model, 1);
+}
+
+int32_t
+paths_share(const struct paths *p, const struct path *path)
+{
+	int32_t share = INT32_MAX;
+
+	for (size_t i = 0; i < p->nseats; i++)
+		if (strcmp(p->seats[i]->model, "*") == 0 &&
+		    seats_cover(p->seats[i], path, "") &&
+		    p->seats[i]->target < share)
+			share = p->seats[i]->target;
+	return share;
+}
+
+void
+paths_url(const char *base, const char *endpoint, struct buf *out)
+{
+	const char *host = strstr(base, "://");
+	size_t n = strlen(base);
+	const char *slash;
+
+	while (n > 0 && base[n - 1] == '/')
+		n--;
+	slash = host == NULL
+	    ? NULL
+	    : memchr(host + 3, '/',
+		  n > (size_t)(host + 3 - base) ? n - (size_t)(host + 3 - base)
+						: 0);
+	if (slash != NULL && strncmp(endpoint, "/v1/", 4) == 0)
+		endpoint += 3;
+	buf_add(out, base, n);
+	buf_adds(out, endpoint);
+}

@@ -1,0 +1,86 @@
+/*
+ * paths - where to send, with which secret, and how many calls at once.
+ *
+ * The configuration comes from the database; secrets from files that only the
+ * worker reads, and again when they change.
+ */
+#ifndef WORKER_PATHS_H
+#define WORKER_PATHS_H
+
+#include <sluice/buf.h>
+#include <sluice/slc.h>
+#include <sluice/upstream.h>
+
+#include "health.h"
+
+enum {
+	PATHS_SECRET_MAX = 4096, /* bytes of a secret file */
+	PATHS_SEATS_MAX = 16,    /* concurrency limits on one line */
+};
+
+/* One concurrency limit: what this worker may have open under it. */
+struct seats {
+	int32_t id, pool, path;
+	char *model; /* glob */
+	int32_t target;
+	int32_t used;
+	bool gone;
+};
+
+struct path {
+	int32_t id, pool;
+	char *name, *url;
+	char *secret_file; /* NULL: no secret */
+	struct buf secret; /* empty when it cannot be read */
+	int64_t secret_mtime_ns;
+	char trouble[160]; /* with the secret; "" when all is well */
+	bool http2;
+	int attempts;
+	int64_t connect_ms, idle_ms, whole_ms;
+	size_t answer_max;
+	bool gone; /* removed by the operator */
+	struct health health;
+	/* lines of this worker on it */
+	int32_t held; /* taken, not settled */
+	int32_t in_flight;
+	double done_per_s;                /* calls that end, smoothed */
+	int64_t done;                     /* since the last look */
+	struct line *ready, **ready_last; /* their slots have come */
+	size_t nready;
+};
+
+struct paths {
+	int64_t revision;
+	struct path **list;
+	size_t n;
+	struct seats **seats;
+	size_t nseats;
+};
+
+void paths_init(struct paths *p);
+void paths_fini(struct paths *p);
+
+/* sluice.worker_config().  Which seats calls use may change with it: none are
+ * used afterwards, paths_keep() says again which calls are open. */
+enum slc_rc paths_read(struct paths *p, struct slice json, struct slc_err *err);
+/* "seats" of sluice.worker_beat() */
+void paths_targets(struct paths *p, struct slice json);
+/* Read secrets whose files have changed. */
+void paths_refresh(struct paths *p);
+
+struct path *paths_find(struct paths *p, int32_t id);
+
+/* Room for one more call of the model: takes the seats, or returns false. */
+bool paths_sit(struct paths *p, const struct path *path, const char *model);
+void paths_keep(struct paths *p, const struct path *path, const char *model);
+void paths_rise(struct paths *p, const struct path *path, const char *model);
+/* Calls that limits on the path as a whole let this worker have open. */
+int32_t paths_share(const struct paths *p, const struct path *path);
+
+/*
+ * The URL of an endpoint: a base with a path of its own ("https://h/v1") stands
+ * for "/v1", a bare one ("https://h") gets all of the endpoint.
+ */
+void paths_url(const char *base, const char *endpoint, struct buf *out);
+
+#endif

@@ -1,0 +1,489 @@
+#include "send.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include <sluice/header.h>
+#include <sluice/log.h>
+
+#include "outcome.h"
+
+/* The heap of waiting lines -------------------------------------------- */
+
+static void
+heap_place(struct sender *s, size_t i, struct line *line)
+{
+	while (i > 0 &&
+	    s->heap[(i - 1) / 2]->not_before_us > line->not_before_us) {
+		s->heap[i] = s->heap[(i - 1) / 2];
+		i = (i - 1) / 2;
+	}
+	for (;;) {
+		size_t kid = 2 * i + 1;
+
+		if (kid + 1 < s->nheap &&
+		    s->heap[kid + 1]->not_before_us <
+			s->heap[kid]->not_before_us)
+			kid++;
+		if (kid >= s->nheap ||
+		    s->heap[kid]->not_before_us >= line->not_before_us)
+			break;
+		s->heap[i] = s->heap[kid];
+		i = kid;
+	}
+	s->heap[i] = line;
+}
+
+static void
+heap_push(struct sender *s, struct line *line)
+{
+	if (s->nheap == s->heap_cap) {
+		s->heap_cap = s->heap_cap == 0 ? 256 : s->heap_cap * 2;
+		s->heap = xrealloc(s->heap, s->heap_cap * sizeof(*s->heap));
+	}
+	s->heap[s->nheap] = line;
+	heap_place(s, s->nheap++, line);
+}
+
+static void
+heap_pop(struct sender *s)
+{
+	struct line *last = s->heap[--s->nheap];
+
+	if (s->nheap > 0)
+		heap_place(s, 0, last);
+}
+
+/* Results -------------------------------------------------------------- */
+
+static double
+chance(void)
+{
+	uint32_t r = 0;
+
+	if (getrandom(&r, sizeof(r), GRND_NONBLOCK) != sizeof(r))
+		r = (uint32_t)boot_us() * 2654435761u;
+	return (double)r / 4294967296.0;
+}
+
+/* 128 bits that name a line to upstreams and in results, the same each time. */
+static void
+line_hash(const struct line *line, const char *purpose, char out[33])
+{
+	unsigned char digest[SHA256_DIGEST_LENGTH];
+	char text[128];
+	int n = snprintf(text, sizeof(text), "sluice %s %s %" PRId32, purpose,
+	    line->run->batch_uid, line_number(line));
+
+	SHA256((const unsigned char *)text, (size_t)n, digest);
+	for (int i = 0; i < 16; i++)
+		snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
+static void
+finish(struct sender *s, struct line *line, struct result *r)
+{
+	line->run->path->done++;
+	line_set(line, LINE_SETTLING);
+	flush_add(s->flush, r);
+}
+
+static struct result *
+result_new(struct line *line, enum result_kind kind)
+{
+	struct result *r = xcalloc(1, sizeof(*r));
+
+	r->line = line;
+	r->kind = kind;
+	r->sends = line->sends;
+	r->tries = line->tries;
+	return r;
+}
+
+void
+sender_give_back(
+    struct sender *s, struct line *line, const char *why, bool down)
+{
+	struct result *r = result_new(line, RESULT_AGAIN);
+
+	r->down = down;
+	snprintf(r->why, sizeof(r->why), "%s", why);
+	finish(s, line, r);
+}
+
+static void
+write_result(struct line *line, const struct upstream_result *got,
+    const struct outcome *out, struct result *r)
+{
+	char id[48] = "batch_req_";
+	struct answer_line text = {
+		.id = id,
+		.custom_id = chunk_custom_id(line->run->chunk, line->index),
+		.status = got->status,
+		.request_id = header_find(got->headers, "x-request-id"),
+		.body = got->body,
+		.code = out->code,
+		.message = got->why,
+	};
+
+	line_hash(line, "result", id + strlen(id));
+	if (text.request_id.p == NULL)
+		text.request_id = slice_str(id);
+	if (got->end == UPSTREAM_TOO_LARGE)
+		text.message = "The answer was longer than the path allows "
+			       "(--answer-max).";
+	answer_write(&r->text, &text);
+}
+
+static enum outcome_end
+end_of(enum upstream_end end)
+{
+	switch (end) {
+	case UPSTREAM_ANSWERED:
+		return OUTCOME_ANSWER;
+	case UPSTREAM_UNSENT:
+		return OUTCOME_NOT_SENT;
+	case UPSTREAM_UNREACHED:
+		return OUTCOME_UNREACHED;
+	case UPSTREAM_TOO_LARGE:
+		return OUTCOME_OVERSIZE;
+	case UPSTREAM_UNKNOWN:
+	case UPSTREAM_TIMEOUT:
+	case UPSTREAM_ABANDONED:
+		break;
+	}
+	return OUTCOME_BROKEN;
+}
+
+static bool
+counts_as_trouble(const struct upstream_result *got, bool good_body)
+{
+	switch (got->end) {
+	case UPSTREAM_ANSWERED:
+		return got->status >= 500 || got->status == 403 ||
+		    (got->status >= 200 && got->status < 300 && !good_body);
+	case UPSTREAM_UNKNOWN:
+	case UPSTREAM_TIMEOUT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* What is said of a line that goes again, or a path that is down. */
+static void
+describe(const struct upstream_result *got, struct result *r)
+{
+	if (got->end == UPSTREAM_ANSWERED)
+		snprintf(r->why, sizeof(r->why), "HTTP %d%s", got->status,
+		    got->status >= 300 && got->status < 400
+			? ": a redirect; correct the path's url"
+			: "");
+	else
+		snprintf(r->why, sizeof(r->why), "%s", got->why);
+}
+
+static void
+take_answer(
+    struct sender *s, struct line *line, const struct upstream_result *got)
+{
+	struct path *path = line->run->path;
+	struct result *r = result_new(line, RESULT_AGAIN);
+	struct outcome_in in = {
+		.end = end_of(got->end),
+		.status = got->status,
+		.headers = got->headers,
+		.tries = line->tries,
+		.attempts = path->attempts,
+		.chance = chance(),
+		.now_s = (int64_t)time(NULL),
+	};
+	struct outcome out;
+
+	in.good_body = answer_check(got->body, &r->usage);
+	if (counts_as_trouble(got, in.good_body))
+		in.bulk = health_failed(&path->health,
+		    (uint64_t)line->run->batch << 32 ^
+			(uint64_t)line_number(line));
+	else if (got->end == UPSTREAM_ANSWERED && got->status < 500)
+		health_ok(&path->health);
+	outcome_of(&in, &out);
+	/* Ended by ourselves: no fault of the line's. */
+	if (got->end == UPSTREAM_ABANDONED)
+		out = (struct outcome){ .kind = OUTCOME_UNSENT };
+	if (got->sent_us > 0) {
+		r->sends = (int16_t)(line->sends + 1);
+		r->sent_us = line->slot_us + got->sent_us -
+		    (line->not_after_us - line->run->keep_us);
+		r->ms = got->ms;
+	}
+	r->status = (int16_t)got->status;
+	if (got->end == UPSTREAM_ANSWERED &&
+	    (got->status < 200 || got->status >= 300))
+		answer_redact((char *)(uintptr_t)got->body.p, got->body.n,
+		    buf_slice(&path->secret));
+	switch (out.kind) {
+	case OUTCOME_DONE:
+		r->kind = RESULT_OUTPUT;
+		r->answered = r->ok = true;
+		write_result(line, got, &out, r);
+		break;
+	case OUTCOME_FAILED:
+		r->kind = RESULT_ERROR;
+		r->ok = got->end == UPSTREAM_ANSWERED && got->status < 500;
+		write_result(line, got, &out, r);
+		break;
+	case OUTCOME_AGAIN:
+		r->wait_ms = out.wait_ms;
+		r->tries = (int16_t)(line->tries + 1);
+		break;
+	case OUTCOME_REFUSED:
+		r->refused = r->ok = true;
+		r->refused_tokens = answer_names_tokens(got->body);
+		r->pause_ms = r->wait_ms = out.pause_ms;
+		break;
+	case OUTCOME_DOWN:
+		r->down = true;
+		break;
+	case OUTCOME_UNSENT:
+		snprintf(r->why, sizeof(r->why), "%s",
+		    got->end == UPSTREAM_ABANDONED ? "worker stopped"
+						   : "its slot was over");
+		break;
+	}
+	if (r->kind == RESULT_AGAIN && r->why[0] == '\0')
+		describe(got, r);
+	finish(s, line, r);
+}
+
+/* Sending -------------------------------------------------------------- */
+
+static bool
+send_may_leave(void *arg)
+{
+	const struct line *line = arg;
+	const struct sender *s = line->run->sender;
+	int64_t now_us = boot_us();
+
+	return now_us <= line->not_after_us && now_us < s->lease_until_us;
+}
+
+static void
+send_on_done(const struct upstream_result *got, void *arg)
+{
+	struct line *line = arg;
+	struct path *path = line->run->path;
+	struct sender *s = line->run->sender;
+
+	line->call = NULL;
+	s->in_flight--;
+	path->in_flight--;
+	paths_rise(s->paths, path, line->run->model);
+	take_answer(s, line, got);
+	sender_pump(s);
+}
+
+static void
+start_call(struct sender *s, struct line *line)
+{
+	struct run *run = line->run;
+	struct path *path = run->path;
+	struct buf url = { 0 }, authorization = { 0 }, key = { 0 };
+	const char *headers[6];
+	size_t n = 0;
+	char hash[33];
+	struct upstream_request request = {
+		.headers = headers,
+		.body = chunk_body(run->chunk, line->index),
+		.connect_ms = path->connect_ms,
+		.idle_ms = path->idle_ms,
+		.whole_ms = path->whole_ms,
+		.answer_max = path->answer_max,
+		.may_send = send_may_leave,
+		.done = send_on_done,
+		.arg = line,
+	};
+
+	paths_url(path->url, run->endpoint, &url);
+	request.url = buf_cstr(&url);
+	headers[n++] = "Content-Type: application/json";
+	headers[n++] = "Accept: application/json";
+	line_hash(line, "attempt", hash);
+	buf_addf(&key, "Idempotency-Key: %s", hash);
+	headers[n++] = buf_cstr(&key);
+	if (path->secret.n > 0) {
+		buf_addf(&authorization, "Authorization: Bearer %.*s",
+		    (int)path->secret.n, path->secret.p);
+		headers[n++] = buf_cstr(&authorization);
+	}
+	headers[n] = NULL;
+	line_set(line, LINE_SENDING);
+	s->in_flight++;
+	path->in_flight++;
+	line->call = upstream_start(path->http2 ? s->h2 : s->h1, &request);
+	buf_fini(&url);
+	buf_fini(&key);
+	if (authorization.p != NULL)
+		explicit_bzero(authorization.p, authorization.cap);
+	buf_fini(&authorization);
+}
+
+static void
+pump_path(struct sender *s, struct path *path, int64_t now_us)
+{
+	struct line **at = &path->ready, *line;
+
+	while ((line = *at) != NULL) {
+		bool late = now_us > line->not_after_us, seat;
+
+		if (!late && s->in_flight >= s->max_in_flight)
+			return;
+		seat = !late && path->trouble[0] == '\0' &&
+		    now_us < s->lease_until_us &&
+		    paths_sit(s->paths, path, line->run->model);
+
+		if (!late && !seat && path->trouble[0] == '\0') {
+			at = &line->next;
+			continue;
+		}
+		*at = line->next;
+		if (*at == NULL)
+			path->ready_last = at;
+		path->nready--;
+		if (seat)
+			start_call(s, line);
+		else if (late)
+			sender_give_back(s, line, "no seat in time", false);
+		else
+			sender_give_back(s, line, path->trouble, true);
+	}
+}
+
+static void
+sender_on_timer(uv_timer_t *timer)
+{
+	sender_pump(timer->data);
+}
+
+void
+sender_pump(struct sender *s)
+{
+	int64_t now_us = boot_us();
+
+	while (s->nheap > 0 && s->heap[0]->not_before_us <= now_us) {
+		struct line *line = s->heap[0];
+		struct path *path = line->run->path;
+
+		heap_pop(s);
+		line_set(line, LINE_READY);
+		line->next = NULL;
+		*path->ready_last = line;
+		path->ready_last = &line->next;
+		path->nready++;
+	}
+	for (size_t i = 0; i < s->paths->n; i++)
+		if (s->paths->list[i]->nready > 0)
+			pump_path(s, s->paths->list[i], now_us);
+	if (s->nheap > 0) {
+		int64_t wait_us = s->heap[0]->not_before_us - now_us;
+
+		/* uv_timer counts from the loop's time, which may be old. */
+		uv_update_time(s->loop);
+		uv_timer_start(&s->timer, sender_on_timer,
+		    wait_us > 0 ? (uint64_t)(wait_us + 999) / 1000 : 0, 0);
+	}
+}
+
+void
+sender_put(struct sender *s, struct line *line)
+{
+	line->run->sender = s;
+	line_set(line, LINE_WAITING);
+	heap_push(s, line);
+}
+
+void
+sender_stop(struct sender *s, struct run *const *runs, size_t n, bool calls)
+{
+	s->nheap = 0;
+	for (size_t i = 0; i < s->paths->n; i++) {
+		struct path *path = s->paths->list[i];
+
+		path->ready = NULL;
+		path->ready_last = &path->ready;
+		path->nready = 0;
+	}
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < runs[i]->n; k++) {
+			struct line *line = &runs[i]->lines[k];
+
+			if (line->state == LINE_WAITING ||
+			    line->state == LINE_READY)
+				sender_give_back(
+				    s, line, "worker stopped", false);
+			else if (line->state == LINE_SENDING && calls)
+				upstream_cancel(line->call);
+		}
+}
+
+void
+sender_init(struct sender *s, uv_loop_t *loop, struct paths *paths,
+    struct flush *flush, int32_t max_in_flight)
+{
+	struct upstream_opts opts = { .connections = max_in_flight };
+
+	*s = (struct sender){ .loop = loop,
+		.paths = paths,
+		.flush = flush,
+		.max_in_flight = max_in_flight };
+	s->h1 = upstream_new(loop, &opts);
+	opts.http2 = true;
+	s->h2 = upstream_new(loop, &opts);
+	uv_timer_init(loop, &s->timer);
+	s->timer.data = s;
+}
+
+struct closing {
+	int left;
+	void (*on_closed)(void *arg);
+	void *arg;
+};
+
+static void
+sender_on_part_closed(void *arg)
+{
+	struct closing *c = arg;
+
+	if (--c->left > 0)
+		return;
+	c->on_closed(c->arg);
+	free(c);
+}
+
+static void
+sender_on_timer_closed(uv_handle_t *handle)
+{
+	struct sender *s = handle->data;
+	struct closing *c = s->closing;
+
+	free(s->heap);
+	sender_on_part_closed(c);
+}
+
+void
+sender_close(struct sender *s, void (*on_closed)(void *arg), void *arg)
+{
+	struct closing *c = xcalloc(1, sizeof(*c));
+
+	*c = (struct closing){ 3, on_closed, arg };
+	s->closing = c;
+	upstream_close(s->h1, sender_on_part_closed, c);
+	upstream_close(s->h2, sender_on_part_closed, c);
+	uv_close((uv_handle_t *)&s->timer, sender_on_timer_closed);
+}

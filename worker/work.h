@@ -1,0 +1,57 @@
+/*
+ * work - what a worker has in hand: runs, their lines, the chunks they stand
+ * in.
+ */
+#ifndef WORKER_WORK_H
+#define WORKER_WORK_H
+
+#include <sluice/slc.h>
+
+#include "chunks.h"
+#include "paths.h"
+
+struct sender;
+
+enum line_state {
+	LINE_LOADING, /* its chunk is not here yet */
+	LINE_WAITING, /* for its slot */
+	LINE_READY,   /* its slot has come: for a seat */
+	LINE_SENDING,
+	LINE_SETTLING, /* has an outcome that is not committed */
+	LINE_STATES
+};
+
+struct line {
+	struct run *run;
+	struct line *next; /* in its path's queue of ready lines */
+	enum line_state state;
+	int16_t index; /* in the chunk, from 1 */
+	int16_t tries, sends;
+	int32_t est_input, est_output;
+	int64_t slot_us;       /* the database's time */
+	int64_t not_before_us; /* boot time */
+	int64_t not_after_us;
+	struct upstream_call *call;
+};
+
+/* Lines handed to this worker together; freed when all are settled. */
+struct run {
+	int64_t id, batch, lane;
+	char batch_uid[33]; /* 32 hex digits */
+	struct path *path;
+	struct sender *sender;
+	char *model, *endpoint;
+	struct chunk *chunk;
+	int32_t first_line; /* of the chunk in its file */
+	int64_t keep_us;
+	bool metered; /* rate limits want to know what its lines cost */
+	size_t n, open;
+	struct line lines[];
+};
+
+/* Number of the line in its file, from 1. */
+int32_t line_number(const struct line *line);
+
+void line_set(struct line *line, enum line_state next);
+
+#endif
