@@ -46,8 +46,8 @@ pace_init(struct pace *p, enum pace_dimension dimension, int64_t amount,
 		.dimension = dimension, .amount = amount, .window_us = window_us
 	};
 	/* A grant is recorded when it leaves at the latest: lateness is in. */
-	ledger_init(
-	    &p->ledger, window_us, window_us + PACE_SLACK_US - PACE_LATE_US);
+	ledger_init(&p->ledger, window_us,
+	    window_us + pace_slack_us(window_us) - PACE_LATE_US);
 }
 
 void
@@ -56,10 +56,17 @@ pace_fini(struct pace *p)
 	ledger_fini(&p->ledger);
 }
 
+int64_t
+pace_slack_us(int64_t window_us)
+{
+	return PACE_LATE_US + PACE_JITTER_US + ledger_width_us(window_us);
+}
+
 double
 pace_interval_us(const struct pace *p)
 {
-	return (double)(p->window_us + PACE_SLACK_US) / (double)p->amount;
+	return (double)(p->window_us + pace_slack_us(p->window_us)) /
+	    (double)p->amount;
 }
 
 int64_t

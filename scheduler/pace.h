@@ -29,7 +29,6 @@ enum {
 	PACE_LATE_US =
 	    200000, /* a line leaves so long after its slot at most */
 	PACE_JITTER_US = 200000, /* spread of the time to the upstream */
-	PACE_SLACK_US = PACE_LATE_US + PACE_JITTER_US + 50000,
 	/* Windows from here on are budgets: spent evenly, faster in a hurry. */
 	PACE_BUDGET_US = 600000000,
 };
@@ -76,7 +75,11 @@ void pace_settle(struct pace *p, int64_t units, int64_t slot_us,
  * 30 s with each refusal in a row). */
 void pace_refused(struct pace *p, int64_t now_us, int64_t wait_us);
 
-/* Microseconds from one unit to the next. */
+/* Microseconds from one unit to the next: (window + slack) / amount. */
 double pace_interval_us(const struct pace *p);
+
+/* What keeps two sends of one window apart in spite of all: lateness, jitter
+ * and a cell of the ledger; 0.45 s for a minute. */
+int64_t pace_slack_us(int64_t window_us);
 
 #endif
