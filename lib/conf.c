@@ -29,6 +29,22 @@ struct reader {
 	bool refused;
 };
 
+static void
+section_begin(struct reader *r, struct slice name)
+{
+	if (name.n > CONF_FILE_SECTION_MAX) {
+		slc_fail(r->err, SLC_EINPUT,
+		    "a section's name has %d bytes at most",
+		    CONF_FILE_SECTION_MAX);
+		r->refused = true;
+		return;
+	}
+	memcpy(r->section, name.p, name.n);
+	r->section[name.n] = '\0';
+	r->refused =
+	    !r->on_pair(r->arg, r->line, r->section, NULL, NULL, r->err);
+}
+
 /*
  * inih tells its handler neither the line nor more than 49 bytes of the
  * section, and reads on after an error; what it is fed is under our control.
@@ -50,9 +66,9 @@ reader_line(char *to, int size, void *stream)
 	}
 	open = to + strspn(to, " \t");
 	if (*open == '[' && (shut = strchr(open, ']')) != NULL)
-		snprintf(r->section, sizeof(r->section), "%.*s",
-		    (int)(shut - open - 1), open + 1);
-	return to;
+		section_begin(
+		    r, (struct slice){ open + 1, (size_t)(shut - open - 1) });
+	return r->refused ? NULL : to;
 }
 
 static int

@@ -22,6 +22,11 @@ struct upstream {
 	struct upstream_call *spare;
 	int nspare;
 	bool http2;
+	/* Answers in memory: beyond the bound only one call is read on. */
+	size_t buffered, buffer_max;
+	const size_t *elsewhere;
+	struct upstream_call *greedy;
+	int npaused;
 	int open_handles;
 	bool closing;
 	void (*on_closed)(void *arg);
@@ -40,6 +45,7 @@ struct upstream_call {
 	bool refused; /* may_send() said no */
 	bool too_large;
 	bool cancelled;
+	bool paused;
 	char why[CURL_ERROR_SIZE];
 };
 
@@ -108,6 +114,23 @@ call_end(const struct upstream_call *c, CURLcode code)
 						: UPSTREAM_UNKNOWN;
 }
 
+/* The peer's bytes wait in its socket until there is room for them here. */
+static bool
+call_may_grow(struct upstream_call *c, size_t n)
+{
+	struct upstream *u = c->u;
+
+	if (u->buffered + *u->elsewhere + n <= u->buffer_max || u->greedy == c)
+		return true;
+	if (u->greedy == NULL) {
+		u->greedy = c;
+		return true;
+	}
+	c->paused = true;
+	u->npaused++;
+	return false;
+}
+
 static void
 call_finish(struct upstream_call *c, CURLcode code)
 {
@@ -126,6 +149,10 @@ call_finish(struct upstream_call *c, CURLcode code)
 		result.ms = (boot_us() - c->sent_us) / 1000;
 	curl_multi_remove_handle(c->u->multi, c->easy);
 	call_unlink(c);
+	c->u->buffered -= c->body.n;
+	if (c->u->greedy == c)
+		c->u->greedy = NULL;
+	c->u->npaused -= c->paused;
 	c->request.done(&result, c->request.arg);
 	call_recycle(c);
 }
@@ -154,7 +181,10 @@ call_on_body(char *p, size_t size, size_t n, void *arg)
 		c->too_large = true;
 		return 0;
 	}
+	if (!call_may_grow(c, n))
+		return CURL_WRITEFUNC_PAUSE;
 	buf_add(&c->body, p, n);
+	c->u->buffered += n;
 	return n;
 }
 
@@ -245,7 +275,7 @@ upstream_start(struct upstream *u, const struct upstream_request *request)
 		buf_clear(&c->body);
 		c->sent = 0;
 		c->sent_us = 0;
-		c->refused = c->too_large = c->cancelled = false;
+		c->refused = c->too_large = c->cancelled = c->paused = false;
 		c->why[0] = '\0';
 	} else {
 		c = xcalloc(1, sizeof(*c));
@@ -271,6 +301,22 @@ upstream_start(struct upstream *u, const struct upstream_request *request)
 	u->calls = c;
 	curl_multi_add_handle(u->multi, c->easy);
 	return c;
+}
+
+void
+upstream_resume(struct upstream *u)
+{
+	for (struct upstream_call *c = u->calls; c != NULL && u->npaused > 0;
+	     c = c->next) {
+		if (!c->paused)
+			continue;
+		if (u->greedy != NULL &&
+		    u->buffered + *u->elsewhere > u->buffer_max / 2)
+			return;
+		c->paused = false;
+		u->npaused--;
+		curl_easy_pause(c->easy, CURLPAUSE_CONT);
+	}
 }
 
 void
@@ -416,6 +462,8 @@ upstream_new(uv_loop_t *loop, const struct upstream_opts *opts)
 	ready = true;
 	u->loop = loop;
 	u->http2 = opts->http2;
+	u->buffer_max = opts->buffer_max;
+	u->elsewhere = opts->elsewhere;
 	u->multi = curl_multi_init();
 	if (u->multi == NULL)
 		abort();

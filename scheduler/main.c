@@ -17,6 +17,7 @@
 
 enum {
 	API_CONNECTIONS = 8,
+	API_WAIT_MS = 2000, /* for a connection, before 503 */
 	DISPATCH_CONNECTIONS = 2,
 	GRACE_MS = 10000, /* for answers that are on their way, at the end */
 };
@@ -194,6 +195,7 @@ main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	uv_loop_init(&app.loop);
 	db.dsn = app.conf.database;
+	db.wait_ms = API_WAIT_MS;
 	app.api_db = db_open(&app.loop, &db);
 	db.connections = DISPATCH_CONNECTIONS;
 	app.dispatch_db = db_open(&app.loop, &db);

@@ -107,6 +107,11 @@ pace_settle(struct pace *p, int64_t units, int64_t slot_us, int64_t keep_us,
 		return;
 	ledger_add(&p->ledger, recorded_us, -units);
 	ledger_add(&p->ledger, move ? sent_us : recorded_us, used);
+	/* The grid was moved on by the estimate: what was not used is due
+	 * again. */
+	if (p->dimension != PACE_REQUESTS)
+		p->next_us -=
+		    (int64_t)(pace_interval_us(p) * (double)(units - used));
 	p->refusals = 0;
 }
 

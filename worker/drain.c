@@ -519,12 +519,13 @@ drain_on_timer(uv_timer_t *timer)
 			sender_stop(&d->sender, d->runs, d->nruns, false);
 		} else if (!d->taking && now_ms >= d->take_at_ms &&
 		    d->paths.revision > 0 &&
-		    flush_bytes(d->flush) < WAITING_BYTES_MAX) {
+		    *flush_bytes(d->flush) < WAITING_BYTES_MAX) {
 			take(d, now_ms);
 		}
-		sender_pump(&d->sender); /* lines that waited too long */
+		sender_tick(&d->sender);
 		break;
 	case STAGE_STOPPING:
+		sender_tick(&d->sender);
 		if (!d->beating && now_ms >= d->beat_at_ms)
 			beat(d, now_ms);
 		stop_step(d, now_ms);

@@ -26,6 +26,7 @@ struct flush {
 	int64_t worker;
 	struct result *first, **last; /* waiting */
 	size_t n, bytes;
+	size_t held;              /* bytes, with those under way */
 	struct result *under_way; /* in the call that is out */
 	int64_t late;
 	size_t
@@ -51,6 +52,7 @@ settle_list(struct flush *f, struct result *r)
 
 	for (; r != NULL; r = next) {
 		next = r->next;
+		f->held -= r->text.n;
 		f->settled(r->line, f->arg);
 		result_free(r);
 	}
@@ -131,8 +133,10 @@ flush_narrow(struct flush *f, const char *why)
 			abort();
 		}
 		f->bytes -= r->text.n;
+		f->held -= r->text.n;
 		flush_doc_spoil(r);
 		f->bytes += r->text.n;
+		f->held += r->text.n;
 	} else {
 		f->lines_max = f->lines_max > 2 ? f->lines_max / 2 : 1;
 	}
@@ -249,6 +253,7 @@ flush_add(struct flush *f, struct result *r)
 	f->last = &r->next;
 	f->n++;
 	f->bytes += r->text.n;
+	f->held += r->text.n;
 	if (f->busy)
 		return; /* it goes with the next */
 	if (f->n >= FLUSH_LINES || f->bytes >= FLUSH_BYTES)
@@ -274,10 +279,10 @@ flush_idle(const struct flush *f)
 	return !f->busy && f->first == NULL;
 }
 
-size_t
+const size_t *
 flush_bytes(const struct flush *f)
 {
-	return f->bytes;
+	return &f->held;
 }
 
 int64_t

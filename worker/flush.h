@@ -55,7 +55,8 @@ void flush_worker(struct flush *f, int64_t worker); /* as whom */
 void flush_drop(struct flush *f);
 
 bool flush_idle(const struct flush *f);
-size_t flush_bytes(const struct flush *f); /* of texts that wait */
+/* Bytes of texts that wait, those under way included; lives with f. */
+const size_t *flush_bytes(const struct flush *f);
 int64_t flush_late(const struct flush *f); /* lines that were another's */
 
 #endif

@@ -14,6 +14,8 @@
 
 #include "outcome.h"
 
+enum { SEND_BUFFER_MAX = 64 << 20 }; /* bytes of answers in memory */
+
 /* The heap of waiting lines -------------------------------------------- */
 
 static void
@@ -401,6 +403,14 @@ sender_pump(struct sender *s)
 }
 
 void
+sender_tick(struct sender *s)
+{
+	upstream_resume(s->h1);
+	upstream_resume(s->h2);
+	sender_pump(s);
+}
+
+void
 sender_put(struct sender *s, struct line *line)
 {
 	line->run->sender = s;
@@ -436,7 +446,9 @@ void
 sender_init(struct sender *s, uv_loop_t *loop, struct paths *paths,
     struct flush *flush, int32_t max_in_flight)
 {
-	struct upstream_opts opts = { .connections = max_in_flight };
+	struct upstream_opts opts = { .connections = max_in_flight,
+		.buffer_max = SEND_BUFFER_MAX,
+		.elsewhere = flush_bytes(flush) };
 
 	*s = (struct sender){ .loop = loop,
 		.paths = paths,

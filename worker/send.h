@@ -34,6 +34,8 @@ void sender_give_back(
     struct sender *s, struct line *line, const char *why, bool down);
 /* What waits for a seat may find one, or has waited too long. */
 void sender_pump(struct sender *s);
+/* The same, and answers that were left waiting: to be called now and then. */
+void sender_tick(struct sender *s);
 /* Give back all that has not left; with calls, end those that have, too. */
 void
 sender_stop(struct sender *s, struct run *const *runs, size_t n, bool calls);

@@ -42,7 +42,9 @@ struct conf_item {
 void conf_load(const char *program, const char *about,
     const struct conf_item *items, size_t n, int argc, char **argv);
 
-/* One "name = value" of a file; false with err->text filled stops the reading.
+/*
+ * A section that begins (name and value NULL), or one "name = value" of it;
+ * false with err->text filled stops the reading.
  */
 typedef bool (*conf_on_pair)(void *arg, int line, const char *section,
     const char *name, const char *value, struct slc_err *err);

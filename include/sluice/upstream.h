@@ -21,7 +21,11 @@ struct upstream_call;
 
 struct upstream_opts {
 	int connections; /* kept open at most */
-	bool http2;      /* over TLS only, one connection for many calls */
+	bool http2;	 /* over TLS only, one connection for many calls */
+	/* Bytes of answers held at once, with *elsewhere (the caller's count of
+	 * what it keeps); beyond that the others' are left in their sockets. */
+	size_t buffer_max;
+	const size_t *elsewhere;
 };
 
 struct upstream *
@@ -65,6 +69,9 @@ struct upstream_request {
 /* done is called later, never from inside; headers and url are copied. */
 struct upstream_call *
 upstream_start(struct upstream *u, const struct upstream_request *request);
+/* There may be room again: go on reading what was left.  Call it now and then.
+ */
+void upstream_resume(struct upstream *u);
 void upstream_cancel(struct upstream_call *call);
 
 /* Microseconds of CLOCK_BOOTTIME, which counts a suspended machine's time. */

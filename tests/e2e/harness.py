@@ -55,7 +55,7 @@ class Process:
     def alive(self):
         return self.p.poll() is None
 
-    def signal(self, signum):
+    def send(self, signum):
         if self.alive():
             self.p.send_signal(signum)
 
@@ -67,7 +67,7 @@ class Process:
         self.out.close()
 
     def stop(self, signum=signal.SIGTERM, seconds=45):
-        self.signal(signum)
+        self.send(signum)
         try:
             code = self.p.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -139,7 +139,7 @@ class Postgres:
 
     def stop_immediate(self):
         """pg_ctl stop -m immediate: as a crash of the server."""
-        self.p.signal(signal.SIGQUIT)
+        self.p.send(signal.SIGQUIT)
         self.p.p.wait()
 
     def dsn(self, database, user=None):
@@ -313,6 +313,7 @@ class Sluice:
         if isinstance(data, str):
             data = data.encode()
         mark = "----sluice-test-boundary"
+        name = name.replace('"', "%22")
         out = [(f"--{mark}\r\nContent-Disposition: form-data; name=\"file\"; "
                 f"filename=\"{name}\"\r\nContent-Type: application/octet-stream"
                 f"\r\n\r\n").encode() + data + b"\r\n"]
