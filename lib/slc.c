@@ -49,13 +49,14 @@ slice_str(const char *s)
 bool
 slice_eq(struct slice a, const char *s)
 {
-	return a.n == strlen(s) && memcmp(a.p, s, a.n) == 0;
+	return a.n == strlen(s) && (a.n == 0 || memcmp(a.p, s, a.n) == 0);
 }
 
 bool
 slice_ieq(struct slice a, const char *s)
 {
-	return a.n == strlen(s) && strncasecmp(a.p, s, a.n) == 0;
+	return a.n == strlen(s) &&
+	    (a.n == 0 || strncasecmp(a.p, s, a.n) == 0);
 }
 
 bool

@@ -1,0 +1,115 @@
+#include "batch.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "js.h"
+#include "out.h"
+
+enum { BATCH_FAULTS_SHOWN = 20 };
+
+bool
+batch_final(const json_t *batch, enum cli_exit *code)
+{
+	static const struct {
+		const char *status;
+		enum cli_exit code;
+	} finals[] = {
+		{ "completed", CLI_OK },
+		{ "failed", CLI_ERROR },
+		{ "expired", CLI_DEADLINE },
+		{ "cancelled", CLI_CANCELLED },
+	};
+	const json_t *counts = json_object_get(batch, "request_counts");
+	const char *status = js_text(batch, "status");
+
+	for (size_t i = 0; i < NITEMS(finals); i++) {
+		if (strcmp(finals[i].status, status) != 0)
+			continue;
+		*code = finals[i].code;
+		if (*code == CLI_OK && js_int(counts, "failed") > 0)
+			*code = CLI_FAILED_LINES;
+		return true;
+	}
+	return false;
+}
+
+void
+batch_say_faults(const struct cli *cli, const json_t *batch)
+{
+	const json_t *fault,
+	    *faults = json_object_get(json_object_get(batch, "errors"), "data");
+	size_t i, n = json_array_size(faults);
+
+	json_array_foreach(faults, i, fault)
+	{
+		char line[32] = "";
+
+		if (i == BATCH_FAULTS_SHOWN)
+			break;
+		if (json_is_integer(json_object_get(fault, "line")))
+			snprintf(line, sizeof(line), "line %" PRId64 ": ",
+			    js_int(fault, "line"));
+		cli_note(cli, "%s%s (%s)", line, js_text(fault, "message"),
+		    js_text(fault, "code"));
+	}
+	if (n > BATCH_FAULTS_SHOWN)
+		cli_note(cli, "... and %zu more: sluice show --json %s",
+		    n - BATCH_FAULTS_SHOWN, js_text(batch, "id"));
+}
+
+enum slc_rc
+batch_get(struct client *c, const char *id, json_t **out, struct slc_err *err)
+{
+	struct buf path = { 0 };
+	enum slc_rc rc = client_call(c, "GET",
+	    client_path("/v1/batches/", id, "", &path), NULL, out, err);
+
+	buf_fini(&path);
+	return rc;
+}
+
+/* Pipes and devices are written to, not replaced. */
+static bool
+is_replaceable(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? S_ISREG(st.st_mode) : errno == ENOENT;
+}
+
+enum slc_rc
+batch_save(struct client *c, const char *file_id, const char *path,
+    struct slc_err *err)
+{
+	struct buf url = { 0 }, part = { 0 };
+	bool temporary = strcmp(path, "-") != 0 && is_replaceable(path);
+	FILE *f = stdout;
+	enum slc_rc rc = SLC_OK;
+
+	buf_addf(&part, "%s%s", path, temporary ? ".part" : "");
+	if (strcmp(path, "-") != 0)
+		f = fopen(buf_cstr(&part), "we");
+	if (f == NULL) {
+		rc = slc_fail(
+		    err, SLC_EIO, "%s: %s", buf_cstr(&part), strerror(errno));
+		goto out;
+	}
+	if (file_id[0] != '\0')
+		rc = client_download(c,
+		    client_path("/v1/files/", file_id, "/content", &url), f,
+		    err);
+	if (f != stdout && fclose(f) != 0 && rc == SLC_OK)
+		rc = slc_fail(err, SLC_EIO, "%s: %s", path, strerror(errno));
+	if (temporary && rc == SLC_OK && rename(buf_cstr(&part), path) != 0)
+		rc = slc_fail(err, SLC_EIO, "%s: %s", path, strerror(errno));
+	if (temporary && rc != SLC_OK)
+		unlink(buf_cstr(&part));
+out:
+	buf_fini(&url);
+	buf_fini(&part);
+	return rc;
+}

@@ -1,0 +1,310 @@
+#include <stddef.h>
+
+#include "cli.h"
+
+/* clang-format off */
+#define END { NULL, 0, NULL, NULL }
+#define ANY (-1)
+
+#define OUTPUT(what) \
+	{ "output", 'o', "FILE", what " [-: standard output]" }
+
+static const struct cli_opt up_opts[] = {
+	{ "listen", 0, "HOST:PORT", "where the API is [127.0.0.1:8080]" },
+	{ "database", 0, "URL", "use this PostgreSQL, not a private one" },
+	{ "max-file-bytes", 0, "SIZE", "largest upload [200m]" },
+	{ "max-file-lines", 0, "N", "most lines of an upload [50000]" },
+	{ "max-in-flight", 0, "N", "most calls open at once [256]" },
+	END,
+};
+
+static const struct cli_opt migrate_opts[] = {
+	{ "database", 0, "URL", "whose owner you are (else SLUICE_DATABASE)" },
+	{ "check", 0, NULL, "only say what would be applied; 1 if anything" },
+	END,
+};
+
+static const struct cli_opt submit_opts[] = {
+	{ "endpoint", 0, "PATH", "such as /v1/chat/completions [line 1's url]" },
+	{ "priority", 'p', "LEVEL", "low, normal, high, critical or 1..4 "
+	    "[normal]" },
+	{ "within", 0, "SPAN", "finish by then: 1m to 30d [24h]" },
+	{ "metadata", 'm', "KEY=VALUE", "kept with the batch; up to 16 times" },
+	{ "wait", 'w', NULL, "stay until the batch has ended" },
+	{ "output", 'o', "FILE", "with --wait: results to FILE, failed lines to "
+	    "FILE.errors.jsonl" },
+	END,
+};
+
+static const struct cli_opt page_opts[] = {
+	{ "limit", 'n', "N", "how many" },
+	{ "after", 0, "ID", "those that follow this one" },
+	END,
+};
+
+static const struct cli_opt files_opts[] = {
+	{ "limit", 'n', "N", "how many [100]" },
+	{ "after", 0, "ID", "those that follow this one" },
+	{ "purpose", 0, "WORD", "batch or batch_output only" },
+	END,
+};
+
+static const struct cli_opt results_opts[] = {
+	OUTPUT("where to"),
+	{ "errors", 'e', NULL, "the lines that failed" },
+	END,
+};
+
+static const struct cli_opt content_opts[] = { OUTPUT("where to"), END };
+
+#define POOL_SETTINGS                                                         \
+	{ "limit", 'l', "SPEC", "what the upstream allows; any number" },     \
+	{ "headroom", 0, "SHARE", "stay below all these limits by that much,"  \
+	    " as 0.17" },                                                     \
+	{ "reserve", 0, "SHARE", "of all these limits, kept for live calls" }
+#define PATH_SETTINGS                                                         \
+	{ "url", 0, "URL", "where the API is, without /v1" },                 \
+	{ "models", 0, "GLOB,...", "the models it serves" },                  \
+	{ "pool", 0, "NAME", "the account it draws on [the path's name]" },   \
+	{ "secret-file", 0, "FILE", "its API key; read by workers alone" },   \
+	POOL_SETTINGS,                                                        \
+	{ "attempts", 0, "N", "tries of a line, 1..20 [5]" },                 \
+	{ "connect-timeout", 0, "SPAN", "[10s]" },                            \
+	{ "idle-timeout", 0, "SPAN", "nothing received for so long [10m]" },  \
+	{ "timeout", 0, "SPAN", "for a whole call [15m]" },                   \
+	{ "answer-max", 0, "SIZE", "largest answer [8m]" },                   \
+	{ "http2", 0, "[=no]", "HTTP/2, over TLS only" }
+#define EDIT { "no-limit", 0, "SPEC", "remove a limit" }
+
+static const struct cli_opt pool_add_opts[] = { POOL_SETTINGS, END };
+static const struct cli_opt pool_edit_opts[] = { POOL_SETTINGS, EDIT, END };
+static const struct cli_opt path_add_opts[] = { PATH_SETTINGS, END };
+static const struct cli_opt path_edit_opts[] = { PATH_SETTINGS, EDIT, END };
+
+static const struct cli_opt apply_opts[] = {
+	{ "file", 'f', "FILE", "the pools and paths there are to be" },
+	{ "dry-run", 0, NULL, "only say what would change" },
+	{ "prune", 0, NULL, "remove what the file does not name" },
+	END,
+};
+
+static const struct cli_opt key_create_opts[] = {
+	{ "account", 'a', "NAME", "whose key it is" },
+	{ "name", 'n', "TEXT", "to know it by [key]" },
+	{ "scope", 's', "SCOPE", "batch, live, read or admin; any number "
+	    "[batch live read]" },
+	END,
+};
+
+#define SPECS                                                                 \
+	"A limit is [MODEL:]WHAT/WINDOW=AMOUNT: requests, tokens, input_tokens or\n" \
+	"output_tokens in a window of 1s to 31d, or concurrent=AMOUNT; amounts take\n" \
+	"k, m and g.  MODEL is a glob; all it matches share one counter.\n"
+
+#define ENDS                                                                  \
+	"Ends with 0 if all lines succeeded, 3 if some failed, 1 if the batch was\n" \
+	"refused, 7 if it expired, 8 if it was cancelled.\n"
+
+const struct cli_cmd cli_cmds[] = {
+	{ "Run", "up", "", 0, 0, up_opts, "run all of Sluice on this machine",
+	    "Starts a private PostgreSQL, sluiced and one sluice-worker, and keeps them\n"
+	    "running until Ctrl-C.  All state is in one directory (--state, SLUICE_STATE,\n"
+	    "else /var/lib/sluice for root, else ~/.local/state/sluice), where other\n"
+	    "commands find the server and its admin key by themselves.\n"
+	    "\n"
+	    "With --database that PostgreSQL is used instead, by all three parts as the\n"
+	    "one user it names.  To give each a role of its own, or to run several, use\n"
+	    "sluice migrate and start sluiced and sluice-worker yourself.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice up\n"
+	    "  sluice up --state /srv/sluice --listen 0.0.0.0:8080\n",
+	    cmd_up },
+	{ "Run", "migrate", "", 0, 0, migrate_opts,
+	    "bring a database up to date",
+	    "Applies what is missing, all or nothing; a second time does nothing.  Prints\n"
+	    "what it applied.  A database newer than this program is refused.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice migrate --database postgresql://sluice@db.example/sluice\n"
+	    "  sluice migrate --check --database 'host=/run/postgresql dbname=sluice'\n",
+	    cmd_migrate },
+	{ "Run", "worker list", "", 0, 0, NULL, "the workers, and what they do",
+	    "Examples:\n"
+	    "  sluice worker list\n",
+	    cmd_worker_list },
+	{ "Run", "help", "[COMMAND]", 0, 2, NULL, "what a command does",
+	    "Examples:\n"
+	    "  sluice help submit\n",
+	    cmd_help },
+
+	{ "Batches", "submit", "FILE|-", 1, 1, submit_opts,
+	    "send a file of requests",
+	    "Each line of FILE is a request: {\"custom_id\": ..., \"method\": \"POST\",\n"
+	    "\"url\": \"/v1/chat/completions\", \"body\": {\"model\": ..., ...}}.\n"
+	    "Prints the batch's id.\n"
+	    "\n"
+	    "With --wait it stays to the end; Ctrl-C leaves the batch running and says how\n"
+	    "to watch it again.  " ENDS
+	    "\n"
+	    "Examples:\n"
+	    "  sluice submit requests.jsonl\n"
+	    "  sluice submit requests.jsonl --priority high --within 2h --wait -o out.jsonl\n"
+	    "  generate | sluice submit - --metadata job=nightly\n",
+	    cmd_submit },
+	{ "Batches", "list", "", 0, 0, page_opts, "your batches, newest first",
+	    "Examples:\n"
+	    "  sluice list --limit 5\n"
+	    "  sluice list --json | jq -r '.data[] | select(.status==\"failed\") | .id'\n",
+	    cmd_list },
+	{ "Batches", "show", "ID", 1, 1, NULL, "all about one batch",
+	    "Examples:\n"
+	    "  sluice show batch_0123456789abcdef0123456789abcdef\n",
+	    cmd_show },
+	{ "Batches", "watch", "ID...", 1, ANY, NULL, "wait for batches to end",
+	    ENDS
+	    "Of several batches the worst counts.  With --json every change is a line.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice watch $(sluice list --quiet --limit 3)\n",
+	    cmd_watch },
+	{ "Batches", "results", "ID", 1, 1, results_opts,
+	    "the results of a batch, one per line",
+	    "Of a batch that is not final: those so far.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice results batch_... -o out.jsonl\n"
+	    "  sluice results batch_... --errors | jq .error\n",
+	    cmd_results },
+	{ "Batches", "cancel", "ID...", 1, ANY, NULL, "end batches early",
+	    "Lines that are under way still end; the rest is not sent.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice cancel batch_...\n",
+	    cmd_cancel },
+
+	{ "Files", "files list", "", 0, 0, files_opts, "your files, newest first",
+	    "Examples:\n"
+	    "  sluice files list --purpose batch_output\n",
+	    cmd_files_list },
+	{ "Files", "files show", "ID", 1, 1, NULL, "all about one file",
+	    "Examples:\n"
+	    "  sluice files show file-...\n",
+	    cmd_files_show },
+	{ "Files", "files content", "ID", 1, 1, content_opts,
+	    "the bytes of a file",
+	    "Examples:\n"
+	    "  sluice files content file-... -o requests.jsonl\n",
+	    cmd_files_content },
+	{ "Files", "files delete", "ID", 1, 1, NULL, "delete a file",
+	    "A file that an unfinished batch needs cannot be deleted.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice files delete file-...\n",
+	    cmd_files_delete },
+
+	{ "Upstreams", "path add", "NAME", 1, 1, path_add_opts,
+	    "add a way to an upstream",
+	    SPECS
+	    "\n"
+	    "Examples:\n"
+	    "  sluice path add glm --url https://api.example --models 'glm-*' \\\n"
+	    "      --secret-file glm.key --limit requests/1m=300 --limit tokens/1m=200k \\\n"
+	    "      --limit 'glm-4:requests/1m=10' --limit concurrent=10 --headroom 0.1\n",
+	    cmd_path_add },
+	{ "Upstreams", "path edit", "NAME", 1, 1, path_edit_opts,
+	    "change a path",
+	    "Only what is given changes; --limit gives one limit another amount.\n"
+	    SPECS
+	    "\n"
+	    "Examples:\n"
+	    "  sluice path edit glm --limit requests/1m=600 --no-limit tokens/1m\n",
+	    cmd_path_edit },
+	{ "Upstreams", "path list", "", 0, 0, NULL,
+	    "the paths, their health and limits",
+	    "Examples:\n"
+	    "  sluice path list\n",
+	    cmd_path_list },
+	{ "Upstreams", "path show", "NAME", 1, 1, NULL,
+	    "all about one path, and what of its limits is used",
+	    "Examples:\n"
+	    "  sluice path show glm\n",
+	    cmd_path_show },
+	{ "Upstreams", "path remove", "NAME", 1, 1, NULL, "remove a path",
+	    "Calls that are open end; lines not sent go another way, or wait.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice path remove glm\n",
+	    cmd_path_remove },
+	{ "Upstreams", "pool add", "NAME", 1, 1, pool_add_opts,
+	    "add an account that paths share",
+	    "Its limits hold for all its paths together.\n"
+	    SPECS
+	    "\n"
+	    "Examples:\n"
+	    "  sluice pool add openai --limit requests/1d=10k --limit tokens/1m=2m\n",
+	    cmd_pool_add },
+	{ "Upstreams", "pool edit", "NAME", 1, 1, pool_edit_opts,
+	    "change the limits of a pool",
+	    "Only what is given changes; --limit gives one limit another amount.\n"
+	    SPECS
+	    "\n"
+	    "Examples:\n"
+	    "  sluice pool edit openai --limit requests/1d=20k\n",
+	    cmd_pool_edit },
+	{ "Upstreams", "pool list", "", 0, 0, NULL, "the pools and their limits",
+	    "Examples:\n"
+	    "  sluice pool list\n",
+	    cmd_pool_list },
+	{ "Upstreams", "pool remove", "NAME", 1, 1, NULL,
+	    "remove a pool that no path uses",
+	    "Examples:\n"
+	    "  sluice pool remove openai\n",
+	    cmd_pool_remove },
+	{ "Upstreams", "apply", "", 0, 0, apply_opts,
+	    "make pools and paths as a file says",
+	    "The settings have the names of the options of path add and pool add; limit\n"
+	    "may stand several times.  Prints what changed; a second time does nothing.\n"
+	    "\n"
+	    "  [pool openai]\n"
+	    "  limit = requests/1d=10k\n"
+	    "\n"
+	    "  [path gpt]\n"
+	    "  pool = openai\n"
+	    "  url = https://api.openai.com\n"
+	    "  models = gpt-*, o*\n"
+	    "  secret-file = /etc/sluice/openai.key\n"
+	    "  limit = requests/1m=500     # and any number more\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice apply -f upstreams.ini --dry-run --prune\n",
+	    cmd_apply },
+
+	{ "Callers", "account create", "NAME", 1, 1, NULL, "add an account",
+	    "Files, batches and results belong to an account, and no other sees them.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice account create research\n",
+	    cmd_account_create },
+	{ "Callers", "account list", "", 0, 0, NULL, "the accounts",
+	    "Examples:\n"
+	    "  sluice account list\n",
+	    cmd_account_list },
+	{ "Callers", "key create", "", 0, 0, key_create_opts,
+	    "make a key for an account",
+	    "Prints the key, which is not kept and cannot be shown again.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice key create --account research --name ci --scope batch > ci.key\n",
+	    cmd_key_create },
+	{ "Callers", "key list", "", 0, 0, NULL, "all keys, by their last letters",
+	    "Examples:\n"
+	    "  sluice key list\n",
+	    cmd_key_list },
+	{ "Callers", "key revoke", "ID", 1, 1, NULL, "make a key useless at once",
+	    "Examples:\n"
+	    "  sluice key revoke key_7\n",
+	    cmd_key_revoke },
+	{ NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL },
+};
+/* clang-format on */

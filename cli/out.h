@@ -1,0 +1,52 @@
+/*
+ * out - what a command prints: tables on a terminal, TSV in a pipe, JSON as the
+ * server sent it; and progress on stderr.
+ *
+ * Text that others wrote never reaches the terminal raw: control characters,
+ * bytes that are not UTF-8 and marks that turn the writing direction are
+ * escaped.
+ */
+#ifndef CLI_OUT_H
+#define CLI_OUT_H
+
+#include "cli.h"
+
+enum { OUT_COLS_MAX = 12, OUT_TIME_MAX = 32 };
+
+/* Append s with everything escaped that could do more than show. */
+void out_clean(struct buf *to, struct slice s);
+
+struct out_col {
+	const char *title;
+	bool right; /* numbers */
+};
+
+/* A table in the making: cells from left to right, line by line. */
+struct out_table {
+	const struct cli *cli;
+	const struct out_col *cols;
+	size_t ncols;
+	struct buf cells; /* each ends with a NUL */
+	size_t ncells;
+};
+
+void out_begin(struct out_table *t, const struct cli *cli,
+    const struct out_col *cols, size_t ncols);
+void out_cell(struct out_table *t, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Prints and frees.  With --quiet the first column only, without a title. */
+void out_end(struct out_table *t);
+
+/* One JSON document and a newline, if --json; false otherwise. */
+bool out_json(const struct cli *cli, struct slice text);
+
+/* Unix seconds: local time on a terminal, UTC in a pipe; "-" for 0. */
+const char *out_time(int64_t at, char to[OUT_TIME_MAX]);
+
+/* Seconds as "40s", "12m", "3h05m", "2d04h". */
+const char *out_span(int64_t s, char to[OUT_TIME_MAX]);
+
+/* Bytes as "512 B", "12.3 MB" (powers of 1000). */
+const char *out_size(int64_t bytes, char to[OUT_TIME_MAX]);
+
+#endif

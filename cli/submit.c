@@ -1,0 +1,196 @@
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sluice/spec.h>
+
+#include "batch.h"
+#include "js.h"
+#include "out.h"
+#include "source.h"
+
+enum { SUBMIT_TRIES = 6 };
+
+/* "high" or "3"; 0 when it is neither. */
+static int
+priority(const char *text)
+{
+	static const char *const names[] = { NULL, "low", "normal", "high",
+		"critical" };
+
+	for (int i = SLC_PRIORITY_LOW; i <= SLC_PRIORITY_CRITICAL; i++)
+		if (strcmp(text, names[i]) == 0 ||
+		    (text[0] == '0' + i && text[1] == '\0'))
+			return i;
+	return 0;
+}
+
+/* The batch that the options ask for, but for its file. */
+static enum cli_exit
+read_options(struct cli *cli, json_t *batch)
+{
+	const char *within = cli_get(cli, "within"), *pair;
+	const char *level = cli_get(cli, "priority");
+	json_t *metadata = json_object();
+	struct slc_err err;
+	int64_t s;
+	size_t at = 0;
+
+	json_object_set_new(batch, "metadata", metadata);
+	if (cli_get(cli, "output") != NULL && cli_get(cli, "wait") == NULL)
+		return cli_usage(cli, "--output needs --wait");
+	if (within != NULL &&
+	    spec_window(slice_str(within), SLC_WINDOW_MIN_S, SLC_WINDOW_MAX_S,
+		&s, &err) != SLC_OK)
+		return cli_usage(cli, "--within: %s", err.text);
+	json_object_set_new(batch, "completion_window",
+	    json_string(within != NULL ? within : "24h"));
+	if (level != NULL && priority(level) == 0)
+		return cli_usage(cli,
+		    "--priority: \"%s\" is none of low, normal, high, critical "
+		    "or 1..4",
+		    level);
+	if (level != NULL)
+		json_object_set_new(batch, "sluice",
+		    json_pack("{s:i}", "priority", priority(level)));
+	while ((pair = cli_next(cli, "metadata", &at)) != NULL) {
+		const char *eq = strchr(pair, '=');
+
+		if (eq == NULL || eq == pair ||
+		    json_object_setn_new(metadata, pair, (size_t)(eq - pair),
+			json_string(eq + 1)) != 0)
+			return cli_usage(
+			    cli, "--metadata: \"%s\" is not KEY=VALUE", pair);
+	}
+	return CLI_OK;
+}
+
+/* Upload the lines and make the batch. */
+static enum slc_rc
+submit_file(struct cli *cli, struct client *c, json_t *options, json_t **batch,
+    struct slc_err *err)
+{
+	const char *path = cli->operand[0],
+		   *endpoint = cli_get(cli, "endpoint");
+	struct buf url = { 0 };
+	struct source source;
+	json_t *file = NULL;
+	char size[OUT_TIME_MAX];
+	enum slc_rc rc = source_open(&source, cli, path, &url, err);
+
+	if (rc == SLC_OK && endpoint == NULL && url.n == 0)
+		rc = slc_fail(err, SLC_EINPUT,
+		    "%s: line 1 has no \"url\"; name the endpoint, as in "
+		    "--endpoint /v1/chat/completions",
+		    path);
+	if (rc == SLC_OK)
+		rc = client_upload(c, &source.client, &file, err);
+	source_close(&source);
+	if (rc != SLC_OK)
+		goto out;
+	cli_note(cli, "uploaded %s: %" PRId64 " lines, %s", js_text(file, "id"),
+	    js_int(file, "sluice.lines"),
+	    out_size(js_int(file, "bytes"), size));
+	json_object_set_new(
+	    options, "input_file_id", json_string(js_text(file, "id")));
+	json_object_set_new(options, "endpoint",
+	    json_string(endpoint != NULL ? endpoint : buf_cstr(&url)));
+	rc = client_call(c, "POST", "/v1/batches", options, batch, err);
+out:
+	json_decref(file);
+	buf_fini(&url);
+	return rc;
+}
+
+/* Results to OUT, failed lines, if any, to OUT.errors.jsonl. */
+static enum slc_rc
+save(
+    struct client *c, const json_t *batch, const char *out, struct slc_err *err)
+{
+	struct buf path = { 0 };
+	enum slc_rc rc =
+	    batch_save(c, js_text(batch, "output_file_id"), out, err);
+
+	buf_addf(&path, "%s.errors.jsonl", out);
+	if (rc == SLC_OK && js_at(batch, "error_file_id") != NULL) {
+		rc = batch_save(c, js_text(batch, "error_file_id"),
+		    strcmp(out, "-") == 0 ? "/dev/stderr" : buf_cstr(&path),
+		    err);
+		if (rc == SLC_OK && strcmp(out, "-") != 0)
+			cli_note(c->cli, "failed lines: %s", buf_cstr(&path));
+	}
+	buf_fini(&path);
+	return rc;
+}
+
+/* Wait for the end and fetch what it brought. */
+static enum cli_exit
+wait_and_save(struct cli *cli, struct client *c, json_t **batch)
+{
+	const char *out = cli_get(cli, "output");
+	char *id = xstrdup(js_text(*batch, "id"));
+	struct slc_err err;
+	json_t *last = NULL;
+	enum cli_exit code = batch_wait(cli, c, &id, 1, false, &last);
+	enum cli_exit final;
+
+	free(id);
+	if (last != NULL) {
+		json_decref(*batch);
+		*batch = last;
+	}
+	/* A batch that failed has no results, not even none. */
+	if (out != NULL && batch_final(*batch, &final) && final != CLI_ERROR &&
+	    save(c, *batch, out, &err) != SLC_OK)
+		return cli_fail(cli, &err);
+	return code;
+}
+
+enum cli_exit
+cmd_submit(struct cli *cli)
+{
+	json_t *options = json_object(), *batch = NULL;
+	bool waits = cli_get(cli, "wait") != NULL;
+	bool stdout_free = cli_get(cli, "output") == NULL ||
+	    strcmp(cli_get(cli, "output"), "-") != 0;
+	struct client c = { 0 };
+	struct slc_err err;
+	enum cli_exit code = read_options(cli, options);
+	enum slc_rc rc;
+
+	if (code != CLI_OK)
+		goto out;
+	rc = client_open(&c, cli, &err);
+	c.tries = SUBMIT_TRIES;
+	if (rc == SLC_OK)
+		rc = submit_file(cli, &c, options, &batch, &err);
+	if (rc != SLC_OK) {
+		code = cli_fail(cli, &err);
+		goto out;
+	}
+	if (!cli->json && stdout_free) {
+		printf("%s\n", js_text(batch, "id"));
+		fflush(stdout);
+	}
+	if (batch_final(batch, &code)) {
+		cli_note(cli, "%s failed: its lines are wrong",
+		    js_text(batch, "id"));
+		batch_say_faults(cli, batch);
+	} else if (waits) {
+		code = wait_and_save(cli, &c, &batch);
+	} else {
+		cli_note(cli, "to wait for it: sluice watch %s",
+		    js_text(batch, "id"));
+	}
+	if (cli->json && stdout_free) {
+		char *text = json_dumps(batch, JSON_COMPACT);
+
+		out_json(cli, slice_str(text));
+		free(text);
+	}
+out:
+	json_decref(batch);
+	json_decref(options);
+	client_close(&c);
+	return code;
+}

@@ -1,0 +1,355 @@
+#include "upstream_doc.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sluice/spec.h>
+
+#include "client.h"
+#include "js.h"
+#include "out.h"
+#include "view.h"
+
+enum set_kind {
+	SET_TEXT,
+	SET_URL,
+	SET_FILE,
+	SET_WORDS,
+	SET_YES,
+	SET_COUNT,
+	SET_SPAN_MS,
+	SET_BYTES
+};
+
+/* The settings of a path, as options and in files, and their JSON members. */
+static const struct setting {
+	const char *name, *member;
+	enum set_kind kind;
+	int64_t min, max; /* of SET_SPAN_MS in seconds */
+} settings[] = {
+	{ "pool", "pool", SET_TEXT, 0, 0 },
+	{ "url", "url", SET_URL, 0, 0 },
+	{ "secret-file", "secret_file", SET_FILE, 0, 0 },
+	{ "models", "models", SET_WORDS, 0, 0 },
+	{ "http2", "http2", SET_YES, 0, 0 },
+	{ "attempts", "attempts", SET_COUNT, 1, 20 },
+	{ "connect-timeout", "connect_ms", SET_SPAN_MS, 1, 120 },
+	{ "idle-timeout", "idle_ms", SET_SPAN_MS, 1, 3600 },
+	{ "timeout", "whole_ms", SET_SPAN_MS, 1, 7200 },
+	{ "answer-max", "answer_max", SET_BYTES, 1 << 10, 256 << 20 },
+};
+
+static const struct setting *
+find_setting(const char *name)
+{
+	for (size_t i = 0; i < NITEMS(settings); i++)
+		if (strcmp(settings[i].name, name) == 0)
+			return &settings[i];
+	return NULL;
+}
+
+bool
+doc_knows(enum doc_kind kind, const char *name)
+{
+	static const char *const both[] = { "limit", "headroom", "reserve" };
+
+	for (size_t i = 0; i < NITEMS(both); i++)
+		if (strcmp(both[i], name) == 0)
+			return true;
+	return kind == DOC_PATH && find_setting(name) != NULL;
+}
+
+json_t *
+doc_new(const char *name)
+{
+	return json_pack("{s:s, s:[]}", "name", name, "limits");
+}
+
+json_t *
+doc_of(enum doc_kind kind, const json_t *shown)
+{
+	static const char *const of_limit[] = { "model", "dimension",
+		"window_s", "amount", "headroom", "reserve" };
+	json_t *doc = doc_new(js_text(shown, "name"));
+	const json_t *limit;
+	size_t i;
+
+	for (i = 0; kind == DOC_PATH && i < NITEMS(settings); i++)
+		json_object_set(doc, settings[i].member,
+		    json_object_get(shown, settings[i].member));
+	json_array_foreach(json_object_get(shown, "limits"), i, limit)
+	{
+		json_t *copy = json_object();
+
+		for (size_t k = 0; k < NITEMS(of_limit); k++)
+			json_object_set(copy, of_limit[k],
+			    json_object_get(limit, of_limit[k]));
+		json_array_append_new(json_object_get(doc, "limits"), copy);
+	}
+	return doc;
+}
+
+/* A relative name means something here only: the worker needs the whole. */
+static enum slc_rc
+set_file(
+    json_t *doc, const char *member, const char *value, struct slc_err *err)
+{
+	char path[PATH_MAX];
+
+	if (realpath(value, path) != NULL)
+		value = path;
+	else if (value[0] != '/')
+		return slc_fail(
+		    err, SLC_EINPUT, "%s: %s", value, strerror(errno));
+	/* Else it may be on the worker's machine. */
+	json_object_set_new(doc, member, json_string(value));
+	return SLC_OK;
+}
+
+static void
+set_words(json_t *doc, const char *member, const char *value)
+{
+	json_t *words = json_array();
+
+	while (*value != '\0') {
+		size_t n;
+
+		value += strspn(value, ", \t");
+		n = strcspn(value, ", \t");
+		if (n > 0)
+			json_array_append_new(words, json_stringn(value, n));
+		value += n;
+	}
+	json_object_set_new(doc, member, words);
+}
+
+static enum slc_rc
+set_yes(json_t *doc, const char *member, const char *value, struct slc_err *err)
+{
+	static const char *const words[] = { "no", "yes", "off", "on", "false",
+		"true", "0", "1" };
+
+	for (size_t i = 0; i < NITEMS(words); i++)
+		if (strcmp(words[i], value) == 0) {
+			json_object_set_new(doc, member, json_boolean(i % 2));
+			return SLC_OK;
+		}
+	return slc_fail(err, SLC_EINPUT, "\"%.40s\" is not yes or no", value);
+}
+
+static enum slc_rc
+set_setting(json_t *doc, const struct setting *s, const char *value,
+    struct slc_err *err)
+{
+	struct slice text = slice_str(value);
+	enum slc_rc rc = SLC_OK;
+	int64_t n = 0;
+
+	switch (s->kind) {
+	case SET_URL:
+		if (strncmp(value, "http://", 7) != 0 &&
+		    strncmp(value, "https://", 8) != 0)
+			return slc_fail(err, SLC_EINPUT,
+			    "\"%.80s\" does not begin with http:// or https://",
+			    value);
+		/* fall through */
+	case SET_TEXT:
+		json_object_set_new(doc, s->member, json_string(value));
+		return SLC_OK;
+	case SET_FILE:
+		return set_file(doc, s->member, value, err);
+	case SET_WORDS:
+		set_words(doc, s->member, value);
+		return SLC_OK;
+	case SET_YES:
+		return set_yes(doc, s->member, value, err);
+	case SET_COUNT:
+		if (!slice_int(text, s->max, &n) || n < s->min)
+			rc = slc_fail(err, SLC_EINPUT,
+			    "\"%.40s\" is not a number from %" PRId64
+			    " to %" PRId64,
+			    value, s->min, s->max);
+		break;
+	case SET_SPAN_MS:
+		rc = spec_window(text, s->min, s->max, &n, err);
+		n *= 1000;
+		break;
+	case SET_BYTES:
+		rc = spec_bytes(text, s->max, &n, err);
+		if (rc == SLC_OK && n < s->min)
+			rc = slc_fail(err, SLC_EINPUT,
+			    "\"%.40s\" is below %" PRId64 " bytes", value,
+			    s->min);
+		break;
+	}
+	if (rc == SLC_OK)
+		json_object_set_new(doc, s->member, json_integer(n));
+	return rc;
+}
+
+/* Where the limit with the same model, dimension and window stands, or -1. */
+static ssize_t
+find_limit(const json_t *limits, const struct spec_limit *l)
+{
+	const json_t *limit;
+	size_t i;
+
+	json_array_foreach(limits, i,
+	    limit) if (strcmp(js_text(limit, "model"), l->model) == 0 &&
+	    strcmp(js_text(limit, "dimension"), l->dimension) == 0 &&
+	    js_int(limit, "window_s") == l->window_s) return (ssize_t)i;
+	return -1;
+}
+
+static enum slc_rc
+set_limit(json_t *doc, const char *value, struct slc_err *err)
+{
+	json_t *limits = json_object_get(doc, "limits"), *limit;
+	struct spec_limit l;
+	enum slc_rc rc = spec_limit(value, &l, err);
+	ssize_t at;
+
+	if (rc != SLC_OK)
+		return rc;
+	at = find_limit(limits, &l);
+	if (at < 0) {
+		json_array_append_new(limits,
+		    json_pack("{s:s, s:s, s:i, s:I}", "model", l.model,
+			"dimension", l.dimension, "window_s", (int)l.window_s,
+			"amount", (json_int_t)l.amount));
+		return SLC_OK;
+	}
+	limit = json_array_get(limits, (size_t)at);
+	/* One from the server has a headroom already, one from here not yet. */
+	if (json_object_get(limit, "headroom") == NULL)
+		return slc_fail(err, SLC_EINPUT,
+		    "\"%.80s\": that limit is given twice", value);
+	json_object_set_new(limit, "amount", json_integer(l.amount));
+	return SLC_OK;
+}
+
+static enum slc_rc
+unset_limit(json_t *doc, const char *value, struct slc_err *err)
+{
+	json_t *limits = json_object_get(doc, "limits");
+	struct spec_limit l;
+	struct buf text = { 0 };
+	enum slc_rc rc;
+	ssize_t at;
+
+	/* The amount does not matter and may be left out. */
+	buf_addf(&text, "%s%s", value, strchr(value, '=') ? "" : "=1");
+	rc = spec_limit(buf_cstr(&text), &l, err);
+	buf_fini(&text);
+	if (rc != SLC_OK)
+		return rc;
+	at = find_limit(limits, &l);
+	if (at < 0)
+		return slc_fail(
+		    err, SLC_ENOTFOUND, "there is no limit %.80s", value);
+	json_array_remove(limits, (size_t)at);
+	return SLC_OK;
+}
+
+static enum slc_rc
+set_share(json_t *doc, const char *name, const char *value, struct slc_err *err)
+{
+	char *end;
+	double share = strtod(value, &end);
+
+	if (end == value || *end != '\0' || !(share >= 0 && share <= 0.99))
+		return slc_fail(err, SLC_EINPUT,
+		    "\"%.40s\" is not a share from 0 to 0.99", value);
+	json_object_set_new(doc, name, json_real(share));
+	return SLC_OK;
+}
+
+enum slc_rc
+doc_set(enum doc_kind kind, json_t *doc, const char *name, const char *value,
+    struct slc_err *err)
+{
+	const struct setting *s = kind == DOC_PATH ? find_setting(name) : NULL;
+	struct slc_err why;
+	enum slc_rc rc;
+
+	if (s != NULL && value[0] == '\0' && s->kind != SET_YES) {
+		json_object_del(doc, s->member);
+		return SLC_OK;
+	}
+	if (s != NULL)
+		rc = set_setting(doc, s, value[0] ? value : "yes", &why);
+	else if (strcmp(name, "limit") == 0)
+		rc = set_limit(doc, value, &why);
+	else if (strcmp(name, "no-limit") == 0)
+		rc = unset_limit(doc, value, &why);
+	else
+		rc = set_share(doc, name, value, &why);
+	return rc == SLC_OK ? rc : slc_fail(err, rc, "%s: %s", name, why.text);
+}
+
+enum slc_rc
+doc_finish(enum doc_kind kind, json_t *doc, struct slc_err *err)
+{
+	static const char *const shares[] = { "headroom", "reserve" };
+	json_t *limits = json_object_get(doc, "limits"), *limit;
+	size_t i;
+
+	for (size_t k = 0; k < NITEMS(shares); k++) {
+		json_t *share = json_object_get(doc, shares[k]);
+
+		json_array_foreach(limits, i, limit) if (share != NULL)
+		    json_object_set(limit, shares[k], share);
+		json_object_del(doc, shares[k]);
+	}
+	if (kind == DOC_PATH &&
+	    (js_text(doc, "url")[0] == '\0' ||
+		json_array_size(json_object_get(doc, "models")) == 0))
+		return slc_fail(err, SLC_EINPUT,
+		    "path %.100s needs a url and models", js_text(doc, "name"));
+	return SLC_OK;
+}
+
+static void
+print_changes(const struct cli *cli, const json_t *doc)
+{
+	struct buf line = { 0 };
+	const json_t *change;
+	size_t i;
+
+	json_array_foreach(json_object_get(doc, "changes"), i, change)
+	{
+		buf_clear(&line);
+		out_clean(&line, slice_str(json_string_value(change)));
+		puts(buf_cstr(&line));
+	}
+	if (i == 0)
+		cli_note(cli, "nothing to change");
+	buf_fini(&line);
+}
+
+enum cli_exit
+doc_apply(struct cli *cli, json_t *whole)
+{
+	struct client c = { 0 };
+	struct slc_err err;
+	json_t *doc = NULL;
+	struct buf path = { 0 };
+	enum slc_rc rc = client_open(&c, cli, &err);
+
+	buf_addf(&path, "/admin/v1/apply?dry_run=%d&prune=%d",
+	    cli_get(cli, "dry-run") != NULL, cli_get(cli, "prune") != NULL);
+	if (rc == SLC_OK)
+		rc =
+		    client_call(&c, "POST", buf_cstr(&path), whole, &doc, &err);
+	if (rc == SLC_OK && !out_json(cli, buf_slice(&c.body)))
+		print_changes(cli, doc);
+	json_decref(whole);
+	json_decref(doc);
+	buf_fini(&path);
+	client_close(&c);
+	return rc == SLC_OK ? CLI_OK : cli_fail(cli, &err);
+}
