@@ -46,15 +46,11 @@ static const struct jscan_want wants[WANTS] = {
 	[WANT_OUTPUT_REASONING] = { "reasoning_tokens", WANT_OUTPUT_DETAILS },
 };
 
-static int64_t
-either(const struct jscan_found *found, int a, int b)
+static bool
+either(const struct jscan_found *found, int a, int b, int64_t *out)
 {
-	int64_t v;
-
-	if (jscan_int(&found[a], TOKENS_MAX, &v) ||
-	    jscan_int(&found[b], TOKENS_MAX, &v))
-		return v;
-	return 0;
+	return jscan_int(&found[a], TOKENS_MAX, out) ||
+	    jscan_int(&found[b], TOKENS_MAX, out);
 }
 
 bool
@@ -71,13 +67,11 @@ answer_check(struct slice body, struct answer_usage *usage)
 	if (found[WANT_ERROR].kind != JSCAN_ABSENT &&
 	    found[WANT_ERROR].kind != JSCAN_NULL)
 		return false;
-	usage->known = found[WANT_PROMPT].kind == JSCAN_NUMBER ||
-	    found[WANT_INPUT].kind == JSCAN_NUMBER;
-	usage->input = either(found, WANT_PROMPT, WANT_INPUT);
-	usage->output = either(found, WANT_COMPLETION, WANT_OUTPUT);
-	usage->cached = either(found, WANT_PROMPT_CACHED, WANT_INPUT_CACHED);
-	usage->reasoning =
-	    either(found, WANT_COMPLETION_REASONING, WANT_OUTPUT_REASONING);
+	usage->known = either(found, WANT_PROMPT, WANT_INPUT, &usage->input);
+	either(found, WANT_COMPLETION, WANT_OUTPUT, &usage->output);
+	either(found, WANT_PROMPT_CACHED, WANT_INPUT_CACHED, &usage->cached);
+	either(found, WANT_COMPLETION_REASONING, WANT_OUTPUT_REASONING,
+	    &usage->reasoning);
 	return true;
 }
 
@@ -137,8 +131,9 @@ answer_write(struct buf *out, const struct answer_line *line)
 static bool
 is_key_char(char c)
 {
-	return isalnum((unsigned char)c) || c == '-' || c == '_' || c == '*' ||
-	    c == '.';
+	/* RFC 6750, and * where the upstream has masked it. */
+	return isalnum((unsigned char)c) ||
+	    (c != '\0' && strchr("-._~+/=*", c) != NULL);
 }
 
 static void
@@ -163,6 +158,8 @@ answer_redact(char *p, size_t n, struct slice secret)
 {
 	char *at = p, *end = p + n;
 
+	if (n == 0)
+		return;
 	while (secret.n > 0 &&
 	    (at = memmem(at, (size_t)(end - at), secret.p, secret.n)) != NULL) {
 		memset(at, '*', secret.n);

@@ -30,7 +30,8 @@ decimal_ms(struct slice s, double unit_ms, int64_t *out)
 		}
 	}
 	v = v / place * unit_ms;
-	if (!digit || v <= 0 || v > (double)RETRY_AFTER_MAX_MS)
+	/* So asked, not a number is refused: what hundreds of digits make. */
+	if (!digit || !(v > 0 && v <= (double)RETRY_AFTER_MAX_MS))
 		return false;
 	*out = (int64_t)(v + 0.999);
 	return true;
@@ -44,7 +45,7 @@ http_date(struct slice s, int64_t *out)
 	struct tm tm = { 0 };
 	const char *end;
 
-	if (s.n >= sizeof(text))
+	if (s.n == 0 || s.n >= sizeof(text))
 		return false;
 	memcpy(text, s.p, s.n);
 	text[s.n] = '\0';
