@@ -9,6 +9,15 @@ PKGS      = libuv jansson libpq libcurl libcrypto
 CPPFLAGS += -D_GNU_SOURCE -Iinclude $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LDLIBS   += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lhttp_parser -linih -lsmartcols -lm
 
+# make V=1 shows the commands.
+ifdef V
+quiet =
+say   = @:
+else
+quiet = @
+say   = @echo "  "
+endif
+
 WARN = -Wall -Wextra -Wformat=2 -Werror=format-security -Wshadow -Wvla \
 	-Wstrict-prototypes -Wmissing-prototypes -Wimplicit-fallthrough \
 	-Wtrampolines -Wbidi-chars=any -Werror=implicit \
@@ -57,7 +66,8 @@ $(B)/sluice-worker: $(WORKER) $(O)/libsluice.a $(B)/.mode
 $(B)/sluice: $(CLI) $(O)/libsluice.a $(B)/.mode
 $(B)/upstream: $(UPSTREAM) $(B)/.mode
 $(B)/sluiced $(B)/sluice-worker $(B)/sluice $(B)/upstream:
-	$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LDLIBS)
+	$(say) LD $@
+	$(quiet)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LDLIBS)
 
 # A program is linked anew when the mode changes; its objects are kept apart.
 $(B)/.mode: FORCE
@@ -69,23 +79,25 @@ FORCE:
 $(O)/libsluice.a: $(call obj,$(LIB_C))
 $(O)/libpure.a: $(call obj,$(PURE_C))
 $(O)/%.a:
-	rm -f $@
-	$(AR) rcs $@ $^
+	$(quiet)rm -f $@
+	$(quiet)$(AR) rcs $@ $^
 
 $(O)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(say) CC $<
+	$(quiet)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # The numbered files of sql/ travel inside the program.
 $(O)/sql_files.S: $(SQL) tools/embed
 	@mkdir -p $(@D)
-	tools/embed $(SQL) >$@
+	$(quiet)tools/embed $(SQL) >$@
 $(O)/sql_files.o: $(O)/sql_files.S
-	$(CC) -c -o $@ $<
+	$(quiet)$(CC) -c -o $@ $<
 
 $(B)/unit/%: $(O)/tests/unit/%.o $(O)/libpure.a $(B)/.mode
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) -ljansson -lcrypto -lcunit -lm
+	$(say) LD $@
+	$(quiet)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) -ljansson -lcrypto -lcunit -lm
 
 deps:
 	@tools/deps

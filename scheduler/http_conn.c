@@ -19,14 +19,12 @@ static void
 move(struct http_conn *c, enum http_conn_state next)
 {
 	const struct http_opts *opts = &c->shared->opts;
+	/* The others wait for the handler, or server.c sees them stall. */
 	const int64_t limits[HTTP_CONN_STATES] = {
 		[HTTP_CONN_IDLE] = opts->idle_ms,
 		[HTTP_CONN_HEAD] = opts->header_ms,
 		[HTTP_CONN_BODY] = opts->body_grace_ms,
-		[HTTP_CONN_WAIT] = HTTP_NEVER, /* the handler's own time */
-		[HTTP_CONN_LAST] = HTTP_NEVER, /* server.c sees a stall */
 		[HTTP_CONN_LINGER] = HTTP_LINGER_IDLE_MS,
-		[HTTP_CONN_CLOSED] = HTTP_NEVER,
 	};
 
 	assert(next == HTTP_CONN_CLOSED ? c->state != HTTP_CONN_CLOSED
@@ -280,6 +278,7 @@ http_conn_on_bytes(struct http_conn *c, struct slice bytes)
 {
 	int64_t now_ms = server_now(c);
 
+	assert(bytes.n <= http_conn_room(c));
 	if (c->state < HTTP_CONN_LAST) {
 		run(c, bytes);
 	} else if (c->state == HTTP_CONN_LINGER) {

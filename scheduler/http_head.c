@@ -49,10 +49,12 @@ check_target(struct slice target)
 		return fault(414, "the target is too long");
 	if (target.n == 0 || target.p[0] != '/')
 		return fault(400, "the target must be a path");
-	for (size_t i = 0; i < target.n; i++)
-		if (target.p[i] <= ' ' || target.p[i] >= 0x7f ||
-		    target.p[i] == '#')
+	for (size_t i = 0; i < target.n; i++) {
+		unsigned char c = (unsigned char)target.p[i];
+
+		if (c <= ' ' || c >= 0x7f || c == '#')
 			return fault(400, "bad byte in the target");
+	}
 	return sound;
 }
 

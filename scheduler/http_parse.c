@@ -240,7 +240,6 @@ take_chunks(struct http_parse *p, struct slice *in)
 	if (p->piece.n > 0) {
 		ok = lines_ok(p, start, (size_t)(p->piece.p - start));
 		start = p->piece.p + p->piece.n;
-		p->prev = 0;
 	}
 	ok = ok && lines_ok(p, start, (size_t)(in->p - start));
 	/* The library takes any two bytes for the CRLF after a chunk. */

@@ -222,6 +222,11 @@ head_is_get_without_the_body(void)
 		    answer_header(&a, "transfer-encoding", value),
 		    cases[i].encoding);
 		answer_fini(&a);
+		a = exchange(
+		    fd, &rest, "HEAD /who HTTP/1.1\r\nHost: a\r\n\r\n");
+		CU_ASSERT_STRING_EQUAL(
+		    answer_header(&a, "x-method", value), "GET");
+		answer_fini(&a);
 		/* Had a body come, it would stand before this answer. */
 		a = exchange(fd, &rest, GET("/who"));
 		CU_ASSERT_STRING_EQUAL(
@@ -316,6 +321,7 @@ a_100_is_sent_when_the_body_is_wanted(void)
 #define EXPECT "Expect: 100-continue\r\nContent-Length: 3\r\n"
 	struct buf rest = { 0 };
 	struct answer a;
+	char value[256];
 	int fd;
 
 	serve_start(&usual);
@@ -342,6 +348,7 @@ a_100_is_sent_when_the_body_is_wanted(void)
 	/* Not when the answer is there first; who knows what follows then? */
 	a = exchange(fd, &rest, POST("/error", EXPECT, ""));
 	CU_ASSERT_EQUAL(a.status, 401);
+	CU_ASSERT_STRING_EQUAL(answer_header(&a, "connection", value), "close");
 	answer_fini(&a);
 	CU_ASSERT(ends(fd, &rest));
 	close(fd);
@@ -366,14 +373,24 @@ an_answer_may_come_before_the_body(void)
 	a = exchange(fd, &rest, "hello" GET("/"));
 	CU_ASSERT_EQUAL(a.status, 200);
 	answer_fini(&a);
+	/* Also when the handler has paused the request. */
+	a = exchange(
+	    fd, &rest, POST("/late", "Content-Length: 5\r\n", "hello"));
+	CU_ASSERT_EQUAL(a.status, 200);
+	answer_fini(&a);
+	a = exchange(fd, &rest, GET("/"));
+	CU_ASSERT_EQUAL(a.status, 200);
+	answer_fini(&a);
+	/* No word of these bodies, but of the two that are empty. */
 	CU_ASSERT_EQUAL(tally->pieces, 0);
+	CU_ASSERT_EQUAL(tally->bodies, 2);
 
 	/* After a long one the peer still gets to see the answer. */
 	buf_reserve(&body, LONG);
 	memset(body.p, 'x', LONG);
 	body.n = LONG;
 	says(fd, POST("/error", "Content-Length: 8388608\r\n", ""));
-	say(fd, buf_slice(&body));
+	CU_ASSERT(say(fd, buf_slice(&body)));
 	hear(fd, &rest, false, &a);
 	CU_ASSERT_EQUAL(a.status, 401);
 	CU_ASSERT(a.whole);
@@ -402,6 +419,7 @@ a_broken_answer_does_not_look_whole(void)
 		struct answer a = exchange(fd, &rest, requests[i]);
 
 		CU_ASSERT_FALSE(a.whole);
+		CU_ASSERT(ends(fd, &rest));
 		answer_fini(&a);
 		buf_fini(&rest);
 		close(fd);

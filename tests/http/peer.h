@@ -54,7 +54,7 @@ int64_t clock_ms(void);
 
 int dial(void); /* to the server, or to PEER_PORT */
 int dial_unix(const char *path);
-void say(int fd, struct slice bytes);
+bool say(int fd, struct slice bytes); /* true if all of them went */
 void says(int fd, const char *text);
 void say_bytewise(int fd, struct slice bytes);
 

@@ -95,6 +95,7 @@ answer_who(struct job *job)
 	struct buf b = { 0 }, value = { 0 };
 	bool has = http_param(job->req, "p", &value);
 
+	http_set(job->req, "x-method", "%s", http_method(job->req));
 	buf_addf(&b, "%s %.*s %.*s %.*s %s %s", http_method(job->req),
 	    (int)path.n, path.p, (int)query.n, query.p, (int)h.n,
 	    h.p == NULL ? "" : h.p, has ? buf_cstr(&value) : "-",
@@ -102,6 +103,24 @@ answer_who(struct job *job)
 	http_answer(job->req, 200, "text/plain", buf_slice(&b));
 	buf_fini(&b);
 	buf_fini(&value);
+}
+
+/* Too much for the socket, and head and body do not end together. */
+static void
+answer_page(struct job *job)
+{
+	http_answer(
+	    job->req, 200, "text/plain", (struct slice){ block, 20011 });
+}
+
+/* What others wait for, from inside a callback of this one. */
+static void
+answer_release(struct job *job)
+{
+	for (struct job *other = jobs; other != NULL; other = other->next)
+		if (slice_eq(http_path(other->req), "/wait"))
+			other->answer(other);
+	answer_hello(job);
 }
 
 static void
@@ -167,7 +186,7 @@ job_on_timer(uv_timer_t *timer)
 {
 	struct job *job = timer->data;
 
-	if (job->paused)
+	if (job->body > 0)
 		job_pause(job, false);
 	else
 		job->answer(job);
@@ -176,11 +195,10 @@ job_on_timer(uv_timer_t *timer)
 enum {
 	DO_NOW = 1,
 	DO_AT_END = 2,
-	DO_NEVER = 4,
-	DO_LATER = 8,
-	DO_SLOW = 16,
-	DO_ECHO = 32,
-	DO_STOP = 64
+	DO_LATER = 4,
+	DO_SLOW = 8,
+	DO_ECHO = 16,
+	DO_STOP = 32
 };
 static const struct {
 	const char *path;
@@ -193,7 +211,10 @@ static const struct {
 	{ "/slow", DO_AT_END | DO_SLOW, answer_body },
 	{ "/stop", DO_AT_END | DO_STOP, answer_body },
 	{ "/later", DO_LATER, answer_hello },
-	{ "/wait", DO_NEVER, answer_hello },
+	{ "/late", DO_LATER | DO_STOP, answer_hello },
+	{ "/wait", 0, answer_hello },
+	{ "/release", DO_NOW, answer_release },
+	{ "/page", DO_NOW, answer_page },
 	{ "/block", DO_NOW, answer_blocked },
 	{ "/error", DO_NOW, answer_error },
 	{ "/who", DO_NOW, answer_who },

@@ -330,7 +330,7 @@ keys_are_blanked(void)
 		    "sk-************,sk-************" },
 		{ "a token", NULL, "'Bearer abc' is", "'Bearer ***' is" },
 		{ "as RFC 6750 has it", NULL, "Bearer a-._~+/9==, x",
-		    "Bearer *********, x" },
+		    "Bearer **********, x" },
 		{ "a token of one", NULL, "Bearer x", "Bearer *" },
 		{ "no token", NULL, "Bearer ", "Bearer " },
 		{ "the word", NULL, "Bearer, Bearer \"", "Bearer, Bearer \"" },
