@@ -108,6 +108,14 @@ test: deps
 	@tests/run build/test
 test-programs: all $(B)/upstream $(UNITS)
 
+# bench/README.md says what each measures.
+bench: deps
+	@$(MAKE) --no-print-directory -j2 all build/upstream build/bench/curl_loop
+	@ls bench/* | grep -v '[.]' | sed 's/^/  /'
+build/bench/curl_loop: bench/curl_loop.c
+	@mkdir -p $(@D)
+	$(CC) -O2 -Wall -Wextra -o $@ $< -lcurl
+
 demo: deps
 	@$(MAKE) --no-print-directory -j2 all build/upstream
 	@tests/demo
@@ -127,5 +135,5 @@ clean:
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
-.PHONY: all deps test test-programs demo fmt install uninstall clean FORCE
+.PHONY: all deps test test-programs bench demo fmt install uninstall clean FORCE
 .SECONDARY:

@@ -159,15 +159,23 @@ child_ended(pid_t pid, char how[64])
 	return true;
 }
 
+off_t
+child_log_end(const char *log)
+{
+	struct stat st;
+
+	return stat(log, &st) == 0 ? st.st_size : 0;
+}
+
 void
-child_last_words(const char *log, struct buf *to)
+child_last_words(const char *log, off_t from, struct buf *to)
 {
 	int fd = open(log, O_RDONLY | O_CLOEXEC);
-	off_t size = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0;
-	off_t from = size > CHILD_LOG_TAIL ? size - CHILD_LOG_TAIL : 0;
+	off_t end = child_log_end(log);
 	ssize_t n = 0;
-	const char *last;
+	char *fatal, *line;
 
+	from = end - from > CHILD_LOG_TAIL ? end - CHILD_LOG_TAIL : from;
 	buf_clear(to);
 	buf_reserve(to, CHILD_LOG_TAIL);
 	if (fd >= 0) {
@@ -177,9 +185,16 @@ child_last_words(const char *log, struct buf *to)
 	to->n = n > 0 ? (size_t)n : 0;
 	while (to->n > 0 && to->p[to->n - 1] == '\n')
 		to->n--;
-	last = to->n > 0 ? memrchr(to->p, '\n', to->n) : NULL;
-	if (last != NULL)
-		buf_drop(to, (size_t)(last + 1 - to->p));
+	/* PostgreSQL says why first, and goodbye after. */
+	fatal = to->n > 0 ? memmem(to->p, to->n, "FATAL:", 6) : NULL;
+	if (fatal != NULL) {
+		line = memchr(fatal, '\n', to->n - (size_t)(fatal - to->p));
+		if (line != NULL)
+			to->n = (size_t)(line - to->p);
+	}
+	line = to->n > 0 ? memrchr(to->p, '\n', to->n) : NULL;
+	if (line != NULL)
+		buf_drop(to, (size_t)(line + 1 - to->p));
 }
 
 enum slc_rc

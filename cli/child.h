@@ -37,8 +37,11 @@ enum slc_rc child_run(const struct child_spec *spec, struct slc_err *err);
 /* Has it ended?  If so, how, in words for people. */
 bool child_ended(pid_t pid, char how[64]);
 
-/* The last line of a log, to say why a program ended; "" when it is empty. */
-void child_last_words(const char *log, struct buf *to);
+/* Where a log ends now; 0 when there is none. */
+off_t child_log_end(const char *log);
+
+/* What a program wrote to its log since then as it gave up; "" for nothing. */
+void child_last_words(const char *log, off_t from, struct buf *to);
 
 /*
  * Can the user enter dir?  If not, err names the folder that is closed to him.

@@ -100,15 +100,16 @@ const struct cli_cmd *help_find(int n, char **words, int *used);
 /* The words are no command: say which are near; returns CLI_USAGE. */
 enum cli_exit help_unknown(int n, char **words);
 
-#define CLI_COMMANDS(X)                                                    \
-	X(up)                                                              \
-	X(migrate) X(submit) X(list) X(show) X(watch) X(results) X(cancel) \
-	    X(files_list) X(files_show) X(files_delete) X(files_content)   \
-		X(path_add) X(path_edit) X(path_list) X(path_show)         \
-		    X(path_remove) X(pool_add) X(pool_edit) X(pool_list)   \
-			X(pool_remove) X(apply) X(account_create)          \
-			    X(account_list) X(key_create) X(key_list)      \
-				X(key_revoke) X(worker_list) X(help)
+/* clang-format off */
+#define CLI_COMMANDS(X)                                                     \
+	X(up) X(migrate) X(worker_list) X(help)                             \
+	X(submit) X(list) X(show) X(watch) X(results) X(cancel)             \
+	X(files_list) X(files_show) X(files_delete) X(files_content)        \
+	X(path_add) X(path_edit) X(path_list) X(path_show) X(path_remove)   \
+	X(pool_add) X(pool_edit) X(pool_list) X(pool_remove) X(apply)       \
+	X(account_create) X(account_list)                                   \
+	X(key_create) X(key_list) X(key_revoke)
+/* clang-format on */
 #define X(name) enum cli_exit cmd_##name(struct cli *cli);
 CLI_COMMANDS(X)
 #undef X

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -207,6 +208,11 @@ transfer_run(struct transfer *t, struct slc_err *err)
 	curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, detail);
 	code = curl_easy_perform(c->curl);
 	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &c->status);
+	/* curl has held the signal off; a filter ends by it, silently. */
+	if (t->write_errno == EPIPE) {
+		signal(SIGPIPE, SIG_DFL);
+		raise(SIGPIPE);
+	}
 	if (t->write_errno != 0)
 		return slc_fail(
 		    err, SLC_EIO, "cannot write: %s", strerror(t->write_errno));
@@ -250,14 +256,18 @@ read_answer(const struct client *c, json_t **out, struct slc_err *err)
 	return SLC_OK;
 }
 
-/* The same for all tries of one POST, another for every other. */
+/*
+ * The same for all tries of one POST, another for every other; without one a
+ * call is not repeated.
+ */
 static void
-new_key(const struct client *c, char out[2 * CLIENT_KEY_BYTES + 1])
+new_key(const struct client *c, const char *method,
+    char out[2 * CLIENT_KEY_BYTES + 1])
 {
 	unsigned char raw[CLIENT_KEY_BYTES];
 
 	out[0] = '\0';
-	if (c->tries <= 1)
+	if (c->tries <= 1 || strcmp(method, "POST") != 0)
 		return;
 	if (getrandom(raw, sizeof(raw), 0) != sizeof(raw))
 		abort();
@@ -273,7 +283,7 @@ client_call(struct client *c, const char *method, const char *path,
 	char key[2 * CLIENT_KEY_BYTES + 1];
 	enum slc_rc rc;
 
-	new_key(c, key);
+	new_key(c, method, key);
 	for (int try = 1;; try++) {
 		struct transfer t;
 
@@ -288,7 +298,7 @@ client_call(struct client *c, const char *method, const char *path,
 		}
 		rc = transfer_run(&t, err);
 		transfer_end(&t);
-		if (rc != SLC_EDB || try >= c->tries)
+		if (rc != SLC_EDB || key[0] == '\0' || try >= c->tries)
 			break;
 		back_off(c, try, err);
 	}
@@ -343,7 +353,7 @@ client_upload(struct client *c, const struct client_source *source,
 	char key[2 * CLIENT_KEY_BYTES + 1];
 	enum slc_rc rc;
 
-	new_key(c, key);
+	new_key(c, "POST", key);
 	for (int try = 1;; try++) {
 		rc = upload_once(c, source, key, err);
 		if (rc != SLC_EDB || try >= c->tries ||

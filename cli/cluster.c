@@ -116,7 +116,7 @@ is_ours(const struct cluster *c, const char *path)
 
 /*
  * The socket lives in dir/run; when its name would be too long for the system,
- * dir/run points to a short place.
+ * or hold a comma, at which libpq cuts, dir/run points to a short place.
  */
 static enum slc_rc
 make_run(struct cluster *c, struct slc_err *err)
@@ -127,7 +127,8 @@ make_run(struct cluster *c, struct slc_err *err)
 	enum slc_rc rc = SLC_OK;
 	ssize_t n = readlink(run, was, sizeof(was) - 1);
 
-	if (strlen(run) + strlen("/.s.PGSQL.5432") <= most) {
+	if (strlen(run) + strlen("/.s.PGSQL.5432") <= most &&
+	    strchr(run, ',') == NULL) {
 		if (n >= 0)
 			unlink(run);
 		rc = make_dir(c, run, err);
@@ -168,12 +169,13 @@ run_program(struct cluster *c, const char *const *argv, const char *input,
 		.input = input,
 		.death_signal = SIGTERM };
 	struct buf words = { 0 };
+	off_t from = child_log_end(c->log);
 	enum slc_rc rc = child_run(&spec, err);
 	struct slc_err why;
 
 	if (rc != SLC_OK) {
 		why = *err;
-		child_last_words(c->log, &words);
+		child_last_words(c->log, from, &words);
 		slc_fail(err, rc, "%.120s: %.100s", why.text, buf_cstr(&words));
 	}
 	buf_fini(&words);
@@ -190,7 +192,8 @@ make_data(struct cluster *c, struct slc_err *err)
 	char *temp = join(c->dir, "pg.new"), *initdb = join(c->bin, "initdb");
 	char *postgres = join(c->bin, "postgres");
 	/* clang-format off */
-	const char *const clear[] = { "rm", "-rf", "--", temp, NULL };
+	const char *const clear[] = { "find", temp, "-mindepth", "1",
+		"-delete", NULL };
 	const char *const init[] = { initdb, "-D", temp, "-U", "sluice",
 		"--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums",
 		"--auth-local=peer", "--auth-host=reject", "--no-instructions",
@@ -202,10 +205,10 @@ make_data(struct cluster *c, struct slc_err *err)
 	enum slc_rc rc;
 
 	cli_note(c->cli, "making a database in %s", c->data);
-	rc =
-	    access(temp, F_OK) == 0 ? run_program(c, clear, NULL, err) : SLC_OK;
+	rc = make_dir(c, temp, err);
+	/* An attempt that was cut short may have left something. */
 	if (rc == SLC_OK)
-		rc = make_dir(c, temp, err);
+		rc = run_program(c, clear, NULL, err);
 	if (rc == SLC_OK)
 		rc = run_program(c, init, NULL, err);
 	if (rc == SLC_OK)
@@ -374,7 +377,10 @@ cluster_spec(struct cluster *c, struct child_spec *spec)
 	add_arg(c, "-clisten_addresses=%s", "");
 	add_arg(c, "-cport=%s", "5432");
 	/* A list, in which quotes keep commas and spaces together. */
-	add_arg(c, "-cunix_socket_directories=\"%s\"", c->run);
+	buf_adds(&c->args, "-cunix_socket_directories=\"");
+	for (at = c->run; *at != '\0'; at++)
+		buf_addf(&c->args, *at == '"' ? "\"%c" : "%c", *at);
+	add_arg(c, "%s", "\"");
 	add_arg(c, "-cunix_socket_permissions=%s", "0700");
 	add_arg(c, "-clogging_collector=%s", "off");
 	add_arg(c, "-clog_destination=%s", "stderr");

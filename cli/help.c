@@ -79,8 +79,8 @@ help_cmd(const struct cli_cmd *cmd, FILE *to)
 	}
 	if (cmd->more != NULL)
 		fprintf(to, "\n%s", cmd->more);
-	fputs("\nOptions of every command: --server --key --state --json --quiet; "
-	      "see sluice help.\n",
+	fputs("\nOptions of every command: --server --key --state --json "
+	      "--quiet; see sluice help.\n",
 	    to);
 }
 

@@ -106,6 +106,8 @@ print_terminal(const struct out_table *t)
 		    scols_line_set_data(line, i % t->ncols, cell) != 0)
 			abort();
 	}
+	/* The cells are clean already, and would be escaped twice. */
+	scols_table_enable_noencoding(table, 1);
 	/* A cut id is of no use: rather let the terminal fold the line. */
 	scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
 	scols_print_table(table);
@@ -191,16 +193,16 @@ out_span(int64_t s, char to[OUT_TIME_MAX])
 const char *
 out_size(int64_t bytes, char to[OUT_TIME_MAX])
 {
-	static const char *const units[] = { "kB", "MB", "GB", "TB" };
-	double v = (double)bytes / 1000;
+	static const char *const units[] = { "KiB", "MiB", "GiB" };
+	double v = (double)bytes / 1024;
 	size_t i = 0;
 
-	if (bytes < 1000) {
+	if (bytes < 1024) {
 		snprintf(to, OUT_TIME_MAX, "%" PRId64 " B", bytes);
 		return to;
 	}
-	for (; v >= 1000 && i + 1 < NITEMS(units); i++)
-		v /= 1000;
+	for (; v >= 1024 && i + 1 < NITEMS(units); i++)
+		v /= 1024;
 	snprintf(to, OUT_TIME_MAX, "%.1f %s", v, units[i]);
 	return to;
 }

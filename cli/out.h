@@ -46,7 +46,7 @@ const char *out_time(int64_t at, char to[OUT_TIME_MAX]);
 /* Seconds as "40s", "12m", "3h05m", "2d04h". */
 const char *out_span(int64_t s, char to[OUT_TIME_MAX]);
 
-/* Bytes as "512 B", "12.3 MB" (powers of 1000). */
+/* Bytes as "512 B", "12.3 MiB". */
 const char *out_size(int64_t bytes, char to[OUT_TIME_MAX]);
 
 #endif

@@ -128,8 +128,8 @@ state_server(const struct cli *cli, struct buf *url, struct buf *key,
 		given = buf_cstr(&local);
 	if (given[0] == '\0') {
 		rc = slc_fail(err, SLC_EDB,
-		    "no server: start one with `sluice up`, or pass --server or "
-		    "set SLUICE_URL (nothing runs on the state directory %s)",
+		    "no server: start one with `sluice up`, or pass --server "
+		    "or set SLUICE_URL (nothing runs on %s)",
 		    buf_cstr(&dir));
 		goto out;
 	}

@@ -28,6 +28,7 @@ ward_start(struct ward *w, struct slc_err *err)
 {
 	if (w->prepare != NULL)
 		w->prepare(w->arg, &w->spec);
+	w->log_from = child_log_end(w->spec.log);
 	return child_start(&w->spec, &w->pid, err);
 }
 

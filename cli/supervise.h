@@ -17,6 +17,7 @@ struct ward {
 	int stop_signal, kill_signal;
 	int64_t stop_ms; /* from the one to the other */
 	pid_t pid;
+	off_t log_from; /* where what it writes begins */
 	/* supervise.c's */
 	struct supervisor *by;
 	uv_timer_t timer;

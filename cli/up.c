@@ -96,7 +96,7 @@ up_fail_ended(const struct ward *w, const char *how, struct slc_err *err)
 {
 	struct buf words = { 0 };
 
-	child_last_words(w->spec.log, &words);
+	child_last_words(w->spec.log, w->log_from, &words);
 	slc_fail(err, SLC_EIO, "%s %s: %.150s", w->name, how, buf_cstr(&words));
 	buf_fini(&words);
 	return SLC_EIO;

@@ -20,13 +20,20 @@ view_limit(const json_t *limit, struct buf *to)
 {
 	const char *model = js_text(limit, "model");
 	int64_t window_s = js_int(limit, "window_s");
-	char window[32] = "";
+	int64_t amount = js_int(limit, "amount");
+	const char *unit = "kmg";
+	char window[32] = "", letter[2] = "";
 
 	if (window_s > 0)
 		spec_window_text(window_s, window);
-	buf_addf(to, "%s%s%s%s%s=%" PRId64, strcmp(model, "*") ? model : "",
-	    strcmp(model, "*") ? ":" : "", js_text(limit, "dimension"),
-	    window_s > 0 ? "/" : "", window, js_int(limit, "amount"));
+	for (; amount > 0 && amount % 1000 == 0 && *unit != '\0'; unit++) {
+		amount /= 1000;
+		letter[0] = *unit;
+	}
+	buf_addf(to, "%s%s%s%s%s=%" PRId64 "%s",
+	    strcmp(model, "*") ? model : "", strcmp(model, "*") ? ":" : "",
+	    js_text(limit, "dimension"), window_s > 0 ? "/" : "", window,
+	    amount, letter);
 }
 
 static void

@@ -144,7 +144,8 @@ show(struct wait *w)
 	strcpy(left, "");
 	if (per_s > 0 && ended < total)
 		snprintf(left, sizeof(left), ", about %s left",
-		    out_span((int64_t)((double)(total - ended) / per_s), span));
+		    out_span(
+			1 + (int64_t)((double)(total - ended) / per_s), span));
 	progress_show(&w->progress,
 	    "%s %s %" PRId64 "/%" PRId64 " done, %" PRId64 " failed, %.1f/s%s",
 	    who, progress_bar(ended, total, bar), completed, total, failed,

@@ -1,55 +1,15 @@
-#include <sluice/upstream.h>
+#include "upstream_loop.h"
 
 #include <assert.h>
-#include <curl/curl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include <sluice/log.h>
-
 enum {
-	FREE_CALLS_MAX = 64, /* handles kept for the next calls */
+	FREE_CALLS_MAX = 1024, /* handles kept for the next calls */
 	BUFFER_BYTES = 8192,
-	UPLOAD_BUFFER_BYTES = 16384, /* libcurl's least */
 };
-
-struct upstream {
-	uv_loop_t *loop;
-	CURLM *multi;
-	uv_timer_t timer, cancel_timer;
-	struct upstream_call *calls; /* under way */
-	struct upstream_call *spare;
-	int nspare;
-	bool http2;
-	/* Answers in memory: beyond the bound only one call is read on. */
-	size_t buffered, buffer_max;
-	const size_t *elsewhere;
-	struct upstream_call *greedy;
-	int npaused;
-	int open_handles;
-	bool closing;
-	void (*on_closed)(void *arg);
-	void *closed_arg;
-};
-
-struct upstream_call {
-	struct upstream *u;
-	struct upstream_call *next, **prev;
-	CURL *easy;
-	struct curl_slist *headers;
-	struct upstream_request request;
-	size_t sent; /* of the body */
-	struct buf head, body;
-	int64_t sent_us;
-	bool refused; /* may_send() said no */
-	bool too_large;
-	bool cancelled;
-	bool paused;
-	char why[CURL_ERROR_SIZE];
-};
-
-static void upstream_on_cancelled(uv_timer_t *timer);
 
 int64_t
 boot_us(void)
@@ -58,6 +18,32 @@ boot_us(void)
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+struct upstream_headers *
+upstream_headers_new(const char *const *list)
+{
+	struct upstream_headers *h = xcalloc(1, sizeof(*h));
+
+	h->users = 1;
+	for (; *list != NULL; list++)
+		h->list = curl_slist_append(h->list, *list);
+	/* Never wait for a "100 Continue" that may not come. */
+	h->list = curl_slist_append(h->list, "Expect:");
+	if (h->list == NULL)
+		abort();
+	return h;
+}
+
+void
+upstream_headers_drop(struct upstream_headers *h)
+{
+	if (h == NULL || --h->users > 0)
+		return;
+	for (struct curl_slist *l = h->list; l != NULL; l = l->next)
+		explicit_bzero(l->data, strlen(l->data));
+	curl_slist_free_all(h->list);
+	free(h);
 }
 
 /* Calls ---------------------------------------------------------------- */
@@ -70,12 +56,13 @@ call_unlink(struct upstream_call *c)
 		c->next->prev = c->prev;
 }
 
-static void
+void
 call_free(struct upstream_call *c)
 {
 	curl_easy_cleanup(c->easy);
 	buf_fini(&c->head);
 	buf_fini(&c->body);
+	free(c->url);
 	free(c);
 }
 
@@ -85,13 +72,11 @@ call_recycle(struct upstream_call *c)
 {
 	struct upstream *u = c->u;
 
-	curl_slist_free_all(c->headers);
-	c->headers = NULL;
+	upstream_headers_drop(c->request.headers);
 	if (u->nspare == FREE_CALLS_MAX || c->body.cap > 1 << 16) {
 		call_free(c);
 		return;
 	}
-	curl_easy_reset(c->easy);
 	c->next = u->spare;
 	u->spare = c;
 	u->nspare++;
@@ -131,7 +116,7 @@ call_may_grow(struct upstream_call *c, size_t n)
 	return false;
 }
 
-static void
+void
 call_finish(struct upstream_call *c, CURLcode code)
 {
 	struct upstream_result result = {
@@ -155,20 +140,6 @@ call_finish(struct upstream_call *c, CURLcode code)
 	c->u->npaused -= c->paused;
 	c->request.done(&result, c->request.arg);
 	call_recycle(c);
-}
-
-static size_t
-call_on_read(char *out, size_t size, size_t n, void *arg)
-{
-	struct upstream_call *c = arg;
-	size_t left = c->request.body.n - c->sent;
-
-	n *= size;
-	if (n > left)
-		n = left;
-	memcpy(out, c->request.body.p + c->sent, n);
-	c->sent += n;
-	return n;
 }
 
 static size_t
@@ -213,6 +184,13 @@ call_on_connected(void *arg, char *ip, char *local_ip, int port, int local_port)
 	(void)local_ip;
 	(void)port;
 	(void)local_port;
+	/*
+	 * Here for the second time: libcurl found the kept connection closed
+	 * and would send the request again.  Whether the first copy was worked
+	 * on nobody knows, and that is what the caller is told.
+	 */
+	if (c->sent_us > 0)
+		return CURL_PREREQFUNC_ABORT;
 	if (c->request.may_send != NULL &&
 	    !c->request.may_send(c->request.arg)) {
 		c->refused = true;
@@ -222,30 +200,30 @@ call_on_connected(void *arg, char *ip, char *local_ip, int port, int local_port)
 	return CURL_PREREQFUNC_OK;
 }
 
-static void
-call_set_options(struct upstream_call *c)
+static struct upstream_call *
+call_new(struct upstream *u)
 {
-	CURL *e = c->easy;
-	const struct upstream_request *r = &c->request;
+	struct upstream_call *c = xcalloc(1, sizeof(*c));
+	CURL *e = curl_easy_init();
 
-	curl_easy_setopt(e, CURLOPT_URL, r->url);
+	if (e == NULL)
+		abort();
+	c->u = u;
+	c->easy = e;
 	curl_easy_setopt(e, CURLOPT_PRIVATE, c);
 	curl_easy_setopt(e, CURLOPT_POST, 1L);
-	curl_easy_setopt(e, CURLOPT_HTTPHEADER, c->headers);
-	curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n);
-	curl_easy_setopt(e, CURLOPT_READFUNCTION, call_on_read);
-	curl_easy_setopt(e, CURLOPT_READDATA, c);
 	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, call_on_body);
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, c);
 	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, call_on_header);
 	curl_easy_setopt(e, CURLOPT_HEADERDATA, c);
 	curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, call_on_connected);
 	curl_easy_setopt(e, CURLOPT_PREREQDATA, c);
+	curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, upstream_on_open);
+	curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, u);
+	curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, upstream_on_close);
+	curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, u);
 	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, c->why);
-	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)r->connect_ms);
-	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)r->whole_ms);
 	curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, (long)(r->idle_ms / 1000));
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
@@ -254,12 +232,39 @@ call_set_options(struct upstream_call *c)
 	curl_easy_setopt(e, CURLOPT_HTTP09_ALLOWED, 0L);
 	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
-	curl_easy_setopt(
-	    e, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER_BYTES);
 	curl_easy_setopt(e, CURLOPT_HTTP_VERSION,
-	    c->u->http2 ? (long)CURL_HTTP_VERSION_2TLS
-			: (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(e, CURLOPT_PIPEWAIT, c->u->http2 ? 1L : 0L);
+	    u->http2 ? (long)CURL_HTTP_VERSION_2TLS
+		     : (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(e, CURLOPT_PIPEWAIT, u->http2 ? 1L : 0L);
+	return c;
+}
+
+/* What differs from call to call; the url and times seldom do. */
+static void
+call_set(struct upstream_call *c)
+{
+	CURL *e = c->easy;
+	const struct upstream_request *r = &c->request;
+
+	snprintf(c->own_header, sizeof(c->own_header), "%s", r->own_header);
+	c->own = (struct curl_slist){ c->own_header, r->headers->list };
+	curl_easy_setopt(e, CURLOPT_HTTPHEADER, &c->own);
+	curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n);
+	curl_easy_setopt(e, CURLOPT_POSTFIELDS, r->body.p);
+	if (c->url == NULL || strcmp(c->url, r->url) != 0) {
+		free(c->url);
+		c->url = xstrdup(r->url);
+		curl_easy_setopt(e, CURLOPT_URL, c->url);
+	}
+	if (c->connect_ms == r->connect_ms && c->idle_ms == r->idle_ms &&
+	    c->whole_ms == r->whole_ms)
+		return;
+	c->connect_ms = r->connect_ms;
+	c->idle_ms = r->idle_ms;
+	c->whole_ms = r->whole_ms;
+	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)r->connect_ms);
+	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)r->whole_ms);
+	curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, (long)(r->idle_ms / 1000));
 }
 
 struct upstream_call *
@@ -273,27 +278,16 @@ upstream_start(struct upstream *u, const struct upstream_request *request)
 		u->nspare--;
 		buf_clear(&c->head);
 		buf_clear(&c->body);
-		c->sent = 0;
 		c->sent_us = 0;
 		c->refused = c->too_large = c->cancelled = c->paused = false;
 		c->why[0] = '\0';
 	} else {
-		c = xcalloc(1, sizeof(*c));
-		c->u = u;
-		c->easy = curl_easy_init();
-		if (c->easy == NULL)
-			abort();
+		c = call_new(u);
 	}
 	c->request = *request;
-	c->request.url = NULL; /* libcurl has its copy */
-	for (size_t i = 0; request->headers[i] != NULL; i++)
-		c->headers = curl_slist_append(c->headers, request->headers[i]);
-	/* Never wait for a "100 Continue" that may not come. */
-	c->headers = curl_slist_append(c->headers, "Expect:");
-	c->request.headers = NULL;
-	c->request.url = request->url;
-	call_set_options(c);
-	c->request.url = NULL;
+	c->request.headers->users++;
+	call_set(c);
+	c->request.url = c->request.own_header = NULL; /* copied */
 	c->next = u->calls;
 	c->prev = &u->calls;
 	if (u->calls != NULL)
@@ -317,208 +311,4 @@ upstream_resume(struct upstream *u)
 		u->npaused--;
 		curl_easy_pause(c->easy, CURLPAUSE_CONT);
 	}
-}
-
-void
-upstream_cancel(struct upstream_call *call)
-{
-	call->cancelled = true;
-	uv_timer_start(&call->u->cancel_timer, upstream_on_cancelled, 0, 0);
-}
-
-/* libcurl on the loop --------------------------------------------------- */
-
-struct watch { /* one fresh poll for each socket: libcurl reuses numbers */
-	uv_poll_t poll;
-	struct upstream *u;
-	curl_socket_t fd;
-};
-
-static void
-upstream_reap(struct upstream *u)
-{
-	CURLMsg *msg;
-	int left;
-
-	while ((msg = curl_multi_info_read(u->multi, &left)) != NULL) {
-		struct upstream_call *c;
-
-		if (msg->msg != CURLMSG_DONE)
-			continue;
-		curl_easy_getinfo(
-		    msg->easy_handle, CURLINFO_PRIVATE, (char **)&c);
-		call_finish(c, msg->data.result);
-	}
-}
-
-static void
-watch_on_closed(uv_handle_t *handle)
-{
-	struct watch *w = handle->data;
-
-	free(w);
-}
-
-static void
-watch_on_ready(uv_poll_t *poll, int status, int events)
-{
-	struct watch *w = poll->data;
-	struct upstream *u = w->u;
-	int flags = 0, running;
-
-	if (status < 0)
-		flags = CURL_CSELECT_ERR;
-	if (events & UV_READABLE)
-		flags |= CURL_CSELECT_IN;
-	if (events & UV_WRITABLE)
-		flags |= CURL_CSELECT_OUT;
-	curl_multi_socket_action(u->multi, w->fd, flags, &running);
-	upstream_reap(u);
-}
-
-static int
-upstream_on_socket(
-    CURL *easy, curl_socket_t fd, int what, void *arg, void *sockp)
-{
-	struct upstream *u = arg;
-	struct watch *w = sockp;
-	int events = 0;
-
-	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		if (w != NULL) {
-			uv_poll_stop(&w->poll);
-			uv_close((uv_handle_t *)&w->poll, watch_on_closed);
-			curl_multi_assign(u->multi, fd, NULL);
-		}
-		return 0;
-	}
-	if (w == NULL) {
-		w = xcalloc(1, sizeof(*w));
-		w->u = u;
-		w->fd = fd;
-		w->poll.data = w;
-		if (uv_poll_init(u->loop, &w->poll, fd) != 0) {
-			free(w);
-			return -1;
-		}
-		curl_multi_assign(u->multi, fd, w);
-	}
-	if (what != CURL_POLL_OUT)
-		events |= UV_READABLE;
-	if (what != CURL_POLL_IN)
-		events |= UV_WRITABLE;
-	uv_poll_start(&w->poll, events, watch_on_ready);
-	return 0;
-}
-
-static void
-upstream_on_timer(uv_timer_t *timer)
-{
-	struct upstream *u = timer->data;
-	int running;
-
-	curl_multi_socket_action(u->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	upstream_reap(u);
-}
-
-static int
-upstream_on_timeout(CURLM *multi, long ms, void *arg)
-{
-	struct upstream *u = arg;
-
-	(void)multi;
-	if (u->closing)
-		return 0;
-	if (ms < 0)
-		uv_timer_stop(&u->timer);
-	else
-		uv_timer_start(&u->timer, upstream_on_timer, (uint64_t)ms, 0);
-	return 0;
-}
-
-/* Calls are ended from the loop, not from inside whoever cancels them. */
-static void
-upstream_on_cancelled(uv_timer_t *timer)
-{
-	struct upstream *u = timer->data;
-	struct upstream_call *next;
-
-	for (struct upstream_call *c = u->calls; c != NULL; c = next) {
-		next = c->next;
-		if (c->cancelled)
-			call_finish(c, CURLE_OK);
-	}
-}
-
-struct upstream *
-upstream_new(uv_loop_t *loop, const struct upstream_opts *opts)
-{
-	static bool ready;
-	struct upstream *u = xcalloc(1, sizeof(*u));
-
-	if (!ready && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-		abort();
-	ready = true;
-	u->loop = loop;
-	u->http2 = opts->http2;
-	u->buffer_max = opts->buffer_max;
-	u->elsewhere = opts->elsewhere;
-	u->multi = curl_multi_init();
-	if (u->multi == NULL)
-		abort();
-	curl_multi_setopt(
-	    u->multi, CURLMOPT_SOCKETFUNCTION, upstream_on_socket);
-	curl_multi_setopt(u->multi, CURLMOPT_SOCKETDATA, u);
-	curl_multi_setopt(
-	    u->multi, CURLMOPT_TIMERFUNCTION, upstream_on_timeout);
-	curl_multi_setopt(u->multi, CURLMOPT_TIMERDATA, u);
-	curl_multi_setopt(
-	    u->multi, CURLMOPT_MAXCONNECTS, (long)opts->connections);
-	if (opts->http2) {
-		/* Without a limit every call opens a connection of its own. */
-		curl_multi_setopt(u->multi, CURLMOPT_MAX_HOST_CONNECTIONS, 8L);
-		curl_multi_setopt(
-		    u->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, 1000L);
-	}
-	uv_timer_init(loop, &u->timer);
-	u->timer.data = u;
-	uv_timer_init(loop, &u->cancel_timer);
-	u->cancel_timer.data = u;
-	u->open_handles = 2;
-	return u;
-}
-
-static void
-upstream_on_handle_closed(uv_handle_t *handle)
-{
-	struct upstream *u = handle->data;
-	void (*on_closed)(void *arg) = u->on_closed;
-	void *arg = u->closed_arg;
-
-	if (--u->open_handles > 0)
-		return;
-	free(u);
-	on_closed(arg);
-}
-
-void
-upstream_close(struct upstream *u, void (*on_closed)(void *arg), void *arg)
-{
-	u->on_closed = on_closed;
-	u->closed_arg = arg;
-	while (u->calls != NULL) {
-		u->calls->cancelled = true;
-		call_finish(u->calls, CURLE_OK);
-	}
-	u->closing = true;
-	while (u->spare != NULL) {
-		struct upstream_call *c = u->spare;
-
-		u->spare = c->next;
-		call_free(c);
-	}
-	curl_multi_cleanup(u->multi);
-	uv_close((uv_handle_t *)&u->timer, upstream_on_handle_closed);
-	uv_close((uv_handle_t *)&u->cancel_timer, upstream_on_handle_closed);
 }

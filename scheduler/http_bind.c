@@ -129,3 +129,17 @@ http_bind_port(const union http_handle *handle)
 	/* The port stands at the same place for IPv4 and IPv6. */
 	return ntohs(((const struct sockaddr_in *)&addr)->sin_port);
 }
+
+bool
+http_bind_peer(const union http_handle *handle, struct sockaddr_storage *addr,
+    char text[INET6_ADDRSTRLEN])
+{
+	int n = sizeof(*addr);
+
+	if (handle->any.type == UV_TCP &&
+	    uv_tcp_getpeername(&handle->tcp, (struct sockaddr *)addr, &n) == 0)
+		return uv_ip_name((struct sockaddr *)addr, text,
+			   INET6_ADDRSTRLEN) == 0;
+	strcpy(text, handle->any.type == UV_TCP ? "unknown" : "unix");
+	return false;
+}

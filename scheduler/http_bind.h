@@ -5,6 +5,7 @@
 #ifndef SCHEDULER_HTTP_BIND_H
 #define SCHEDULER_HTTP_BIND_H
 
+#include <netinet/in.h>
 #include <sluice/slc.h>
 #include <uv.h>
 
@@ -24,5 +25,9 @@ enum slc_rc http_bind(uv_loop_t *loop, union http_handle *handle,
 
 /* The TCP port, also if the system chose it; 0 for a unix socket. */
 int http_bind_port(const union http_handle *handle);
+
+/* The peer's address, and as text; false on a unix socket, which has none. */
+bool http_bind_peer(const union http_handle *handle,
+    struct sockaddr_storage *addr, char text[INET6_ADDRSTRLEN]);
 
 #endif

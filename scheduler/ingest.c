@@ -89,9 +89,13 @@ ingest_on_filler(void *ctx, struct slice bytes)
 {
 	struct ingest *in = ctx;
 
+	/* Chunks are filled up, so that they do not tell how it came in. */
 	while (bytes.n > 0) {
-		size_t n = bytes.n < SLC_CHUNK_BYTES_MAX ? bytes.n
-							 : SLC_CHUNK_BYTES_MAX;
+		size_t used = in->open == NULL ? 0 : in->open->bytes.n;
+		size_t room = used < SLC_CHUNK_BYTES_MAX
+				  ? SLC_CHUNK_BYTES_MAX - used
+				  : SLC_CHUNK_BYTES_MAX;
+		size_t n = bytes.n < room ? bytes.n : room;
 		struct ingest_chunk *c = chunk_for(in, n);
 
 		buf_add(&c->bytes, bytes.p, n);

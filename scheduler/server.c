@@ -1,9 +1,10 @@
 #include "server.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 
@@ -23,11 +24,10 @@ struct server_conn {
 	struct http_peer *peer; /* NULL: not counted */
 	LIST_ENTRY(server_conn) all;
 	LIST_ENTRY(server_conn) woken;
-	uint64_t queued;  /* bytes ever left to libuv */
-	uint64_t sent;    /* of these, when last looked at */
+	int64_t queued;   /* bytes ever left to libuv */
+	int64_t taken;    /* of these, by the peer, when last looked at */
 	int64_t stall_ms; /* by when the peer must take some more */
 	bool is_woken;
-	bool is_reading;
 	bool is_refused;
 	char address[INET6_ADDRSTRLEN];
 };
@@ -118,7 +118,7 @@ send_later(struct server_conn *c, const struct slice *piece, size_t n)
 	if (server_unsent(&c->http) == 0)
 		c->stall_ms =
 		    server_now(&c->http) + c->server->shared.opts.stall_ms;
-	c->queued += rest.len;
+	c->queued += (int64_t)rest.len;
 	if (uv_write(&w->req, &c->handle.stream, &rest, 1, server_on_written) ==
 	    0)
 		return true;
@@ -176,16 +176,13 @@ server_on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 void
 server_read(struct http_conn *http, bool on)
 {
-	struct server_conn *c = conn_of(http);
+	uv_stream_t *stream = &conn_of(http)->handle.stream;
 
-	if (on == c->is_reading)
-		return;
-	c->is_reading = on;
+	/* libuv sees by itself when nothing is to change. */
 	if (on)
-		uv_read_start(
-		    &c->handle.stream, server_on_alloc, server_on_read);
+		uv_read_start(stream, server_on_alloc, server_on_read);
 	else
-		uv_read_stop(&c->handle.stream);
+		uv_read_stop(stream);
 }
 
 static void
@@ -280,18 +277,28 @@ server_close(struct http_conn *http, bool reset)
 	uv_close(&c->handle.any, server_on_conn_closed);
 }
 
-/* True if the peer has taken none of what waits for it for too long. */
+/*
+ * True if the peer has taken nothing for too long.  The kernel's buffer counts:
+ * we only hear when a third of it is free, which at some KB/s is too late.
+ */
 static bool
 is_stalled(struct server_conn *c, int64_t now_ms)
 {
 	size_t unsent = server_unsent(&c->http);
-	uint64_t sent = c->queued - unsent;
+	int64_t taken = c->queued - (int64_t)unsent;
+	uv_os_fd_t fd;
+	int in_kernel;
 
-	if (sent != c->sent) {
-		c->sent = sent;
+	if (unsent == 0)
+		return false;
+	if (uv_fileno(&c->handle.any, &fd) == 0 &&
+	    ioctl(fd, SIOCOUTQ, &in_kernel) == 0)
+		taken -= in_kernel;
+	if (taken != c->taken) {
+		c->taken = taken;
 		c->stall_ms = now_ms + c->server->shared.opts.stall_ms;
 	}
-	return unsent > 0 && now_ms >= c->stall_ms;
+	return now_ms >= c->stall_ms;
 }
 
 /*
@@ -327,21 +334,15 @@ static const char *
 admit(struct http_server *s, struct server_conn *c)
 {
 	const struct http_opts *opts = &s->shared.opts;
-	struct sockaddr_storage storage;
-	struct sockaddr *addr = (struct sockaddr *)&storage;
-	int n = sizeof(storage);
+	struct sockaddr_storage addr;
+	bool has_address = http_bind_peer(&c->handle, &addr, c->address);
 
-	strcpy(c->address, "unix");
-	if (c->handle.any.type == UV_TCP) {
-		if (uv_tcp_getpeername(&c->handle.tcp, addr, &n) != 0)
-			return "unknown address";
-		uv_ip_name(addr, c->address, sizeof(c->address));
-	}
 	if (s->conns - s->refused > opts->max_connections)
 		return "too many connections";
-	if (c->handle.any.type != UV_TCP)
+	if (!has_address)
 		return NULL;
-	c->peer = http_peers_enter(&s->peers, addr, opts->max_per_address);
+	c->peer = http_peers_enter(
+	    &s->peers, (struct sockaddr *)&addr, opts->max_per_address);
 	return c->peer == NULL ? "too many connections from your address"
 			       : NULL;
 }

@@ -20,7 +20,8 @@ enum {
 	REFRESH_MS = 5000, /* secrets */
 	START_AGAIN_MS = 1000,
 	WAITING_BYTES_MAX = 64 << 20, /* of results: then take no more */
-	CONNECTIONS = 2,              /* for settling and chunks */
+	WAITING_LINES_MAX = 20000,
+	CONNECTIONS = 2, /* for settling and chunks */
 };
 
 enum stage {
@@ -93,7 +94,6 @@ drain_on_settled(struct line *line, void *arg)
 {
 	struct run *run = line->run;
 
-	run->path->held--;
 	if (--run->open == 0)
 		run_remove(arg, run);
 }
@@ -519,7 +519,8 @@ drain_on_timer(uv_timer_t *timer)
 			sender_stop(&d->sender, d->runs, d->nruns, false);
 		} else if (!d->taking && now_ms >= d->take_at_ms &&
 		    d->paths.revision > 0 &&
-		    *flush_bytes(d->flush) < WAITING_BYTES_MAX) {
+		    *flush_bytes(d->flush) < WAITING_BYTES_MAX &&
+		    flush_lines(d->flush) < WAITING_LINES_MAX) {
 			take(d, now_ms);
 		}
 		sender_tick(&d->sender);

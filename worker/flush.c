@@ -285,6 +285,12 @@ flush_bytes(const struct flush *f)
 	return &f->held;
 }
 
+size_t
+flush_lines(const struct flush *f)
+{
+	return f->n;
+}
+
 int64_t
 flush_late(const struct flush *f)
 {

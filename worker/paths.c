@@ -34,6 +34,7 @@ paths_fini(struct paths *p)
 
 		wipe(&path->secret);
 		buf_fini(&path->secret);
+		upstream_headers_drop(path->headers);
 		free(path->name);
 		free(path->url);
 		free(path->secret_file);
@@ -73,6 +74,8 @@ secret_fault(struct buf *s)
 	return NULL;
 }
 
+static void make_headers(struct path *path);
+
 static void
 secret_read(struct path *path)
 {
@@ -98,9 +101,11 @@ secret_read(struct path *path)
 	}
 	if (fd >= 0)
 		close(fd);
+	if (fault != NULL)
+		wipe(&path->secret);
+	make_headers(path);
 	if (fault == NULL)
 		return;
-	wipe(&path->secret);
 	snprintf(path->trouble, sizeof(path->trouble), "secret file %.100s: %s",
 	    path->secret_file, fault);
 	log_error(
@@ -128,6 +133,25 @@ paths_refresh(struct paths *p)
 			secret_read(path);
 		}
 	}
+}
+
+/* What every call carries; to be made anew when the secret changes. */
+static void
+make_headers(struct path *path)
+{
+	const char *list[4] = { "Content-Type: application/json",
+		"Accept: application/json" };
+	struct buf authorization = { 0 };
+
+	if (path->secret.n > 0) {
+		buf_addf(&authorization, "Authorization: Bearer %.*s",
+		    (int)path->secret.n, path->secret.p);
+		list[2] = buf_cstr(&authorization);
+	}
+	upstream_headers_drop(path->headers);
+	path->headers = upstream_headers_new(list);
+	wipe(&authorization);
+	buf_fini(&authorization);
 }
 
 /* Configuration -------------------------------------------------------- */
@@ -176,6 +200,7 @@ path_read(struct paths *p, const json_t *o)
 	if (path->secret_file == NULL) {
 		wipe(&path->secret);
 		path->trouble[0] = '\0';
+		make_headers(path);
 	} else if (before == NULL || strcmp(before, path->secret_file) != 0) {
 		secret_read(path);
 	}

@@ -33,6 +33,7 @@ struct path {
 	char *secret_file; /* NULL: no secret */
 	struct buf secret; /* empty when it cannot be read */
 	int64_t secret_mtime_ns;
+	struct upstream_headers *headers; /* with the secret in them */
 	char trouble[160]; /* with the secret; "" when all is well */
 	bool http2;
 	int attempts;
@@ -41,7 +42,7 @@ struct path {
 	bool gone; /* removed by the operator */
 	struct health health;
 	/* lines of this worker on it */
-	int32_t held; /* taken, not settled */
+	int32_t held; /* taken, without an outcome */
 	int32_t in_flight;
 	double done_per_s;                /* calls that end, smoothed */
 	int64_t done;                     /* since the last look */

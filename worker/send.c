@@ -64,34 +64,40 @@ heap_pop(struct sender *s)
 
 /* Results -------------------------------------------------------------- */
 
+/* xorshift64*: to spread tries, not to keep secrets. */
 static double
-chance(void)
+chance(struct sender *s)
 {
-	uint32_t r = 0;
-
-	if (getrandom(&r, sizeof(r), GRND_NONBLOCK) != sizeof(r))
-		r = (uint32_t)boot_us() * 2654435761u;
-	return (double)r / 4294967296.0;
+	s->random ^= s->random >> 12;
+	s->random ^= s->random << 25;
+	s->random ^= s->random >> 27;
+	return (double)((s->random * UINT64_C(0x2545f4914f6cdd1d)) >> 11) /
+	    9007199254740992.0;
 }
 
 /* 128 bits that name a line to upstreams and in results, the same each time. */
 static void
 line_hash(const struct line *line, const char *purpose, char out[33])
 {
+	static const char hex[] = "0123456789abcdef";
 	unsigned char digest[SHA256_DIGEST_LENGTH];
 	char text[128];
 	int n = snprintf(text, sizeof(text), "sluice %s %s %" PRId32, purpose,
 	    line->run->batch_uid, line_number(line));
 
 	SHA256((const unsigned char *)text, (size_t)n, digest);
-	for (int i = 0; i < 16; i++)
-		snprintf(out + 2 * i, 3, "%02x", digest[i]);
+	for (int i = 0; i < 16; i++) {
+		out[2 * i] = hex[digest[i] >> 4];
+		out[2 * i + 1] = hex[digest[i] & 15];
+	}
+	out[32] = '\0';
 }
 
 static void
 finish(struct sender *s, struct line *line, struct result *r)
 {
 	line->run->path->done++;
+	line->run->path->held--;
 	line_set(line, LINE_SETTLING);
 	flush_add(s->flush, r);
 }
@@ -203,7 +209,7 @@ take_answer(
 		.headers = got->headers,
 		.tries = line->tries,
 		.attempts = path->attempts,
-		.chance = chance(),
+		.chance = chance(s),
 		.now_s = (int64_t)time(NULL),
 	};
 	struct outcome out;
@@ -296,12 +302,10 @@ start_call(struct sender *s, struct line *line)
 {
 	struct run *run = line->run;
 	struct path *path = run->path;
-	struct buf url = { 0 }, authorization = { 0 }, key = { 0 };
-	const char *headers[6];
-	size_t n = 0;
-	char hash[33];
+	char key[17 + 33] = "Idempotency-Key: ";
 	struct upstream_request request = {
-		.headers = headers,
+		.headers = path->headers,
+		.own_header = key,
 		.body = chunk_body(run->chunk, line->index),
 		.connect_ms = path->connect_ms,
 		.idle_ms = path->idle_ms,
@@ -312,28 +316,14 @@ start_call(struct sender *s, struct line *line)
 		.arg = line,
 	};
 
-	paths_url(path->url, run->endpoint, &url);
-	request.url = buf_cstr(&url);
-	headers[n++] = "Content-Type: application/json";
-	headers[n++] = "Accept: application/json";
-	line_hash(line, "attempt", hash);
-	buf_addf(&key, "Idempotency-Key: %s", hash);
-	headers[n++] = buf_cstr(&key);
-	if (path->secret.n > 0) {
-		buf_addf(&authorization, "Authorization: Bearer %.*s",
-		    (int)path->secret.n, path->secret.p);
-		headers[n++] = buf_cstr(&authorization);
-	}
-	headers[n] = NULL;
+	buf_clear(&s->url);
+	paths_url(path->url, run->endpoint, &s->url);
+	request.url = buf_cstr(&s->url);
+	line_hash(line, "attempt", key + 17);
 	line_set(line, LINE_SENDING);
 	s->in_flight++;
 	path->in_flight++;
 	line->call = upstream_start(path->http2 ? s->h2 : s->h1, &request);
-	buf_fini(&url);
-	buf_fini(&key);
-	if (authorization.p != NULL)
-		explicit_bzero(authorization.p, authorization.cap);
-	buf_fini(&authorization);
 }
 
 static void
@@ -454,6 +444,9 @@ sender_init(struct sender *s, uv_loop_t *loop, struct paths *paths,
 		.paths = paths,
 		.flush = flush,
 		.max_in_flight = max_in_flight };
+	if (getrandom(&s->random, sizeof(s->random), 0) != sizeof(s->random))
+		s->random = (uint64_t)boot_us();
+	s->random |= 1; /* never 0 */
 	s->h1 = upstream_new(loop, &opts);
 	opts.http2 = true;
 	s->h2 = upstream_new(loop, &opts);
@@ -485,6 +478,7 @@ sender_on_timer_closed(uv_handle_t *handle)
 	struct closing *c = s->closing;
 
 	free(s->heap);
+	buf_fini(&s->url);
 	sender_on_part_closed(c);
 }
 

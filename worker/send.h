@@ -20,6 +20,8 @@ struct sender {
 	bool stopping;
 	struct line **heap; /* waiting lines, the earliest slot first */
 	size_t nheap, heap_cap;
+	uint64_t random;
+	struct buf url; /* of the call being made */
 	struct closing *closing;
 };
 

@@ -2,10 +2,9 @@
  * upstream - calls to model providers: libcurl on a libuv loop.
  *
  * A call is sent once or not at all.  libcurl repeats a POST by itself when a
- * kept connection turns out to be closed; here the body comes from a callback
- * that cannot be rewound, so the repeat fails instead and the outcome is
- * "unknown", which it is.  No redirects, no proxies from the environment, no
- * cookies, certificates always checked.
+ * kept connection turns out to be closed; here it is stopped before it does,
+ * and the outcome is "unknown", which it is.  No redirects, no proxies from the
+ * environment, no cookies, certificates always checked.
  */
 #ifndef SLUICE_UPSTREAM_H
 #define SLUICE_UPSTREAM_H
@@ -21,7 +20,7 @@ struct upstream_call;
 
 struct upstream_opts {
 	int connections; /* kept open at most */
-	bool http2;	 /* over TLS only, one connection for many calls */
+	bool http2;      /* over TLS only, one connection for many calls */
 	/* Bytes of answers held at once, with *elsewhere (the caller's count of
 	 * what it keeps); beyond that the others' are left in their sockets. */
 	size_t buffer_max;
@@ -54,10 +53,17 @@ struct upstream_result {
 	int64_t ms;      /* from then to the end */
 };
 
+/* Headers that many calls share; wiped when the last call with them is over. */
+struct upstream_headers;
+/* list: "Name: value", copied, ends with NULL. */
+struct upstream_headers *upstream_headers_new(const char *const *list);
+void upstream_headers_drop(struct upstream_headers *h); /* may be NULL */
+
 struct upstream_request {
 	const char *url;
-	const char *const *headers; /* "Name: value", ends with NULL */
-	struct slice body;          /* borrowed until done */
+	struct upstream_headers *headers;
+	const char *own_header; /* one more, of this call alone */
+	struct slice body;      /* borrowed until done */
 	int64_t connect_ms, idle_ms, whole_ms;
 	size_t answer_max;
 	/* Asked when a connection is there, just before the first byte. */
@@ -66,7 +72,7 @@ struct upstream_request {
 	void *arg;
 };
 
-/* done is called later, never from inside; headers and url are copied. */
+/* done is called later, never from inside; url and own_header are copied. */
 struct upstream_call *
 upstream_start(struct upstream *u, const struct upstream_request *request);
 /* There may be room again: go on reading what was left.  Call it now and then.

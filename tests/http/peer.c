@@ -219,6 +219,16 @@ answer_fini(struct answer *a)
 	buf_fini(&a->body);
 }
 
+struct answer
+exchange(int fd, struct buf *rest, const char *request)
+{
+	struct answer a;
+
+	says(fd, request);
+	hear(fd, rest, strncmp(request, "HEAD", 4) == 0, &a);
+	return a;
+}
+
 int
 ask(const char *request)
 {

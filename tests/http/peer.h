@@ -9,7 +9,6 @@
 #define TESTS_HTTP_PEER_H
 
 #include <stdatomic.h>
-#include <sys/types.h>
 
 #include <sluice/buf.h>
 #include <sluice/slc.h>
@@ -37,10 +36,12 @@ struct tally {
 	atomic_int stalled;  /* answers that wait for on_drain, now */
 };
 
-/* The server: one at a time, a child process; the tally starts at zero. */
+/*
+ * The server: one at a time, a child process.  It listens on some TCP port if
+ * opts names nothing else.  The tally starts at zero.
+ */
 extern struct tally *tally;
-pid_t
-serve_start(const struct http_opts *opts); /* listen NULL: TCP, any port */
+void serve_start(const struct http_opts *opts);
 int serve_stop(void); /* its wait status: 0 if it ended clean, and closed all */
 void serve_signal(int sig); /* SIGTERM: http_close(); SIGUSR1: resume, answer */
 int serve_wait(void);
@@ -52,7 +53,7 @@ bool reaches(atomic_int *counter, int value);
 
 int64_t clock_ms(void);
 
-int dial(void); /* to the server, or to PEER_PORT */
+int dial(void);
 int dial_unix(const char *path);
 bool say(int fd, struct slice bytes); /* true if all of them went */
 void says(int fd, const char *text);
@@ -66,6 +67,10 @@ struct answer {
 };
 void hear(int fd, struct buf *rest, bool to_head, struct answer *a);
 void answer_fini(struct answer *a);
+
+/* Send one request, hear one answer. */
+struct answer exchange(int fd, struct buf *rest, const char *request);
+
 /* The value of a header into out (cut at 255 bytes); "" if there is none. */
 const char *answer_header(struct answer *a, const char *name, char out[256]);
 
@@ -75,7 +80,7 @@ int ask(const char *request);
 /* The peer closes without saying anything more. */
 bool ends(int fd, struct buf *rest);
 
-/* "GET / HTTP/1.1" and so on with a Host; fmt ends before the empty line. */
+/* Requests with a Host. */
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
 #define POST(path, headers, body) \
 	"POST " path " HTTP/1.1\r\nHost: a\r\n" headers "\r\n" body

@@ -370,7 +370,7 @@ serve(const struct http_opts *opts)
 	return uv_loop_close(&loop) != 0 || jobs != NULL;
 }
 
-pid_t
+void
 serve_start(const struct http_opts *opts)
 {
 	struct http_opts o = *opts;
@@ -386,7 +386,6 @@ serve_start(const struct http_opts *opts)
 	if (child == 0)
 		exit(serve(&o));
 	reaches(&tally->port, 1);
-	return child;
 }
 
 void
