@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,7 +49,7 @@ struct drain {
 	int64_t id;
 	struct run **runs;
 	size_t nruns, runs_cap;
-	bool beating, taking, configuring;
+	bool beating, taking, configuring, checking, checked;
 	int64_t beat_at_ms, take_at_ms, refresh_at_ms, rate_at_ms, start_at_ms;
 	int64_t beat_sent_us, take_sent_us; /* boot time */
 	int64_t give_up_ms;                 /* stopping: calls are ended */
@@ -398,9 +399,35 @@ drain_on_started(struct db_result *res, void *arg)
 	d->beat_at_ms = 0;
 }
 
+/* A statement that the database does not know stops the program now. */
+static void
+drain_on_checked(struct db_result *res, void *arg)
+{
+	struct drain *d = arg;
+
+	d->checking = false;
+	d->checked = db_rc(res) == SLC_OK;
+	d->start_at_ms =
+	    (int64_t)uv_now(d->loop) + (d->checked ? 0 : START_AGAIN_MS);
+	if (db_rc(res) == SLC_OK || db_rc(res) == SLC_EDB)
+		return;
+	fprintf(stderr,
+	    "sluice-worker: the database is not of this version (%s); run: "
+	    "sluice migrate --database ...\n",
+	    db_message(res));
+	exit(1);
+}
+
 static void
 start(struct drain *d)
 {
+	if (!d->checked) {
+		if (!d->checking)
+			db_check(d->takes, STMT_WORKER_START, STMT_SETTLE_CHUNK,
+			    drain_on_checked, d);
+		d->checking = true;
+		return;
+	}
 	/* What the worker before had open must have come in: it is not ours. */
 	flush_drop(d->flush);
 	if (!flush_idle(d->flush) || d->nruns > 0)
@@ -503,7 +530,7 @@ drain_on_timer(uv_timer_t *timer)
 	case STAGE_DOWN:
 		if (d->on_stopped != NULL && d->nruns == 0 &&
 		    flush_idle(d->flush) && !d->taking && !d->beating &&
-		    !d->configuring)
+		    !d->configuring && !d->checking)
 			close_all(d);
 		else if (d->on_stopped == NULL && now_ms >= d->start_at_ms)
 			start(d);
