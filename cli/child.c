@@ -32,7 +32,9 @@ turn_into(const struct child_spec *spec, int in, int out, pid_t parent)
 	setsid();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
+	/* A shell's `&` has us ignore some, and that would be inherited. */
+	for (int i = 1; i < NSIG; i++)
+		signal(i, SIG_DFL);
 	if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
 	    dup2(out, STDERR_FILENO) < 0)
 		return;

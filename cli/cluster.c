@@ -184,7 +184,8 @@ run_program(struct cluster *c, const char *const *argv, const char *input,
 
 /*
  * The data directory comes into being whole: made beside, with the database in
- * it, and then renamed.
+ * it, and then renamed.  One syncfs() before that, instead of an fsync() for
+ * each of a thousand files, makes it last.
  */
 static enum slc_rc
 make_data(struct cluster *c, struct slc_err *err)
@@ -197,8 +198,8 @@ make_data(struct cluster *c, struct slc_err *err)
 	const char *const init[] = { initdb, "-D", temp, "-U", "sluice",
 		"--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums",
 		"--auth-local=peer", "--auth-host=reject", "--no-instructions",
-		NULL };
-	const char *const create[] = { postgres, "--single", "-D", temp,
+		"--no-sync", NULL };
+	const char *const create[] = { postgres, "--single", "-F", "-D", temp,
 		"postgres", NULL };
 	/* clang-format on */
 	int dir = -1;
@@ -216,7 +217,8 @@ make_data(struct cluster *c, struct slc_err *err)
 	if (rc != SLC_OK)
 		goto out;
 	dir = open(c->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (rename(temp, c->data) != 0 || fsync(dir) != 0)
+	if (dir < 0 || syncfs(dir) != 0 || rename(temp, c->data) != 0 ||
+	    fsync(dir) != 0)
 		rc = slc_fail(err, SLC_EIO, "%s: %s", c->data, strerror(errno));
 out:
 	if (dir >= 0)
@@ -317,6 +319,9 @@ cluster_prepare(struct cluster *c, const struct cli *cli, const char *dir,
 		rc = child_reaches(&c->user, dir, err);
 	if (rc == SLC_OK && access(c->data, F_OK) == 0)
 		rc = state_read(version_file, &version, err);
+	if (rc == SLC_ENOTFOUND)
+		rc = slc_fail(err, SLC_EIO,
+		    "%s is there but holds no database: move it away", c->data);
 	if (rc == SLC_OK)
 		rc = find_programs(c, buf_cstr(&version), err);
 	if (rc == SLC_OK)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <sluice/spec.h>
+
 #include "out.h"
 #include "state.h"
 
-enum { UP_LOG_MAX = 64 << 20 };
+enum { UP_LOG_MAX = 64 << 20, UP_IN_FLIGHT_MAX = 100000 };
 
 void
 up_sleep_ms(int64_t ms)
@@ -183,6 +186,25 @@ bring_up(struct up *up, struct slc_err *err)
 	return rc;
 }
 
+/* What the programs would refuse, but only in their logs. */
+static enum slc_rc
+check_options(const struct cli *cli, struct slc_err *err)
+{
+	const char *bytes = cli_get(cli, "max-file-bytes");
+	struct slc_err why;
+	int64_t n;
+	enum slc_rc rc = cli_int(cli, "max-file-lines", 1, INT32_MAX, &n, err);
+
+	if (rc == SLC_OK)
+		rc =
+		    cli_int(cli, "max-in-flight", 1, UP_IN_FLIGHT_MAX, &n, err);
+	if (rc == SLC_OK && bytes != NULL &&
+	    spec_bytes(slice_str(bytes), INT64_MAX, &n, &why) != SLC_OK)
+		rc =
+		    slc_fail(err, SLC_EINPUT, "--max-file-bytes: %s", why.text);
+	return rc;
+}
+
 /*
  * Until all runs, Ctrl-C just ends us: the children notice, and so they do when
  * we are killed.
@@ -202,7 +224,10 @@ cmd_up(struct cli *cli)
 		return cli_usage(cli,
 		    "--listen: \"%s\" is not HOST:PORT, as in 127.0.0.1:8080",
 		    listen);
+	if (check_options(cli, &err) != SLC_OK)
+		return cli_usage(cli, "%s", err.text);
 	strcpy(up.listen, listen);
+	signal(SIGINT, SIG_DFL);
 	if (bring_up(&up, &err) == SLC_OK) {
 		say_ready(&up);
 		supervise(cli, up.wards, up.nwards, up_on_stop, &up);

@@ -72,8 +72,10 @@ flow_keep_us(
 	for (size_t i = 0; i < f->nseats; i++) {
 		const struct dispatch_seats *s = f->seats[i];
 		double seats = (double)s->granted;
+		/* Unknown latency: guess high where a guess costs nothing. */
+		double guess_s = isfinite(rate) ? 4 : 0.1;
 		double turn =
-		    latency_s > 0 ? seats / fmax(latency_s, 0.005) : seats / 4;
+		    seats / (latency_s > 0 ? fmax(latency_s, 0.005) : guess_s);
 		double stock =
 		    fmin(rate, turn) * round_s + (double)d->workers + 1;
 

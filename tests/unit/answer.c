@@ -203,14 +203,6 @@ bodies_stay_as_they_came(void)
 		{ "JSON in Latin 1", S("\"\xe4\""), "\"\\\"\xef\xbf\xbd\\\"\"",
 		    false },
 		{ "NUL", S("1\0"), "\"1\\u0000\"", true },
-		{ "too deep",
-		    S("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
-		      "[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
-		      "]]]]]]]]]]]]]]]]]]]]]]]]]]]]"),
-		    "\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
-		    "[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
-		    "]]]]]]]]]]]]]]]]]]]]]]]]]]]]\"",
-		    false },
 	};
 
 	for (size_t i = 0; i < NITEMS(cases); i++) {
@@ -236,6 +228,30 @@ bodies_stay_as_they_came(void)
 		    cases[i].why);
 		buf_fini(&out);
 		buf_fini(&want);
+	}
+}
+
+static void
+a_body_that_is_nested_too_deep_is_text(void)
+{
+	for (int depth = 1; depth <= 66; depth++) {
+		struct buf body = { 0 }, out = { 0 };
+		struct answer_line line = {
+			.id = "i",
+			.custom_id = SLICE("\"c\""),
+		};
+
+		for (int k = 0; k < depth; k++)
+			buf_addc(&body, '[');
+		for (int k = 0; k < depth; k++)
+			buf_addc(&body, ']');
+		line.body = buf_slice(&body);
+		answer_write(&out, &line);
+		CU_ASSERT(is_line(&out));
+		CU_ASSERT_EQUAL(
+		    strstr(buf_cstr(&out), "\"body\":[") != NULL, depth <= 64);
+		buf_fini(&body);
+		buf_fini(&out);
 	}
 }
 
@@ -338,6 +354,8 @@ keys_are_blanked(void)
 		    "Bearer ****** sk-************" },
 	};
 
+	char nul[] = "Bearer a\0b";
+
 	for (size_t i = 0; i < NITEMS(cases); i++) {
 		size_t n = strlen(cases[i].text);
 		char *p = malloc(n); /* its size shows reads past it */
@@ -349,7 +367,9 @@ keys_are_blanked(void)
 		    cases[i].why);
 		free(p);
 	}
-	/* The body of an answer that has none. */
+	/* NUL ends a token; the body of an answer that has none. */
+	answer_redact(nul, sizeof(nul), (struct slice){ 0 });
+	CU_ASSERT(memcmp(nul, "Bearer *\0b", sizeof(nul)) == 0);
 	answer_redact(NULL, 0, SLICE("s3cret"));
 	answer_redact(NULL, 0, (struct slice){ 0 });
 }
@@ -367,5 +387,6 @@ a_refusal_may_be_about_tokens(void)
 
 UNIT_MAIN("answer", UNIT(usage_is_read_in_every_dialect),
     UNIT(an_answer_is_an_object_without_error), UNIT(bodies_stay_as_they_came),
+    UNIT(a_body_that_is_nested_too_deep_is_text),
     UNIT(a_failure_has_a_code_and_a_message), UNIT(any_bytes_make_a_line),
     UNIT(keys_are_blanked), UNIT(a_refusal_may_be_about_tokens))

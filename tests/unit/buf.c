@@ -12,7 +12,7 @@
 static void
 bytes_are_kept_through_all_growth(void)
 {
-	enum { BYTES = 3 << 20 };
+	enum { BYTES = 5 << 20 };
 	struct buf b = { 0 };
 	size_t grown = 0, cap = 0;
 	int wrong = 0;
@@ -77,6 +77,12 @@ the_first_bytes_are_dropped(void)
 	CU_ASSERT_STRING_EQUAL(buf_cstr(&b), "cdef");
 	buf_drop(&b, 4);
 	CU_ASSERT_STRING_EQUAL(buf_cstr(&b), "");
+	/* All of its memory is used: none behind it may be read. */
+	for (size_t n = b.cap; n > 0; n--)
+		buf_addc(&b, (char)n);
+	CU_ASSERT_EQUAL(b.n, b.cap);
+	buf_drop(&b, 1);
+	CU_ASSERT(b.n == b.cap - 1 && b.p[b.n - 1] == 1);
 	buf_fini(&b);
 }
 
@@ -106,6 +112,13 @@ a_terminator_has_room_of_its_own(void)
 		for (size_t i = 0; i < n; i++)
 			buf_addc(&b, 'x');
 		CU_ASSERT_EQUAL(strlen(buf_cstr(&b)), n);
+		CU_ASSERT_EQUAL(b.n, n);
+		buf_clear(&b);
+		buf_addf(&b, "%*d", (int)n, 7);
+		CU_ASSERT_EQUAL(b.n, n);
+		buf_fini(&b);
+		/* From an empty one, whose memory is as long as its text. */
+		buf_addf(&b, "%*d", (int)n, 7);
 		CU_ASSERT_EQUAL(b.n, n);
 		buf_fini(&b);
 	}

@@ -49,6 +49,10 @@ patterns_match_whole_names(void)
 		{ "not two of them", "??", "\xc3\xa9", false },
 		{ "a star stops between characters", "*??", "\xe2\x82\xac",
 		    false },
+		{ "nor does it try from inside one", "*??b*",
+		    "\xe2\x82\xac"
+		    "bc",
+		    false },
 		{ "a malformed byte is one", "?", "\xff", true },
 		{ "so is a cut character", "??", "\xe2\x82", true },
 	};

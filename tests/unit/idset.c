@@ -80,6 +80,20 @@ ids_differ_in_any_byte(void)
 }
 
 static void
+half_a_hash_is_not_an_id(void)
+{
+	struct idset s = { 0 };
+
+	CU_ASSERT(idset_add(&s, SLICE("a")));
+	for (size_t i = 0; i < s.cap; i++)
+		if (s.slots[i][0] != 0)
+			s.slots[i][1] ^= 1;
+	CU_ASSERT(idset_add(&s, SLICE("a")));
+	CU_ASSERT_FALSE(idset_add(&s, SLICE("a")));
+	idset_fini(&s);
+}
+
+static void
 a_set_is_empty_after_fini(void)
 {
 	struct idset s = { 0 };
@@ -93,4 +107,5 @@ a_set_is_empty_after_fini(void)
 }
 
 UNIT_MAIN("idset", UNIT(an_id_is_new_once), UNIT(memory_for_an_id_is_bounded),
-    UNIT(ids_differ_in_any_byte), UNIT(a_set_is_empty_after_fini))
+    UNIT(ids_differ_in_any_byte), UNIT(half_a_hash_is_not_an_id),
+    UNIT(a_set_is_empty_after_fini))

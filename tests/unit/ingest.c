@@ -24,7 +24,7 @@ struct sample {
 	struct buf file;
 	struct place {
 		bool good;
-		size_t end, id, id_len, body, body_len, model, model_len;
+		size_t end, id, id_len, body, body_len, model, model_len, cap;
 	} lines[LINES_MAX];
 	size_t nlines;
 	bool faults;
@@ -53,7 +53,8 @@ add_line(struct sample *s, size_t text)
 	l->id_len = strlen(id);
 	l->body = add_text(b,
 	    ",\"method\":\"POST\",\"url\":\"/v1/responses\",\"body\" :", "{");
-	buf_adds(b, "\"input\":\"");
+	l->cap = below(1000);
+	buf_addf(b, "\"max_output_tokens\":%zu,\"input\":\"", l->cap);
 	for (size_t i = 0; i < text; i++)
 		buf_addc(b, (char)('a' + i % 26));
 	l->model = add_text(b, "\",\"model\":", model);
@@ -80,12 +81,6 @@ add_wrong(struct sample *s, const char *line)
 }
 
 static struct sample *
-sample_new(void)
-{
-	return calloc(1, sizeof(struct sample));
-}
-
-static struct sample *
 sample_random(void)
 {
 	static const char *const ends[] = { "\n", "\r\n", " \t\n" };
@@ -93,7 +88,7 @@ sample_random(void)
 	static const char *const wrong[] = { "{}", "junk", "[]", "{\"",
 		"{\"custom_id\":\"id \\u00e4 0\",\"body\":{\"model\":\"m\"}}" };
 	static const size_t most[] = { 1, 10, 10, 10, 10, 200, 5000, 140000 };
-	struct sample *s = sample_new();
+	struct sample *s = xcalloc(1, sizeof(*s));
 	size_t n = 1 + below(below(2) == 0 ? 600 : 20);
 	bool blanks = below(2) == 0;
 
@@ -230,6 +225,7 @@ check_places(struct sample *s)
 				continue;
 			snprintf(model, sizeof(model), "\"%s\"",
 			    total.models[c->model[i] - 1].p);
+			wrong += (size_t)c->cap[i] != l->cap;
 			wrong += !is_at(c, c->id_at[i], c->id_len[i], l->id,
 				     l->id_len) ||
 			    !is_at(c, c->body_at[i], c->body_len[i], l->body,
@@ -274,7 +270,7 @@ static void
 a_line_too_long_is_cut_the_same_however_it_comes(void)
 {
 	static const size_t most[] = { 1 << 16, 1 << 17, 99991, 1 << 20 };
-	struct sample *s = sample_new();
+	struct sample *s = xcalloc(1, sizeof(*s));
 	struct buf whole = { 0 }, cut = { 0 };
 
 	seed = 1;
@@ -316,7 +312,7 @@ shape(struct sample *s, struct buf *out)
 static void
 chunks_are_full_to_the_byte(void)
 {
-	enum { EMPTY = 100 }; /* about: the line without text */
+	enum { REST = 150 }; /* more than a line has besides its text */
 	static const struct {
 		const char *why;
 		size_t bytes[4]; /* of lines */
@@ -333,12 +329,12 @@ chunks_are_full_to_the_byte(void)
 	struct buf out = { 0 };
 
 	for (size_t i = 0; i < NITEMS(cases); i++) {
-		struct sample *s = sample_new();
+		struct sample *s = xcalloc(1, sizeof(*s));
 
 		for (size_t k = 0; k < 4 && cases[i].bytes[k] > 0; k++) {
 			size_t start = s->file.n;
 
-			add_line(s, cases[i].bytes[k] - EMPTY - 50);
+			add_line(s, cases[i].bytes[k] - REST);
 			while (s->file.n + 1 < start + cases[i].bytes[k])
 				buf_addc(&s->file, ' ');
 			end_line(s, "\n");
@@ -362,7 +358,7 @@ chunks_have_256_lines_at_most(void)
 		{ 513, "256 256 1 " } };
 
 	for (size_t i = 0; i < NITEMS(cases); i++) {
-		struct sample *s = sample_new();
+		struct sample *s = xcalloc(1, sizeof(*s));
 		struct buf out = { 0 }, lines = { 0 };
 
 		for (size_t k = 0; k < cases[i].lines; k++) {
@@ -381,8 +377,9 @@ chunks_have_256_lines_at_most(void)
 static void
 full_chunks_wait_until_they_are_taken(void)
 {
+	size_t faults;
 	struct ingest *in = ingest_new(50000);
-	struct sample *s = sample_new();
+	struct sample *s = xcalloc(1, sizeof(*s));
 	struct ingest_total total;
 	struct slc_err err;
 
@@ -403,6 +400,10 @@ full_chunks_wait_until_they_are_taken(void)
 	CU_ASSERT_EQUAL(total.model_lines[0], 2);
 	CU_ASSERT_STRING_EQUAL(total.endpoint, "/v1/responses");
 	CU_ASSERT_PTR_NOT_NULL(strstr(total.faults, "[{\"code\":\"duplicate_"));
+	/* Asked again, it says the same. */
+	faults = strlen(total.faults);
+	ingest_total(in, &total);
+	CU_ASSERT_EQUAL(strlen(total.faults), faults);
 	/* What nobody takes is freed with the rest. */
 	ingest_free(in);
 	ingest_free(NULL);
@@ -412,6 +413,7 @@ full_chunks_wait_until_they_are_taken(void)
 static void
 a_refused_upload_can_be_freed(void)
 {
+	static char blanks[70000];
 	struct ingest *in = ingest_new(50000);
 	struct ingest_total total;
 	struct slc_err err;
@@ -419,13 +421,20 @@ a_refused_upload_can_be_freed(void)
 	CU_ASSERT_EQUAL(ingest_end(in, &err), SLC_EINPUT);
 	ingest_free(in);
 	in = ingest_new(50000);
-	CU_ASSERT_EQUAL(ingest_feed(in, SLICE("{}\n\n"), &err), SLC_OK);
+	CU_ASSERT_EQUAL(ingest_feed(in, SLICE("a\n"), &err), SLC_EINPUT);
+	ingest_free(in);
+	/* Refused at its end, so that a chunk is still open. */
+	memset(blanks, ' ', sizeof(blanks));
+	in = ingest_new(50000);
+	CU_ASSERT_EQUAL(ingest_feed(in, SLICE("{}\n"), &err), SLC_OK);
+	CU_ASSERT_EQUAL(
+	    ingest_feed(in, (struct slice){ blanks, sizeof(blanks) }, &err),
+	    SLC_OK);
+	CU_ASSERT_EQUAL(ingest_end(in, &err), SLC_EINPUT);
+	CU_ASSERT_EQUAL(ingest_waiting(in), 0);
 	ingest_total(in, &total);
 	CU_ASSERT(total.endpoint == NULL && total.nmodels == 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(total.faults, "\"body\""));
-	ingest_free(in);
-	in = ingest_new(50000);
-	CU_ASSERT_EQUAL(ingest_feed(in, SLICE("a\n"), &err), SLC_EINPUT);
 	ingest_free(in);
 }
 

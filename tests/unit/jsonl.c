@@ -44,6 +44,7 @@ reading_on_line(void *ctx, struct slice bytes, const struct jsonl_line *line)
 
 	buf_add(&r->bytes, bytes.p, bytes.n);
 	if (line->model == 0) {
+		CU_ASSERT_EQUAL(line->cap, -1);
 		buf_adds(&r->trace, "<->");
 		return;
 	}
@@ -219,6 +220,8 @@ files_are_split_into_requests(void)
 		    "6:missing_required_parameter(body)" },
 		{ "a blank line first", "\n" GOOD("a"),
 		    "~<a m#1 -1> 1:invalid_json_line" },
+		{ "a first line is no other", "\njunk",
+		    "~<-> 1:invalid_json_line 2:invalid_json_line" },
 		{ "a first line that is no JSON", "custom_id,url\n" GOOD("a"),
 		    "!Line 1: The line is not valid JSON: byte 1: not a JSON "
 		    "value. Each line must be {\"custom_id\", \"method\", " },

@@ -118,11 +118,14 @@ a_line_may_have_four_mebibytes(void)
 			struct count c;
 
 			add_line(&file, "a", 1, "m");
+			/* Blanks that are held back are not part of it. */
+			buf_adds(&file, "\n");
 			add_long_line(&file, SLC_LINE_MAX);
 			buf_adds(&file, ends[e]);
 			CU_ASSERT_EQUAL(
 			    read_file(&c, &file, pieces[p], 9), SLC_OK);
-			CU_ASSERT(c.good == 2 && c.jsonl.nfaults == 0);
+			CU_ASSERT(c.good == 2 && c.jsonl.nfaults == 1);
+			CU_ASSERT(has_fault(&c, 0, 2, "invalid_json_line"));
 			jsonl_fini(&c.jsonl);
 			buf_fini(&file);
 		}
@@ -172,6 +175,14 @@ at_the_end_it_needs_no_end(void)
 		CU_ASSERT(has_fault(&c, 0, 2, "line_too_long"));
 		jsonl_fini(&c.jsonl);
 	}
+	/* A file of nothing else is not empty. */
+	buf_clear(&file);
+	buf_adds(&file, "\n");
+	add_long_line(&file, SLC_LINE_MAX + 1);
+	CU_ASSERT_EQUAL(read_file(&c, &file, SIZE_MAX, 9), SLC_OK);
+	CU_ASSERT_EQUAL(c.jsonl.nfaults, 2);
+	CU_ASSERT(has_fault(&c, 1, 2, "line_too_long"));
+	jsonl_fini(&c.jsonl);
 	buf_fini(&file);
 }
 

@@ -1,5 +1,6 @@
 #include "../../worker/outcome.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "unit.h"
@@ -227,6 +228,8 @@ retry_after_is_read_or_ignored(void)
 		    20 },
 		{ "if it makes sense", "retry-after-ms: x\r\nretry-after: 7",
 		    7000 },
+		{ "or says more than none",
+		    "retry-after-ms: 0\r\nretry-after: 7", 7000 },
 		{ "a date", "retry-after: Sun, 06 Nov 1994 08:49:57 GMT\r\n",
 		    20000 },
 		{ "a date against their clock",
@@ -264,10 +267,12 @@ retry_after_is_read_or_ignored(void)
 		{ "a form nobody sends",
 		    "retry-after: Sunday, 06-Nov-94 08:49:57 GMT", 0 },
 		{ "too long for a date",
-		    "retry-after: Sun, 06 Nov 1994 08:49:57 GMT            x",
+		    "retry-after: Sun, 06 Nov 1994 08:49:57 GMT          x",
 		    0 },
 	};
 
+	/* Dates are GMT, wherever we are. */
+	setenv("TZ", "XYZ5", 1);
 	for (size_t i = 0; i < NITEMS(cases); i++)
 		CHECK(outcome_retry_after_ms(
 			  slice_str(cases[i].headers), NOW) == cases[i].ms,
