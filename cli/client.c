@@ -43,6 +43,7 @@ status_rc(long status)
 		enum slc_rc rc;
 	} known[] = {
 		{ 401, SLC_EAUTH },
+		{ 403, SLC_EAUTH },
 		{ 404, SLC_ENOTFOUND },
 		{ 409, SLC_ECONFLICT },
 		{ 413, SLC_ETOOBIG },

@@ -1,7 +1,5 @@
 #include <string.h>
 
-#include <sluice/conf.h>
-
 #include "client.h"
 #include "js.h"
 #include "out.h"

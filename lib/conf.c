@@ -210,7 +210,7 @@ file_on_pair(void *arg, int line, const char *section, const char *name,
 	struct slc_err why;
 
 	(void)line;
-	if (section[0] != '\0') {
+	if (name == NULL) {
 		slc_fail(err, SLC_EINPUT, "no sections here: [%.40s]", section);
 		return false;
 	}

@@ -15,6 +15,7 @@ enum {
 	DB_RETRY_MIN_MS = 100,
 	DB_RETRY_MAX_MS = 2000,
 	DB_TICK_MS = 200,
+	DB_LOG_MS = 30000, /* a database that stays away is told so often */
 	DB_CALL_MAX_MS = 75000, /* above the roles' statement_timeout */
 };
 
@@ -50,6 +51,7 @@ struct db {
 	struct db_call *first, **last;
 	int waiting;
 	char trouble[200];
+	int64_t log_at_ms;
 	bool closing;
 	void (*on_closed)(void *arg);
 	void *closed_arg;
@@ -151,8 +153,12 @@ conn_lost(struct conn *c, const char *why)
 	struct db_call *call = c->call;
 
 	snprintf(db->trouble, sizeof(db->trouble), "%s", why);
-	if (!db->closing)
+	if (!db->closing &&
+	    (c->state >= CONN_IDLE ||
+		(int64_t)uv_now(db->loop) >= db->log_at_ms)) {
 		log_warn("db.lost", "why=\"%s\"", db->trouble);
+		db->log_at_ms = (int64_t)uv_now(db->loop) + DB_LOG_MS;
+	}
 	conn_drop(c);
 	conn_set(c, CONN_DOWN);
 	c->call = NULL;

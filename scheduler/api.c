@@ -16,15 +16,18 @@ static const struct route routes[] = {
 	{ "POST", "/v1/files", "batch", API_STREAM, api_files_upload },
 	{ "GET", "/v1/files", "read", API_NO_BODY, api_files_list },
 	{ "GET", "/v1/files/*", "read", API_NO_BODY, api_files_get },
-	{ "GET", "/v1/files/*/content", "read", API_NO_BODY, api_files_content },
+	{ "GET", "/v1/files/*/content", "read", API_NO_BODY,
+	    api_files_content },
 	{ "DELETE", "/v1/files/*", "batch", API_NO_BODY, api_files_delete },
 	{ "POST", "/v1/batches", "batch", API_JSON, api_batches_create },
 	{ "GET", "/v1/batches", "read", API_NO_BODY, api_batches_list },
 	{ "GET", "/v1/batches/*", "read", API_NO_BODY, api_batches_get },
 	{ "POST", "/v1/batches/*/cancel", "batch", API_NO_BODY,
 	    api_batches_cancel },
-	{ "GET", "/admin/v1/accounts", "admin", API_NO_BODY, api_accounts_list },
-	{ "POST", "/admin/v1/accounts", "admin", API_JSON, api_accounts_create },
+	{ "GET", "/admin/v1/accounts", "admin", API_NO_BODY,
+	    api_accounts_list },
+	{ "POST", "/admin/v1/accounts", "admin", API_JSON,
+	    api_accounts_create },
 	{ "GET", "/admin/v1/keys", "admin", API_NO_BODY, api_keys_list },
 	{ "POST", "/admin/v1/keys", "admin", API_JSON, api_keys_create },
 	{ "DELETE", "/admin/v1/keys/*", "admin", API_NO_BODY, api_keys_revoke },
@@ -32,7 +35,7 @@ static const struct route routes[] = {
 	{ "GET", "/admin/v1/pools", "admin", API_NO_BODY, api_pools_list },
 	{ "GET", "/admin/v1/paths", "admin", API_NO_BODY, api_paths_list },
 	{ "GET", "/admin/v1/paths/*", "admin", API_NO_BODY, api_paths_get },
-	{ "POST", "/admin/v1/apply", "admin", API_JSON, api_apply },
+	{ "POST", "/admin/v1/apply", "admin", API_CONFIG, api_apply },
 	{ "GET", "/healthz", NULL, API_NO_BODY, api_healthz },
 	{ "GET", "/readyz", NULL, API_NO_BODY, api_readyz },
 };
@@ -85,7 +88,8 @@ api_db_error(struct call *call, const struct db_result *res)
 		    "request id.");
 	else if (status == 503 && code == NULL)
 		api_error(call, 503, "database_unavailable", NULL,
-		    "The database is not available; nothing was done. Try again.");
+		    "The database is not available; nothing was done. Try "
+		    "again.");
 	else
 		api_error(call, status, code, param, "%s", db_message(res));
 }
@@ -115,8 +119,8 @@ api_id(struct call *call, struct slice text, const char *prefix,
 		ok = (text.p[i] >= '0' && text.p[i] <= '9') ||
 		    (text.p[i] >= 'a' && text.p[i] <= 'f');
 	if (!ok) {
-		api_error(call, 404, NULL, param, "No such %s object: %.*s", what,
-		    text.n > 100 ? 100 : (int)text.n, text.p);
+		api_error(call, 404, NULL, param, "No such %s object: %.*s",
+		    what, text.n > 100 ? 100 : (int)text.n, text.p);
 		return false;
 	}
 	memcpy(hex, text.p + n, 32);
@@ -173,7 +177,8 @@ api_page(struct call *call, int64_t limit_default, int64_t limit_max,
 		return false;
 	*has_after = http_param(call->req, "after", &text) && text.n > 0;
 	if (*has_after)
-		ok = api_id(call, buf_slice(&text), prefix, what, "after", after);
+		ok = api_id(
+		    call, buf_slice(&text), prefix, what, "after", after);
 	buf_fini(&text);
 	return ok;
 }
@@ -213,6 +218,15 @@ api_readyz(struct call *call)
 		    "The database is not available.");
 	else
 		api_json(call, 200, SLICE("{\"status\":\"ready\"}"));
+}
+
+/* Bytes of a JSON body that the route takes; 0: it takes none. */
+static int64_t
+json_max(const struct route *route)
+{
+	return route->body == API_JSON  ? SLC_JSON_BODY_MAX
+	    : route->body == API_CONFIG ? SLC_CONFIG_BODY_MAX
+					: 0;
 }
 
 /* Calls ---------------------------------------------------------------- */
@@ -263,18 +277,21 @@ find_route(struct call *call)
 			buf_fini(&allow);
 			return &routes[i];
 		}
-		buf_addf(&allow, "%s%s", allow.n > 0 ? ", " : "",
-		    routes[i].method);
+		buf_addf(
+		    &allow, "%s%s", allow.n > 0 ? ", " : "", routes[i].method);
 	}
 	if (allow.n > 0) {
 		http_set(call->req, "Allow", "%s", buf_cstr(&allow));
 		api_error(call, 405, "method_not_allowed", NULL,
-		    "Not allowed method for this URL: use %s.", buf_cstr(&allow));
+		    "Not allowed method for this URL: use %s.",
+		    buf_cstr(&allow));
 	} else {
 		api_error(call, 404, "unknown_url", NULL,
-		    "Unknown request URL: %s %.*s. See the documentation for what "
-		    "there is.", http_method(call->req),
-		    path.n > 200 ? 200 : (int)path.n, path.p);
+		    "Unknown request URL: %s %.*s. See the documentation for "
+		    "what "
+		    "there is.",
+		    http_method(call->req), path.n > 200 ? 200 : (int)path.n,
+		    path.p);
 	}
 	buf_fini(&allow);
 	return NULL;
@@ -298,7 +315,7 @@ start_route(struct call *call)
 {
 	if (call->route->body != API_STREAM)
 		http_resume(call->req);
-	if (call->route->body != API_JSON)
+	if (json_max(call->route) == 0)
 		call->route->run(call);
 }
 
@@ -334,7 +351,8 @@ authenticate(struct call *call)
 
 	if (v.p == NULL || v.n == 0) {
 		api_error(call, 401, "invalid_api_key", NULL,
-		    "You didn't provide an API key. Send it in an Authorization "
+		    "You didn't provide an API key. Send it in an "
+		    "Authorization "
 		    "header: \"Authorization: Bearer sk-slc-...\".");
 		return;
 	}
@@ -357,7 +375,7 @@ check_body_head(struct call *call)
 	struct slice type = http_header(call->req, "content-type");
 	int64_t length = http_body_length(call->req);
 
-	if (call->route->body != API_JSON || !http_has_body(call->req))
+	if (json_max(call->route) == 0 || !http_has_body(call->req))
 		return true;
 	if (type.p == NULL || type.n < 16 ||
 	    !slice_ieq((struct slice){ type.p, 16 }, "application/json")) {
@@ -365,10 +383,10 @@ check_body_head(struct call *call)
 		    "The body must be JSON: Content-Type: application/json.");
 		return false;
 	}
-	if (length > SLC_JSON_BODY_MAX) {
+	if (length > json_max(call->route)) {
 		api_error(call, 413, "request_too_large", NULL,
-		    "The body has %lld bytes; %d are allowed.", (long long)length,
-		    SLC_JSON_BODY_MAX);
+		    "The body has %lld bytes; %lld are allowed.",
+		    (long long)length, (long long)json_max(call->route));
 		return false;
 	}
 	return true;
@@ -402,10 +420,11 @@ api_on_body(struct http_req *req, struct slice piece)
 		return;
 	if (call->on_piece != NULL) {
 		call->on_piece(call, piece);
-	} else if (call->route->body == API_JSON) {
-		if (call->body.n + piece.n > SLC_JSON_BODY_MAX)
+	} else if (json_max(call->route) > 0) {
+		if ((int64_t)(call->body.n + piece.n) > json_max(call->route))
 			api_error(call, 413, "request_too_large", NULL,
-			    "The body has more than %d bytes.", SLC_JSON_BODY_MAX);
+			    "The body has more than %lld bytes.",
+			    (long long)json_max(call->route));
 		else
 			buf_add(&call->body, piece.p, piece.n);
 	}
@@ -420,7 +439,7 @@ api_on_body_end(struct http_req *req)
 		return;
 	if (call->on_end != NULL)
 		call->on_end(call);
-	else if (call->route->body == API_JSON)
+	else if (json_max(call->route) > 0)
 		call->route->run(call);
 }
 

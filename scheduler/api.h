@@ -1,8 +1,9 @@
 /*
  * api - which request goes where, who may, and how errors look.
  *
- * api.c has the table of routes and the life of a call; the files beside it have
- * the routes: api_files.c, api_batches.c, api_admin.c, upload.c, content.c.
+ * api.c has the table of routes and the life of a call; the files beside it
+ * have the routes: api_files.c, api_batches.c, api_admin.c, upload.c,
+ * content.c.
  */
 #ifndef SCHEDULER_API_H
 #define SCHEDULER_API_H
@@ -28,6 +29,7 @@ struct call;
 enum api_body {
 	API_NO_BODY, /* what comes is skipped */
 	API_JSON,    /* up to SLC_JSON_BODY_MAX bytes */
+	API_CONFIG,  /* JSON, up to SLC_CONFIG_BODY_MAX bytes */
 	API_STREAM,  /* the route takes the pieces */
 };
 
@@ -36,10 +38,11 @@ struct route {
 	const char *pattern; /* one "*" stands for one segment: call->id */
 	const char *scope;   /* NULL: anybody */
 	enum api_body body;
-	void (*run)(struct call *call); /* API_JSON: the body is whole */
+	void (*run)(struct call *call); /* JSON: the body is whole */
 };
 
-/* A request on its way through; freed when it is gone and nothing refers to it. */
+/* A request on its way through; freed when it is gone and nothing refers to it.
+ */
 struct call {
 	struct api *api;
 	struct http_req *req; /* NULL once the peer has left */
@@ -61,9 +64,9 @@ extern const struct http_handler api_handler; /* ctx: struct api */
 
 /* Answers; harmless when the peer has left. */
 void api_json(struct call *call, int status, struct slice json);
-void api_error(struct call *call, int status, const char *code,
-    const char *param, const char *fmt, ...)
-    __attribute__((format(printf, 5, 6)));
+void
+api_error(struct call *call, int status, const char *code, const char *param,
+    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* The error of a database call. */
 void api_db_error(struct call *call, const struct db_result *res);
 
@@ -71,18 +74,18 @@ void api_db_error(struct call *call, const struct db_result *res);
  * Run one statement and answer with the JSON it returns (or its error): the
  * whole of most routes.  Arguments as for db_run().
  */
-#define api_query(call, ...)                                           \
-	do {                                                           \
-		struct call *q_ = (call);                              \
-		q_->refs++;                                            \
-		db_run(q_->api->db, api_on_queried, q_, __VA_ARGS__);  \
+#define api_query(call, ...)                                          \
+	do {                                                          \
+		struct call *q_ = (call);                             \
+		q_->refs++;                                           \
+		db_run(q_->api->db, api_on_queried, q_, __VA_ARGS__); \
 	} while (0)
 void api_on_queried(struct db_result *res, void *call);
 void call_drop(struct call *call); /* one reference */
 
 /*
- * "file-..." or "batch_..." to 32 hex digits; answers 404 and returns false when
- * it is no such id.
+ * "file-..." or "batch_..." to 32 hex digits; answers 404 and returns false
+ * when it is no such id.
  */
 bool api_id(struct call *call, struct slice text, const char *prefix,
     const char *what, const char *param, char hex[33]);

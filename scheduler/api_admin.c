@@ -44,13 +44,17 @@ name_ok(struct call *call, const char *name, const char *param)
 {
 	size_t n = strlen(name);
 
-	if (n >= 1 && n <= SLC_NAME_MAX && strspn(name,
-	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-@")
-	    == n && strchr("._-@", name[0]) == NULL)
+	if (n >= 1 && n <= SLC_NAME_MAX &&
+	    strspn(name,
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+		"._-@") == n &&
+	    strchr("._-@", name[0]) == NULL)
 		return true;
 	api_error(call, 400, "invalid_value", param,
-	    "'%s' must be 1 to %d letters, digits, '.', '_', '-' or '@', and begin "
-	    "with a letter or digit.", param, SLC_NAME_MAX);
+	    "'%s' must be 1 to %d letters, digits, '.', '_', '-' or '@', and "
+	    "begin "
+	    "with a letter or digit.",
+	    param, SLC_NAME_MAX);
 	return false;
 }
 
@@ -78,13 +82,14 @@ api_on_key_created(struct db_result *res, void *arg)
 {
 	struct new_key *made = arg;
 	struct call *call = made->call;
-	struct slice object = db_slice(res, 0, 0, 0);
+	struct slice object;
 	struct buf out = { 0 };
 
 	if (db_rc(res) != SLC_OK) {
 		api_db_error(call, res);
 	} else {
 		/* The only time the key is shown: {"key": ..., <its object> */
+		object = db_slice(res, 0, 0, 0);
 		buf_adds(&out, "{\"key\":");
 		buf_add_json(&out, slice_str(made->key.text));
 		buf_addc(&out, ',');
@@ -99,7 +104,8 @@ api_on_key_created(struct db_result *res, void *arg)
 }
 
 static bool
-read_scopes(struct call *call, const json_t *list, struct slice *scopes, size_t *n)
+read_scopes(
+    struct call *call, const json_t *list, struct slice *scopes, size_t *n)
 {
 	json_t *v;
 	size_t i;
@@ -110,7 +116,8 @@ read_scopes(struct call *call, const json_t *list, struct slice *scopes, size_t 
 		scopes[(*n)++] = slice_str("read");
 		return true;
 	}
-	json_array_foreach (list, i, v) {
+	json_array_foreach(list, i, v)
+	{
 		const char *s = json_string_value(v);
 		bool known = false;
 
@@ -151,8 +158,9 @@ api_keys_create(struct call *call)
 	made->call = call;
 	key_new(&made->key);
 	call->refs++;
-	db_run(call->api->db, api_on_key_created, made, STMT_KEY_CREATE, account,
-	    name, (struct slice){ (const char *)made->key.hash, KEY_HASH },
+	db_run(call->api->db, api_on_key_created, made, STMT_KEY_CREATE,
+	    account, name,
+	    (struct slice){ (const char *)made->key.hash, KEY_HASH },
 	    made->key.hint, scopes, n);
 out:
 	json_decref(doc);
@@ -186,13 +194,14 @@ api_paths_get(struct call *call)
 /* apply ------------------------------------------------------------------ */
 
 static bool
-share_ok(struct call *call, const json_t *limit, const char *name,
-    const char *where)
+share_ok(
+    struct call *call, const json_t *limit, const char *name, const char *where)
 {
 	const json_t *v = json_object_get(limit, name);
 
-	if (v == NULL || json_is_null(v) || (json_is_number(v) &&
-	    json_number_value(v) >= 0 && json_number_value(v) <= 0.99))
+	if (v == NULL || json_is_null(v) ||
+	    (json_is_number(v) && json_number_value(v) >= 0 &&
+		json_number_value(v) <= 0.99))
 		return true;
 	api_error(call, 400, "invalid_value", name,
 	    "%s: '%s' must be a share from 0 to 0.99.", where, name);
@@ -204,8 +213,8 @@ limit_ok(struct call *call, const json_t *limit, const char *where)
 {
 	static const char *const dimensions[] = { "requests", "tokens",
 		"input_tokens", "output_tokens", "concurrent" };
-	const char *dimension = json_string_value(
-	    json_object_get(limit, "dimension"));
+	const char *dimension =
+	    json_string_value(json_object_get(limit, "dimension"));
 	const json_t *model = json_object_get(limit, "model");
 	int64_t window = 0, amount = 0;
 	bool known = false;
@@ -215,7 +224,8 @@ limit_ok(struct call *call, const json_t *limit, const char *where)
 	if (!known) {
 		api_error(call, 400, "invalid_value", "limits.dimension",
 		    "%s: a limit's 'dimension' must be requests, tokens, "
-		    "input_tokens, output_tokens or concurrent.", where);
+		    "input_tokens, output_tokens or concurrent.",
+		    where);
 		return false;
 	}
 	if (!api_int(call, limit, "window_s", "limits.window_s", 0,
@@ -223,10 +233,13 @@ limit_ok(struct call *call, const json_t *limit, const char *where)
 	    !api_int(call, limit, "amount", "limits.amount", 1,
 		INT64_C(1000000000000), &amount))
 		return false;
-	if (amount == 0 || (strcmp(dimension, "concurrent") == 0) != (window == 0)) {
+	if (amount == 0 ||
+	    (strcmp(dimension, "concurrent") == 0) != (window == 0)) {
 		api_error(call, 400, "invalid_value", "limits",
-		    "%s: a limit needs an 'amount', and a 'window_s' unless it is "
-		    "concurrent.", where);
+		    "%s: a limit needs an 'amount', and a 'window_s' unless it "
+		    "is "
+		    "concurrent.",
+		    where);
 		return false;
 	}
 	if (model != NULL && !json_is_null(model) &&
@@ -247,9 +260,8 @@ limits_ok(struct call *call, const json_t *owner, const char *where)
 	json_t *v;
 	size_t i;
 
-	json_array_foreach (json_object_get(owner, "limits"), i, v)
-		if (!limit_ok(call, v, where))
-			return false;
+	json_array_foreach(json_object_get(owner, "limits"), i,
+	    v) if (!limit_ok(call, v, where)) return false;
 	return true;
 }
 
@@ -258,14 +270,16 @@ models_ok(struct call *call, const json_t *models, const char *where)
 {
 	json_t *v;
 	size_t i;
-	bool ok = json_array_size(models) >= 1 && json_array_size(models) <= 100;
+	bool ok =
+	    json_array_size(models) >= 1 && json_array_size(models) <= 100;
 
-	json_array_foreach (models, i, v)
-		ok = ok && json_string_length(v) >= 1 &&
-		    json_string_length(v) <= SLC_MODEL_MAX;
+	json_array_foreach(models, i, v) ok = ok &&
+	    json_string_length(v) >= 1 &&
+	    json_string_length(v) <= SLC_MODEL_MAX;
 	if (!ok)
 		api_error(call, 400, "invalid_value", "models",
-		    "%s: 'models' must be a list of 1 to 100 names or patterns.",
+		    "%s: 'models' must be a list of 1 to 100 names or "
+		    "patterns.",
 		    where);
 	return ok;
 }
@@ -288,12 +302,15 @@ path_ok(struct call *call, const json_t *path, const char *where)
 
 	if (url == NULL)
 		return false;
-	if ((strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) ||
+	if ((strncmp(url, "http://", 7) != 0 &&
+		strncmp(url, "https://", 8) != 0) ||
 	    strlen(url) > 2000 || strpbrk(url, " \t\r\n#?@\"<>\\") != NULL ||
 	    strstr(url, "://")[3] == '\0') {
 		api_error(call, 400, "invalid_value", "url",
-		    "%s: 'url' must be http:// or https:// with a host and maybe a "
-		    "path, without user, query or fragment.", where);
+		    "%s: 'url' must be http:// or https:// with a host and "
+		    "maybe a "
+		    "path, without user, query or fragment.",
+		    where);
 		return false;
 	}
 	for (size_t i = 0; i < NITEMS(numbers); i++)
@@ -314,7 +331,8 @@ list_ok(struct call *call, const json_t *list, const char *kind,
 	json_t *v;
 	size_t i;
 
-	json_array_foreach (list, i, v) {
+	json_array_foreach(list, i, v)
+	{
 		if ((name = api_text(call, v, "name")) == NULL ||
 		    !name_ok(call, name, "name"))
 			return false;

@@ -28,7 +28,8 @@ check_metadata(struct call *call, json_t *metadata)
 		    json_object_size(metadata), SLC_METADATA_MAX);
 		return false;
 	}
-	json_object_foreach (metadata, key, v) {
+	json_object_foreach(metadata, key, v)
+	{
 		if (utf8_count(key, strlen(key)) > SLC_METADATA_KEY_MAX) {
 			api_error(call, 400, "invalid_value", "metadata",
 			    "A key of 'metadata' has more than %d characters.",
@@ -78,7 +79,8 @@ read_keep(struct call *call, json_t *after, int64_t *keep_s)
 	if (*keep_s == 0)
 		api_error(call, 400, "missing_required_parameter",
 		    "output_expires_after.seconds",
-		    "Missing required parameter: 'output_expires_after.seconds'.");
+		    "Missing required parameter: "
+		    "'output_expires_after.seconds'.");
 	return *keep_s != 0;
 }
 
@@ -132,18 +134,18 @@ api_batches_create(struct call *call)
 	if (json_is_null(metadata))
 		metadata = NULL;
 	if ((metadata != NULL && !check_metadata(call, metadata)) ||
-	    !read_keep(call, json_object_get(doc, "output_expires_after"),
-		&keep_s) ||
+	    !read_keep(
+		call, json_object_get(doc, "output_expires_after"), &keep_s) ||
 	    !read_sluice(call, json_object_get(doc, "sluice"), &priority) ||
-	    !api_id(call, slice_str(input), "file-", "File", "input_file_id",
-		id) ||
+	    !api_id(
+		call, slice_str(input), "file-", "File", "input_file_id", id) ||
 	    !api_idempotency_key(call, &key_text, &key))
 		goto out;
 	if (metadata != NULL)
 		dump = json_dumps(metadata, JSON_COMPACT);
 	SHA256((const unsigned char *)call->body.p, call->body.n, hash);
-	api_query(call, STMT_BATCH_CREATE, call->account, call->key, id, endpoint,
-	    window, window_s, priority, dump, keep_s, key,
+	api_query(call, STMT_BATCH_CREATE, call->account, call->key, id,
+	    endpoint, window, window_s, priority, dump, keep_s, key,
 	    (struct slice){ (const char *)hash, sizeof(hash) });
 out:
 	free(dump);

@@ -11,7 +11,8 @@ api_body(struct call *call)
 		    "The request needs a JSON body.");
 		return NULL;
 	}
-	doc = json_loadb(call->body.p, call->body.n, JSON_REJECT_DUPLICATES, &why);
+	doc = json_loadb(
+	    call->body.p, call->body.n, JSON_REJECT_DUPLICATES, &why);
 	if (doc == NULL) {
 		api_error(call, 400, "invalid_json", NULL,
 		    "The body is not valid JSON: line %d, column %d: %s.",

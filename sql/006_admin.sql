@@ -314,7 +314,11 @@ begin
 		update sluice.rate_limit l set pool_id = v_new.pool_id
 		where l.path_id = v_old.id;
 		for v_field in
-			select n.key, o.value as old, n.value as new
+			select case n.key when 'pool_id' then 'pool' else n.key end as key,
+				case n.key when 'pool_id' then (select name from sluice.pool
+					where id = o.value::integer) else o.value end as old,
+				case n.key when 'pool_id' then v_pool_name
+					else n.value end as new
 			from json_each_text(row_to_json(v_old)) o
 			join json_each_text(row_to_json(v_new)) n on n.key = o.key
 			where n.value is distinct from o.value
@@ -419,9 +423,9 @@ begin
 			update sluice.config set revision = revision + 1;
 		end if;
 		if p_dry then
-			raise exception using errcode = 'SL000', message = 'dry run';
+			raise exception using errcode = 'SL001', message = 'dry run';
 		end if;
-	exception when sqlstate 'SL000' then
+	exception when sqlstate 'SL001' then
 		null;
 	end;
 	return json_build_object('object', 'changes', 'dry_run', p_dry,

@@ -9,7 +9,7 @@
 
 #include <sluice/log.h>
 
-#include "send.h"
+#include "runs.h"
 
 enum {
 	TICK_MS = 25,
@@ -22,7 +22,8 @@ enum {
 	START_AGAIN_MS = 1000,
 	WAITING_BYTES_MAX = 64 << 20, /* of results: then take no more */
 	WAITING_LINES_MAX = 20000,
-	CONNECTIONS = 2, /* for settling and chunks */
+	GIVE_UP_MS = 5000, /* after that, stopping waits for nothing */
+	CONNECTIONS = 2,   /* for settling and chunks */
 };
 
 enum stage {
@@ -47,14 +48,14 @@ struct drain {
 	struct sender sender;
 	enum stage stage;
 	int64_t id;
-	struct run **runs;
-	size_t nruns, runs_cap;
+	struct runs runs;
 	bool beating, taking, configuring, checking, checked;
-	int64_t beat_at_ms, take_at_ms, refresh_at_ms, rate_at_ms, start_at_ms;
+	int64_t beat_at_ms, take_at_ms, refresh_at_ms, start_at_ms;
 	int64_t beat_sent_us, take_sent_us; /* boot time */
 	int64_t give_up_ms;                 /* stopping: calls are ended */
-	bool told;                          /* the database: stopping */
-	int open;                           /* parts still closing */
+	bool gave_up;
+	bool told; /* the database: stopping */
+	int open;  /* parts still closing */
 	void (*on_stopped)(void *arg);
 	void *stopped_arg;
 };
@@ -74,153 +75,16 @@ set_stage(struct drain *d, enum stage next)
 	d->stage = next;
 }
 
-/* Runs ----------------------------------------------------------------- */
-
-static void
-run_remove(struct drain *d, struct run *run)
-{
-	size_t i = 0;
-
-	while (d->runs[i] != run)
-		i++;
-	d->runs[i] = d->runs[--d->nruns];
-	chunk_drop(run->chunk);
-	free(run->model);
-	free(run->endpoint);
-	free(run);
-}
-
-static void
-drain_on_settled(struct line *line, void *arg)
-{
-	struct run *run = line->run;
-
-	if (--run->open == 0)
-		run_remove(arg, run);
-}
-
 /* The lease is gone: all that was taken is another's now. */
 static void
 lose_lease(struct drain *d, const char *why)
 {
 	log_warn("worker.lost", "id=%" PRId64 " why=\"%s\" runs=%zu", d->id,
-	    why, d->nruns);
+	    why, d->runs.n);
 	d->sender.lease_until_us = 0;
-	sender_stop(&d->sender, d->runs, d->nruns, true);
+	runs_stop(&d->runs, true);
 	set_stage(d, STAGE_DOWN);
 	d->start_at_ms = (int64_t)uv_now(d->loop) + START_AGAIN_MS;
-}
-
-static void
-drain_on_chunk(struct chunk *chunk, void *arg)
-{
-	struct run *run = arg;
-
-	for (size_t i = 0; i < run->n; i++) {
-		struct line *line = &run->lines[i];
-
-		if (line->state != LINE_LOADING)
-			continue;
-		if (chunk->loaded)
-			sender_put(run->sender, line);
-		else
-			sender_give_back(run->sender, line,
-			    "its input could not be read", false);
-	}
-	sender_pump(run->sender);
-}
-
-static int32_t
-element(const struct buf *b, size_t i)
-{
-	return b->n == 0 ? 0 : ((const int32_t *)b->p)[i];
-}
-
-/* Columns of sluice.take_runs(). */
-enum {
-	COL_ID,
-	COL_BATCH,
-	COL_BATCH_UID,
-	COL_LANE,
-	COL_MODEL,
-	COL_ENDPOINT,
-	COL_PATH,
-	COL_DAY,
-	COL_CHUNK,
-	COL_FIRST_LINE,
-	COL_LINE,
-	COL_SLOT_US,
-	COL_EST_INPUT,
-	COL_EST_OUTPUT,
-	COL_TRIES,
-	COL_SENDS,
-	COL_SEND_US,
-	COL_IN_US,
-	COL_KEEP_US,
-};
-
-static void
-run_add(struct drain *d, struct db_result *res, int row, int64_t got_us)
-{
-	struct path *path =
-	    paths_find(&d->paths, (int32_t)db_int(res, 0, row, COL_PATH));
-	struct buf cols[6] = { { 0 } };
-	int64_t send_us = db_int(res, 0, row, COL_SEND_US);
-	int64_t in_us = db_int(res, 0, row, COL_IN_US);
-	struct slice model = db_slice(res, 0, row, COL_MODEL);
-	struct slice endpoint = db_slice(res, 0, row, COL_ENDPOINT);
-	struct run *run;
-	size_t n = 0;
-
-	assert(path != NULL); /* we asked for it */
-	for (int c = 0; c < 6; c++) {
-		size_t k = db_ints(res, 0, row, COL_LINE + c, &cols[c], 0);
-
-		n = c == 0 ? k : n;
-	}
-	run = xcalloc(1, sizeof(*run) + n * sizeof(run->lines[0]));
-	run->id = db_int(res, 0, row, COL_ID);
-	run->batch = db_int(res, 0, row, COL_BATCH);
-	run->lane = db_int(res, 0, row, COL_LANE);
-	memcpy(run->batch_uid, db_slice(res, 0, row, COL_BATCH_UID).p, 32);
-	run->path = path;
-	run->sender = &d->sender;
-	run->model = xstrndup(model.p, model.n);
-	run->endpoint = xstrndup(endpoint.p, endpoint.n);
-	run->first_line = (int32_t)db_int(res, 0, row, COL_FIRST_LINE);
-	run->keep_us = db_int(res, 0, row, COL_KEEP_US);
-	run->metered = !db_null(res, 0, row, COL_SLOT_US);
-	run->n = run->open = n;
-	for (size_t i = 0; i < n; i++) {
-		int32_t slot_us = element(&cols[1], i);
-
-		/*
-		 * The database's now lies between asking and hearing.  Not
-		 * before: as if it were the latter; not after: the former.
-		 */
-		run->lines[i] = (struct line){
-			.run = run,
-			.index = (int16_t)element(&cols[0], i),
-			.est_input = element(&cols[2], i),
-			.est_output = element(&cols[3], i),
-			.tries = (int16_t)element(&cols[4], i),
-			.sends = (int16_t)element(&cols[5], i),
-			.slot_us = send_us + slot_us,
-			.not_before_us = got_us + in_us + slot_us,
-			.not_after_us =
-			    d->take_sent_us + in_us + slot_us + run->keep_us,
-		};
-	}
-	for (int c = 0; c < 6; c++)
-		buf_fini(&cols[c]);
-	path->held += (int32_t)n;
-	if (d->nruns == d->runs_cap) {
-		d->runs_cap = d->runs_cap == 0 ? 64 : d->runs_cap * 2;
-		d->runs = xrealloc(d->runs, d->runs_cap * sizeof(run));
-	}
-	d->runs[d->nruns++] = run;
-	chunks_hold(d->chunks, db_slice(res, 0, row, COL_DAY),
-	    db_int(res, 0, row, COL_CHUNK), &run->chunk, drain_on_chunk, run);
 }
 
 static void
@@ -234,51 +98,18 @@ drain_on_taken(struct db_result *res, void *arg)
 		lose_lease(d, "take refused");
 	if (db_rc(res) != SLC_OK)
 		return;
-	for (int i = 0; i < db_rows(res, 0); i++)
-		run_add(d, res, i, got_us);
-	if (d->stage != STAGE_LIVE)
-		sender_stop(&d->sender, d->runs, d->nruns, false);
+	runs_add(&d->runs, res, d->take_sent_us, got_us);
 	if (db_rows(res, 0) > 0)
 		d->take_at_ms = 0;
-}
-
-/*
- * How many more lines of a path: as many as may be open at once, and a few to
- * follow at once when calls end before the next take.
- */
-static int32_t
-room(const struct drain *d, const struct path *path)
-{
-	int32_t share = paths_share(&d->paths, path);
-
-	if (share > d->opts.max_in_flight)
-		share = d->opts.max_in_flight;
-	if (share == 0)
-		return 0;
-	return share + 1 + (int32_t)(path->done_per_s * 0.15) - path->held;
 }
 
 static void
 take(struct drain *d, int64_t now_ms)
 {
 	struct buf want = { 0 };
-	bool any = false;
 
-	buf_addc(&want, '[');
-	for (size_t i = 0; i < d->paths.n; i++) {
-		const struct path *path = d->paths.list[i];
-		int32_t lines = path->gone ? 0 : room(d, path);
-
-		if (lines <= 0)
-			continue;
-		buf_addf(&want,
-		    "%s{\"path\":%" PRId32 ",\"lines\":%" PRId32 "}",
-		    any ? "," : "", path->id, lines);
-		any = true;
-	}
-	buf_addc(&want, ']');
 	d->take_at_ms = now_ms + TAKE_IDLE_MS;
-	if (any) {
+	if (runs_want(&d->runs, &want)) {
 		d->taking = true;
 		d->take_sent_us = boot_us();
 		db_run(d->takes, drain_on_taken, d, STMT_TAKE_RUNS, d->id,
@@ -288,16 +119,6 @@ take(struct drain *d, int64_t now_ms)
 }
 
 /* Beats ---------------------------------------------------------------- */
-
-static void
-recount_seats(struct drain *d)
-{
-	for (size_t i = 0; i < d->nruns; i++)
-		for (size_t k = 0; k < d->runs[i]->n; k++)
-			if (d->runs[i]->lines[k].state == LINE_SENDING)
-				paths_keep(&d->paths, d->runs[i]->path,
-				    d->runs[i]->model);
-}
 
 static void
 drain_on_config(struct db_result *res, void *arg)
@@ -312,7 +133,7 @@ drain_on_config(struct db_result *res, void *arg)
 		log_error("worker.config", "why=\"%s\"", err.text);
 		abort();
 	}
-	recount_seats(d);
+	runs_keep_seats(&d->runs);
 	d->beat_at_ms = 0; /* seats of new limits */
 }
 
@@ -392,6 +213,7 @@ drain_on_started(struct db_result *res, void *arg)
 		return;
 	}
 	d->id = db_int(res, 0, 0, 0);
+	d->sender.stopping = false;
 	flush_worker(d->flush, d->id);
 	set_stage(d, STAGE_LIVE);
 	log_info("worker.started", "id=%" PRId64 " name=%s", d->id, d->name);
@@ -430,7 +252,7 @@ start(struct drain *d)
 	}
 	/* What the worker before had open must have come in: it is not ours. */
 	flush_drop(d->flush);
-	if (!flush_idle(d->flush) || d->nruns > 0)
+	if (!flush_idle(d->flush) || d->runs.n > 0)
 		return;
 	set_stage(d, STAGE_STARTING);
 	db_run(d->takes, drain_on_started, d, STMT_WORKER_START, d->name,
@@ -445,7 +267,7 @@ drain_on_part_closed(void *arg)
 	if (--d->open > 0)
 		return;
 	paths_fini(&d->paths);
-	free(d->runs);
+	runs_fini(&d->runs);
 	free(d->name);
 	d->on_stopped(d->stopped_arg);
 	free(d);
@@ -480,37 +302,30 @@ drain_on_left(struct db_result *res, void *arg)
 	close_all(d);
 }
 
-static void
-stop_step(struct drain *d, int64_t now_ms)
+/* Nothing of ours is with the database. */
+static bool
+is_quiet(const struct drain *d)
 {
-	if (d->give_up_ms > 0 && now_ms >= d->give_up_ms) {
-		log_warn(
-		    "worker.gives_up", "calls=%d", (int)d->sender.in_flight);
-		sender_stop(&d->sender, d->runs, d->nruns, true);
-		d->give_up_ms = 0;
-	}
-	if (d->nruns == 0 && flush_idle(d->flush) && !d->taking &&
-	    !d->beating && !d->configuring) {
-		set_stage(d, STAGE_LEAVING);
-		db_run(d->takes, drain_on_left, d, STMT_WORKER_STOP, d->id);
-	}
+	return d->runs.n == 0 && flush_idle(d->flush) && !d->taking &&
+	    !d->beating && !d->configuring && !d->checking;
 }
 
 static void
-learn_rates(struct drain *d, int64_t now_ms)
+stop_step(struct drain *d, int64_t now_ms)
 {
-	double seconds = (double)(now_ms - d->rate_at_ms) / 1000;
-
-	if (seconds < 0.25)
-		return;
-	for (size_t i = 0; i < d->paths.n; i++) {
-		struct path *path = d->paths.list[i];
-
-		path->done_per_s =
-		    (path->done_per_s + (double)path->done / seconds) / 2;
-		path->done = 0;
+	if (!d->gave_up && now_ms >= d->give_up_ms) {
+		log_warn(
+		    "worker.gives_up", "calls=%d", (int)d->sender.in_flight);
+		runs_stop(&d->runs, true);
+		d->gave_up = true;
 	}
-	d->rate_at_ms = now_ms;
+	/* The database is away: what it cannot be told it finds out itself. */
+	if (now_ms >= d->give_up_ms + GIVE_UP_MS)
+		flush_drop(d->flush);
+	if (is_quiet(d)) {
+		set_stage(d, STAGE_LEAVING);
+		db_run(d->takes, drain_on_left, d, STMT_WORKER_STOP, d->id);
+	}
 }
 
 static void
@@ -519,18 +334,14 @@ drain_on_timer(uv_timer_t *timer)
 	struct drain *d = timer->data;
 	int64_t now_ms = (int64_t)uv_now(d->loop);
 
-	learn_rates(d, now_ms);
+	runs_learn(&d->runs, now_ms);
 	if (now_ms >= d->refresh_at_ms) {
 		paths_refresh(&d->paths);
 		d->refresh_at_ms = now_ms + REFRESH_MS;
 	}
-	if (d->stage == STAGE_DOWN && d->on_stopped != NULL)
-		d->give_up_ms = 1;
 	switch (d->stage) {
 	case STAGE_DOWN:
-		if (d->on_stopped != NULL && d->nruns == 0 &&
-		    flush_idle(d->flush) && !d->taking && !d->beating &&
-		    !d->configuring && !d->checking)
+		if (d->on_stopped != NULL && is_quiet(d))
 			close_all(d);
 		else if (d->on_stopped == NULL && now_ms >= d->start_at_ms)
 			start(d);
@@ -543,7 +354,7 @@ drain_on_timer(uv_timer_t *timer)
 		if (d->on_stopped != NULL) {
 			set_stage(d, STAGE_STOPPING);
 			d->beat_at_ms = 0;
-			sender_stop(&d->sender, d->runs, d->nruns, false);
+			runs_stop(&d->runs, false);
 		} else if (!d->taking && now_ms >= d->take_at_ms &&
 		    d->paths.revision > 0 &&
 		    *flush_bytes(d->flush) < WAITING_BYTES_MAX &&
@@ -580,8 +391,10 @@ drain_start(uv_loop_t *loop, const struct drain_opts *opts)
 	d->settles = db_open(loop, &db);
 	paths_init(&d->paths);
 	d->chunks = chunks_new(d->settles);
-	d->flush = flush_new(loop, d->settles, drain_on_settled, d);
+	d->flush = flush_new(loop, d->settles, runs_on_settled, &d->runs);
 	sender_init(&d->sender, loop, &d->paths, d->flush, opts->max_in_flight);
+	runs_init(
+	    &d->runs, &d->paths, d->chunks, &d->sender, opts->max_in_flight);
 	uv_timer_init(loop, &d->timer);
 	d->timer.data = d;
 	uv_timer_start(&d->timer, drain_on_timer, 0, TICK_MS);

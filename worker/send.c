@@ -403,7 +403,10 @@ sender_tick(struct sender *s)
 void
 sender_put(struct sender *s, struct line *line)
 {
-	line->run->sender = s;
+	if (s->stopping) {
+		sender_give_back(s, line, "worker stopped", false);
+		return;
+	}
 	line_set(line, LINE_WAITING);
 	heap_push(s, line);
 }
@@ -411,6 +414,7 @@ sender_put(struct sender *s, struct line *line)
 void
 sender_stop(struct sender *s, struct run *const *runs, size_t n, bool calls)
 {
+	s->stopping = true;
 	s->nheap = 0;
 	for (size_t i = 0; i < s->paths->n; i++) {
 		struct path *path = s->paths->list[i];

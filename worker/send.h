@@ -17,7 +17,7 @@ struct sender {
 	struct flush *flush;
 	int32_t in_flight, max_in_flight;
 	int64_t lease_until_us; /* boot time; nothing leaves after it */
-	bool stopping;
+	bool stopping;          /* what comes now goes back */
 	struct line **heap; /* waiting lines, the earliest slot first */
 	size_t nheap, heap_cap;
 	uint64_t random;
@@ -38,7 +38,8 @@ void sender_give_back(
 void sender_pump(struct sender *s);
 /* The same, and answers that were left waiting: to be called now and then. */
 void sender_tick(struct sender *s);
-/* Give back all that has not left; with calls, end those that have, too. */
+/* Give back all that has not left, and what comes from now on; with calls, end
+ * those that have left, too. */
 void
 sender_stop(struct sender *s, struct run *const *runs, size_t n, bool calls);
 

@@ -181,17 +181,6 @@ echo_on_drain(struct http_req *req)
 	job_pause(job, false);
 }
 
-static void
-job_on_timer(uv_timer_t *timer)
-{
-	struct job *job = timer->data;
-
-	if (job->body > 0)
-		job_pause(job, false);
-	else
-		job->answer(job);
-}
-
 enum {
 	DO_NOW = 1,
 	DO_AT_END = 2,
@@ -233,6 +222,17 @@ route(struct http_req *req, struct job *job)
 		}
 	job->answer = answer_hello;
 	return DO_AT_END;
+}
+
+static void
+job_on_timer(uv_timer_t *timer)
+{
+	struct job *job = timer->data;
+
+	if (route(job->req, job) & DO_SLOW)
+		job_pause(job, false);
+	else
+		job->answer(job);
 }
 
 static void
