@@ -67,6 +67,7 @@ static const struct cli_opt content_opts[] = { OUTPUT("where to"), END };
 	{ "models", 0, "GLOB,...", "the models it serves" },                  \
 	{ "pool", 0, "NAME", "the account it draws on [the path's name]" },   \
 	{ "secret-file", 0, "FILE", "its API key; read by workers alone" },   \
+	{ "ca-file", 0, "FILE", "authorities to trust [the system's]" },       \
 	POOL_SETTINGS,                                                        \
 	{ "attempts", 0, "N", "tries of a line, 1..20 [5]" },                 \
 	{ "connect-timeout", 0, "SPAN", "[10s]" },                            \

@@ -34,6 +34,7 @@ static const struct setting {
 	{ "pool", "pool", SET_TEXT, 0, 0 },
 	{ "url", "url", SET_URL, 0, 0 },
 	{ "secret-file", "secret_file", SET_FILE, 0, 0 },
+	{ "ca-file", "ca_file", SET_FILE, 0, 0 },
 	{ "models", "models", SET_WORDS, 0, 0 },
 	{ "http2", "http2", SET_YES, 0, 0 },
 	{ "attempts", "attempts", SET_COUNT, 1, 20 },

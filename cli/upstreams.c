@@ -23,6 +23,7 @@ static const struct view_col path_show_cols[] = {
 	{ "pool", "pool", VIEW_TEXT },
 	{ "url", "url", VIEW_TEXT },
 	{ "secret file", "secret_file", VIEW_TEXT },
+	{ "ca file", "ca_file", VIEW_TEXT },
 	{ "models", "models", VIEW_WORDS },
 	{ "health", "health", VIEW_TEXT },
 	{ "because", "why", VIEW_TEXT },

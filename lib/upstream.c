@@ -63,6 +63,7 @@ call_free(struct upstream_call *c)
 	buf_fini(&c->head);
 	buf_fini(&c->body);
 	free(c->url);
+	free(c->ca_file);
 	free(c);
 }
 
@@ -239,6 +240,19 @@ call_new(struct upstream *u)
 	return c;
 }
 
+static bool
+differs(const char *a, const char *b)
+{
+	return (a == NULL) != (b == NULL) || (a != NULL && strcmp(a, b) != 0);
+}
+
+static void
+set_copy(char **to, const char *from)
+{
+	free(*to);
+	*to = from == NULL ? NULL : xstrdup(from);
+}
+
 /* What differs from call to call; the url and times seldom do. */
 static void
 call_set(struct upstream_call *c)
@@ -251,10 +265,14 @@ call_set(struct upstream_call *c)
 	curl_easy_setopt(e, CURLOPT_HTTPHEADER, &c->own);
 	curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n);
 	curl_easy_setopt(e, CURLOPT_POSTFIELDS, r->body.p);
-	if (c->url == NULL || strcmp(c->url, r->url) != 0) {
-		free(c->url);
-		c->url = xstrdup(r->url);
+	if (differs(c->url, r->url)) {
+		set_copy(&c->url, r->url);
 		curl_easy_setopt(e, CURLOPT_URL, c->url);
+	}
+	if (differs(c->ca_file, r->ca_file)) {
+		set_copy(&c->ca_file, r->ca_file);
+		curl_easy_setopt(e, CURLOPT_CAINFO,
+		    c->ca_file == NULL ? c->u->ca_file : c->ca_file);
 	}
 	if (c->connect_ms == r->connect_ms && c->idle_ms == r->idle_ms &&
 	    c->whole_ms == r->whole_ms)
@@ -287,7 +305,8 @@ upstream_start(struct upstream *u, const struct upstream_request *request)
 	c->request = *request;
 	c->request.headers->users++;
 	call_set(c);
-	c->request.url = c->request.own_header = NULL; /* copied */
+	/* copied */
+	c->request.url = c->request.own_header = c->request.ca_file = NULL;
 	c->next = u->calls;
 	c->prev = &u->calls;
 	if (u->calls != NULL)

@@ -222,6 +222,7 @@ upstream_new(uv_loop_t *loop, const struct upstream_opts *opts)
 	if (!ready && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		abort();
 	ready = true;
+	u->ca_file = curl_version_info(CURLVERSION_NOW)->cainfo;
 	u->loop = loop;
 	u->http2 = opts->http2;
 	u->buffer_max = opts->buffer_max;

@@ -19,6 +19,7 @@ struct upstream {
 	CURLM *multi;
 	struct watch **watches; /* by file descriptor */
 	size_t nwatches;
+	const char *ca_file; /* libcurl's own choice */
 	uv_timer_t timer, cancel_timer;
 	struct upstream_call *calls; /* under way */
 	struct upstream_call *spare;
@@ -43,7 +44,7 @@ struct upstream_call {
 	char own_header[OWN_HEADER_MAX];
 	struct upstream_request request;
 	/* What the handle is set to: it is used again for calls alike. */
-	char *url;
+	char *url, *ca_file;
 	int64_t connect_ms, idle_ms, whole_ms;
 	struct buf head, body;
 	int64_t sent_us;

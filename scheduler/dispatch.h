@@ -34,7 +34,6 @@ enum {
 	DISPATCH_LOOSE_MAX_US = 600000000,
 	DISPATCH_PLAN_LINES = 4096, /* of one plan */
 	DISPATCH_LANE_LINES = 4096, /* buffered of one lane */
-	DISPATCH_LIMITS_MAX = 16,   /* that apply to one line */
 };
 
 /* Configuration -------------------------------------------------------- */
@@ -75,9 +74,9 @@ struct dispatch_flow {
 	int32_t path_id;
 	char *model;
 	struct dispatch_path *path;
-	struct dispatch_rate *rates[DISPATCH_LIMITS_MAX];
+	struct dispatch_rate **rates;
 	size_t nrates;
-	struct dispatch_seats *seats[DISPATCH_LIMITS_MAX];
+	struct dispatch_seats **seats;
 	size_t nseats;
 	struct estimate estimate;
 	bool learned; /* since it was last written */

@@ -40,6 +40,8 @@ static void
 flow_free(struct dispatch_flow *f)
 {
 	free(f->model);
+	free(f->rates);
+	free(f->seats);
 	free(f);
 }
 
@@ -105,12 +107,12 @@ flow_resolve(struct dispatch *d, struct dispatch_flow *f)
 	f->nrates = f->nseats = 0;
 	if (f->path == NULL)
 		return false;
-	for (size_t i = 0; i < d->nrates && f->nrates < DISPATCH_LIMITS_MAX;
-	     i++)
+	f->rates = xrealloc(f->rates, d->nrates * sizeof(*f->rates));
+	for (size_t i = 0; i < d->nrates; i++)
 		if (scope_covers(&d->rates[i]->scope, f->path, f->model))
 			f->rates[f->nrates++] = d->rates[i];
-	for (size_t i = 0; i < d->nseats && f->nseats < DISPATCH_LIMITS_MAX;
-	     i++)
+	f->seats = xrealloc(f->seats, d->nseats * sizeof(*f->seats));
+	for (size_t i = 0; i < d->nseats; i++)
 		if (i == 0 ||
 		    scope_covers(&d->seats[i]->scope, f->path, f->model))
 			f->seats[f->nseats++] = d->seats[i];

@@ -128,6 +128,7 @@ create table sluice.path (
 	kind text not null default 'direct' check (kind in ('direct')),
 	url text not null check (url ~ '^https?://[^[:space:]]+$'),
 	secret_file text,			-- read by the worker alone
+	ca_file text,				-- authorities; null: the system's
 	models text[] not null check (cardinality(models) between 1 and 100),
 	http2 boolean not null default false,
 	attempts smallint not null default 5 check (attempts between 1 and 20),

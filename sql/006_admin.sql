@@ -127,7 +127,8 @@ create or replace function sluice.path_object(p_path sluice.path) returns json
 language sql stable set search_path = '' security definer as $$
 	select json_strip_nulls(json_build_object('object', 'path',
 		'name', p_path.name, 'pool', o.name, 'url', p_path.url,
-		'secret_file', p_path.secret_file, 'models', p_path.models,
+		'secret_file', p_path.secret_file, 'ca_file', p_path.ca_file,
+		'models', p_path.models,
 		'http2', p_path.http2, 'attempts', p_path.attempts,
 		'connect_ms', p_path.connect_ms, 'idle_ms', p_path.idle_ms,
 		'whole_ms', p_path.whole_ms, 'answer_max', p_path.answer_max,
@@ -289,6 +290,7 @@ begin
 		where o.name = v_pool_name and o.removed_at is null);
 	v_new.url := p_path ->> 'url';
 	v_new.secret_file := p_path ->> 'secret_file';
+	v_new.ca_file := p_path ->> 'ca_file';
 	v_new.models := array(select json_array_elements_text(p_path -> 'models'));
 	v_new.http2 := coalesce((p_path ->> 'http2')::boolean, false);
 	v_new.attempts := coalesce((p_path ->> 'attempts')::smallint, 5);
@@ -297,16 +299,18 @@ begin
 	v_new.whole_ms := coalesce((p_path ->> 'whole_ms')::integer, 900000);
 	v_new.answer_max := coalesce((p_path ->> 'answer_max')::integer, 8388608);
 	if v_old.id is null then
-		insert into sluice.path (name, pool_id, url, secret_file, models, http2,
+		insert into sluice.path (name, pool_id, url, secret_file, ca_file, models, http2,
 			attempts, connect_ms, idle_ms, whole_ms, answer_max)
-		values (v_name, v_new.pool_id, v_new.url, v_new.secret_file, v_new.models,
+		values (v_name, v_new.pool_id, v_new.url, v_new.secret_file, v_new.ca_file,
+			v_new.models,
 			v_new.http2, v_new.attempts, v_new.connect_ms, v_new.idle_ms,
 			v_new.whole_ms, v_new.answer_max)
 		returning * into v_new;
 		v_changes := v_changes || format('path %s: added', v_name);
 	elsif v_old is distinct from v_new then
 		update sluice.path p set pool_id = v_new.pool_id, url = v_new.url,
-			secret_file = v_new.secret_file, models = v_new.models,
+			secret_file = v_new.secret_file, ca_file = v_new.ca_file,
+			models = v_new.models,
 			http2 = v_new.http2, attempts = v_new.attempts,
 			connect_ms = v_new.connect_ms, idle_ms = v_new.idle_ms,
 			whole_ms = v_new.whole_ms, answer_max = v_new.answer_max

@@ -37,6 +37,7 @@ paths_fini(struct paths *p)
 		upstream_headers_drop(path->headers);
 		free(path->name);
 		free(path->url);
+		free(path->ca_file);
 		free(path->secret_file);
 		free(path);
 	}
@@ -188,6 +189,7 @@ path_read(struct paths *p, const json_t *o)
 	path->pool = (int32_t)get_int(o, "pool");
 	set_text(&path->name, o, "name");
 	set_text(&path->url, o, "url");
+	set_text(&path->ca_file, o, "ca_file");
 	path->http2 = json_is_true(json_object_get(o, "http2"));
 	path->attempts = (int)get_int(o, "attempts");
 	path->connect_ms = get_int(o, "connect_ms");

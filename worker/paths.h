@@ -15,7 +15,6 @@
 
 enum {
 	PATHS_SECRET_MAX = 4096, /* bytes of a secret file */
-	PATHS_SEATS_MAX = 16,    /* concurrency limits on one line */
 };
 
 /* One concurrency limit: what this worker may have open under it. */
@@ -30,6 +29,7 @@ struct seats {
 struct path {
 	int32_t id, pool;
 	char *name, *url;
+	char *ca_file;     /* NULL: the system's authorities */
 	char *secret_file; /* NULL: no secret */
 	struct buf secret; /* empty when it cannot be read */
 	int64_t secret_mtime_ns;

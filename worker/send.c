@@ -306,6 +306,7 @@ start_call(struct sender *s, struct line *line)
 	struct upstream_request request = {
 		.headers = path->headers,
 		.own_header = key,
+		.ca_file = path->ca_file,
 		.body = chunk_body(run->chunk, line->index),
 		.connect_ms = path->connect_ms,
 		.idle_ms = path->idle_ms,

@@ -18,7 +18,7 @@ struct sender {
 	int32_t in_flight, max_in_flight;
 	int64_t lease_until_us; /* boot time; nothing leaves after it */
 	bool stopping;          /* what comes now goes back */
-	struct line **heap; /* waiting lines, the earliest slot first */
+	struct line **heap;     /* waiting lines, the earliest slot first */
 	size_t nheap, heap_cap;
 	uint64_t random;
 	struct buf url; /* of the call being made */

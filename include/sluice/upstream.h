@@ -63,6 +63,7 @@ struct upstream_request {
 	const char *url;
 	struct upstream_headers *headers;
 	const char *own_header; /* one more, of this call alone */
+	const char *ca_file;    /* authorities; NULL: the system's */
 	struct slice body;      /* borrowed until done */
 	int64_t connect_ms, idle_ms, whole_ms;
 	size_t answer_max;
@@ -72,7 +73,8 @@ struct upstream_request {
 	void *arg;
 };
 
-/* done is called later, never from inside; url and own_header are copied. */
+/* done is called later, never from inside; url, own_header and ca_file are
+ * copied. */
 struct upstream_call *
 upstream_start(struct upstream *u, const struct upstream_request *request);
 /* There may be room again: go on reading what was left.  Call it now and then.
