@@ -86,7 +86,7 @@ create table sluice.place (
 	first_byte bigint not null,
 	bytes integer not null check (bytes > 0),
 	first_line integer not null,		-- from 1
-	lines integer not null check (lines > 0),
+	lines integer not null check (lines >= 0),	-- 0: blank lines alone
 	chunk_id bigint not null,
 	-- outputs: running totals up to and with this chunk
 	input_tokens bigint not null default 0,

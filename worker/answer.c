@@ -75,10 +75,24 @@ answer_check(struct slice body, struct answer_usage *usage)
 	return true;
 }
 
+/* Where word stands in [p, end), any case; NULL when it does not. */
+static char *
+find_word(char *p, const char *end, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (; end - p >= (ptrdiff_t)n; p++)
+		if (strncasecmp(p, word, n) == 0)
+			return p;
+	return NULL;
+}
+
 bool
 answer_names_tokens(struct slice body)
 {
-	return body.n > 0 && memmem(body.p, body.n, "token", 5) != NULL;
+	return body.n > 0 &&
+	    find_word((char *)(uintptr_t)body.p, body.p + body.n, "token") !=
+	    NULL;
 }
 
 static bool
@@ -139,12 +153,14 @@ is_key_char(char c)
 static void
 blank_keys(char *p, size_t n, const char *mark, size_t least)
 {
-	size_t len = strlen(mark);
 	char *end = p + n, *at = p;
 
-	while ((at = memmem(at, (size_t)(end - at), mark, len)) != NULL) {
-		char *key = at + len, *stop = key;
+	while ((at = find_word(at, end, mark)) != NULL) {
+		char *key = at + strlen(mark), *stop;
 
+		while (key < end && *key == ' ')
+			key++;
+		stop = key;
 		while (stop < end && is_key_char(*stop))
 			stop++;
 		if ((size_t)(stop - key) >= least)

@@ -49,6 +49,24 @@ class Files(unittest.TestCase):
             self.assertEqual(
                 self.s.get(f"/v1/files/{f['id']}/content").body, data)
 
+    def test_bytes_that_are_no_request_are_kept_too(self):
+        """Blank lines that begin a chunk, a line that is too long for one."""
+        for data in (lines(256) + "\n", lines(512) + "\r\n \n"):
+            f = self.good(data)
+            self.assertEqual(f["status"], "processed")
+            self.assertEqual(self.s.get(
+                f"/v1/files/{f['id']}/content").body.decode(), data)
+        s = Sluice(workers=0)
+        try:
+            data = lines(2) + "x" * (5 << 20) + "\n" + lines(1)
+            f = s.upload(data).json
+            self.assertEqual(f["status"], "error")
+            self.assertIn("line 3", f["status_details"])
+            self.assertEqual(s.get(
+                f"/v1/files/{f['id']}/content").body.decode(), data)
+        finally:
+            s.stop()
+
     def test_ranges(self):
         data = lines(700).encode()
         n = len(data)

@@ -6,8 +6,6 @@
 
 #include "unit.h"
 
-#define CHECK(good, why) \
-	CU_assertImplementation(good, __LINE__, why, __FILE__, "", CU_FALSE)
 #define S(literal)                             \
 	{                                      \
 		(literal), sizeof(literal) - 1 \
@@ -348,6 +346,7 @@ keys_are_blanked(void)
 		{ "as RFC 6750 has it", NULL, "Bearer a-._~+/9==, x",
 		    "Bearer **********, x" },
 		{ "a token of one", NULL, "Bearer x", "Bearer *" },
+		{ "any case and two blanks", NULL, "bearer  abc", "bearer  ***" },
 		{ "no token", NULL, "Bearer ", "Bearer " },
 		{ "the word", NULL, "Bearer, Bearer \"", "Bearer, Bearer \"" },
 		{ "all three", "s3cret", "Bearer s3cret sk-s3cretabcdef",
@@ -379,6 +378,7 @@ a_refusal_may_be_about_tokens(void)
 {
 	CU_ASSERT(answer_names_tokens(SLICE("on tokens per min (TPM)")));
 	CU_ASSERT(answer_names_tokens(SLICE("token")));
+	CU_ASSERT(answer_names_tokens(SLICE("Tokens per minute")));
 	CU_ASSERT_FALSE(answer_names_tokens(SLICE("on requests per min")));
 	CU_ASSERT_FALSE(answer_names_tokens((struct slice){ "token", 4 }));
 	CU_ASSERT_FALSE(answer_names_tokens(SLICE("")));

@@ -6,9 +6,6 @@
 
 #include "unit.h"
 
-#define CHECK(good, why) \
-	CU_assertImplementation(good, __LINE__, why, __FILE__, "", CU_FALSE)
-
 static void
 bytes_are_kept_through_all_growth(void)
 {

@@ -4,9 +4,6 @@
 
 #include "unit.h"
 
-#define CHECK(good, why) \
-	CU_assertImplementation(good, __LINE__, why, __FILE__, "", CU_FALSE)
-
 static void
 patterns_match_whole_names(void)
 {

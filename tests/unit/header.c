@@ -5,9 +5,6 @@
 
 #include "unit.h"
 
-#define CHECK(good, why) \
-	CU_assertImplementation(good, __LINE__, why, __FILE__, "", CU_FALSE)
-
 static void
 the_first_field_of_a_name_is_found(void)
 {

@@ -4,9 +4,6 @@
 
 #include "unit.h"
 
-#define CHECK(good, why) \
-	CU_assertImplementation(good, __LINE__, why, __FILE__, "", CU_FALSE)
-
 /* A letter: that line fails; a point: one is answered. */
 static void
 different_lines_in_a_row_mean_the_path(void)

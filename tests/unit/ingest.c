@@ -168,11 +168,12 @@ digest(struct buf *file, size_t most, struct buf *out)
 		char *piece = malloc(n); /* its size shows reads past it */
 
 		memcpy(piece, rest.p, n);
-		CU_ASSERT_EQUAL(
+		CU_ASSERT_EQUAL_FATAL(
 		    ingest_feed(in, (struct slice){ piece, n }, &err), SLC_OK);
 		free(piece);
 		rest = (struct slice){ rest.p + n, rest.n - n };
-		CU_ASSERT_EQUAL((size_t)ingest_bytes(in), file->n - rest.n);
+		CU_ASSERT_EQUAL_FATAL(
+		    (size_t)ingest_bytes(in), file->n - rest.n);
 		if (below(3) == 0)
 			take_chunks(in, out, &bytes, &lines);
 	}

@@ -5,8 +5,6 @@
 
 #include "unit.h"
 
-#define CHECK(good, why) \
-	CU_assertImplementation(good, __LINE__, why, __FILE__, "", CU_FALSE)
 #define S(literal)                             \
 	{                                      \
 		(literal), sizeof(literal) - 1 \
@@ -245,8 +243,8 @@ static void
 every_prefix_is_refused(void)
 {
 	static const char *const texts[] = {
-		"{'id':'\\ud83d\\ude00 \xf0\x9f\x98\x80','body':{'model':[1,"
-		"-2.5e+3,true],'n':false,'usage':{'tokens':null}}}",
+		("{'id':'\\ud83d\\ude00 \xf0\x9f\x98\x80','body':{'model':[1,"
+		 "-2.5e+3,true],'n':false,'usage':{'tokens':null}}}"),
 		"[ {'a' : [ ] } , { } , 0.5 , '\xe2\x82\xac' ]",
 		"'\\u00e4\xc3\xa4'",
 		"false",

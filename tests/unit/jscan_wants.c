@@ -6,9 +6,6 @@
 
 #include "unit.h"
 
-#define CHECK(good, why) \
-	CU_assertImplementation(good, __LINE__, why, __FILE__, "", CU_FALSE)
-
 enum { WANT_ID, WANT_BODY, WANT_MODEL, WANT_USAGE, WANT_TOKENS, WANT_N, WANTS };
 
 static const struct jscan_want wants[WANTS] = {

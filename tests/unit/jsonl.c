@@ -6,9 +6,6 @@
 
 #include "unit.h"
 
-#define CHECK(good, why) \
-	CU_assertImplementation(good, __LINE__, why, __FILE__, "", CU_FALSE)
-
 /* Files here have ' where JSON has ", to be read more easily. */
 #define HEAD(id, url) \
 	"{'custom_id':'" id "','method':'POST','url':'/v1/" url "','body':"

@@ -5,9 +5,6 @@
 
 #include "unit.h"
 
-#define CHECK(good, why) \
-	CU_assertImplementation(good, __LINE__, why, __FILE__, "", CU_FALSE)
-
 enum { FIRST, LAST, BULK, BULK_LAST, TIMES }; /* of three tries */
 
 /* The end of a call with nothing else to say; out holds rubbish before. */

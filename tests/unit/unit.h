@@ -45,6 +45,10 @@ unit_main(const char *suite_name, const struct unit_test *tests, size_t n)
 	return failed > 0;
 }
 
+/* An assertion that fails with the row of a table that says why it is there. */
+#define CHECK(good, why) \
+	CU_assertImplementation(good, __LINE__, why, __FILE__, "", CU_FALSE)
+
 #define UNIT(f) { #f, f }
 #define UNIT_MAIN(suite, ...)                                               \
 	int main(void)                                                      \

@@ -5,9 +5,6 @@
 
 #include "unit.h"
 
-#define CHECK(good, why) \
-	CU_assertImplementation(good, __LINE__, why, __FILE__, "", CU_FALSE)
-
 /* By arithmetic instead of a table: what the bits say, in its shortest form. */
 static size_t
 length_by_value(const unsigned char *p, size_t n)
