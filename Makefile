@@ -56,6 +56,9 @@ SLUICED  = $(call obj,$(wildcard scheduler/*.c))
 WORKER   = $(call obj,$(wildcard worker/*.c))
 CLI      = $(call obj,$(wildcard cli/*.c)) $(O)/sql_files.o
 UNITS    = $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*.c))
+HTTP     = $(patsubst %,$(B)/http/%,framing limits parse times answers)
+HTTP_O   = $(call obj,$(wildcard scheduler/http*.c) scheduler/server.c \
+	tests/http/peer.c tests/http/serve.c tests/http/hostile.c)
 UPSTREAM = $(call obj,$(wildcard tests/upstream/*.c))
 SQL      = $(sort $(wildcard sql/*.sql))
 
@@ -106,7 +109,7 @@ deps:
 test: deps
 	@$(MAKE) --no-print-directory -j2 B=build/test SANITIZE=1 test-programs
 	@tests/run build/test
-test-programs: all $(B)/upstream $(UNITS)
+test-programs: all $(B)/upstream $(UNITS) $(HTTP)
 
 # bench/README.md says what each measures.
 bench: deps
@@ -133,7 +136,27 @@ uninstall:
 clean:
 	rm -rf build
 
+# The HTTP front with a handler of the test's, and raw sockets against it.
+$(B)/http/%: $(O)/tests/http/%.o $(HTTP_O) $(O)/libsluice.a $(B)/.mode
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(quiet)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LDLIBS) -lcunit
+
+# make fuzz SECONDS=600: each target of tests/fuzz for so long (clang-14 and
+# libclang-rt-14-dev; not part of deps).
+SECONDS ?= 60
+FUZZ = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
+fuzz: $(FUZZ)
+	@for f in $(FUZZ); do echo $$f; $$f -max_total_time=$(SECONDS) \
+	    -max_len=4000 >$$f.log 2>&1 || { tail -20 $$f.log; exit 1; }; done
+FUZZ_http_conn = scheduler/http.c scheduler/http_answer.c scheduler/http_conn.c
+build/fuzz/%: tests/fuzz/%.c
+	@mkdir -p $(@D)
+	clang -std=c11 -O1 -g -D_GNU_SOURCE -Iinclude -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=all -o $@ $< $(PURE_C) $(FUZZ_$*) \
+	    scheduler/http_parse.c scheduler/http_head.c -ljansson -lcrypto -lhttp_parser -lm
+
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
-.PHONY: all deps test test-programs bench demo fmt install uninstall clean FORCE
+.PHONY: all deps test test-programs bench fuzz demo fmt install uninstall clean FORCE
 .SECONDARY:

@@ -2,8 +2,8 @@
  * curl_loop URL BODY-FILE REQUESTS IN-FLIGHT: the least a libcurl client does.
  *
  * Posts the same body over and over with so many calls in flight on kept
- * connections, reads the answers and forgets them.  Prints requests a second and
- * its own CPU microseconds for each.
+ * connections, reads the answers and forgets them.  Prints requests a second
+ * and its own CPU microseconds for each.
  */
 #include <curl/curl.h>
 #include <stdio.h>
@@ -41,7 +41,8 @@ main(int argc, char **argv)
 	FILE *f;
 
 	if (argc != 5 || (f = fopen(argv[2], "rb")) == NULL) {
-		fputs("usage: curl_loop URL BODY-FILE REQUESTS IN-FLIGHT\n", stderr);
+		fputs("usage: curl_loop URL BODY-FILE REQUESTS IN-FLIGHT\n",
+		    stderr);
 		return 2;
 	}
 	body_n = fread(body, 1, sizeof(body), f);
@@ -64,7 +65,8 @@ main(int argc, char **argv)
 			curl_easy_setopt(e, CURLOPT_URL, argv[1]);
 			curl_easy_setopt(e, CURLOPT_HTTPHEADER, headers);
 			curl_easy_setopt(e, CURLOPT_POSTFIELDS, body);
-			curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE, (long)body_n);
+			curl_easy_setopt(
+			    e, CURLOPT_POSTFIELDSIZE, (long)body_n);
 			curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, ignore);
 			curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
 			curl_multi_add_handle(multi, e);

@@ -55,8 +55,7 @@ slice_eq(struct slice a, const char *s)
 bool
 slice_ieq(struct slice a, const char *s)
 {
-	return a.n == strlen(s) &&
-	    (a.n == 0 || strncasecmp(a.p, s, a.n) == 0);
+	return a.n == strlen(s) && (a.n == 0 || strncasecmp(a.p, s, a.n) == 0);
 }
 
 bool

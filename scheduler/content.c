@@ -117,8 +117,8 @@ content_start(struct call *call, const struct db_result *res)
 {
 	struct content *c = call->state;
 	int64_t total = db_int(res, 0, 0, 0), from, to;
-	bool ranged = content_range(http_header(call->req, "range"), total, &from,
-	    &to);
+	bool ranged =
+	    content_range(http_header(call->req, "range"), total, &from, &to);
 
 	if (ranged && (from >= total || to <= from)) {
 		http_set(call->req, "Content-Range", "bytes */%" PRId64, total);
@@ -135,12 +135,13 @@ content_start(struct call *call, const struct db_result *res)
 	http_set(call->req, "X-Content-Type-Options", "nosniff");
 	if (ranged)
 		http_set(call->req, "Content-Range",
-		    "bytes %" PRId64 "-%" PRId64 "/%" PRId64, from, to - 1, total);
+		    "bytes %" PRId64 "-%" PRId64 "/%" PRId64, from, to - 1,
+		    total);
 	c->started = true;
 	c->next = from;
 	c->end = to;
-	http_start(call->req, ranged ? 206 : 200, "application/jsonl", to - from,
-	    content_on_drain);
+	http_start(call->req, ranged ? 206 : 200, "application/jsonl",
+	    to - from, content_on_drain);
 	if (strcmp(http_method(call->req), "HEAD") == 0)
 		c->next = c->end;
 	return true;
@@ -157,7 +158,8 @@ content_on_read(struct db_result *res, void *arg)
 	c->reading = false;
 	if (db_rc(res) != SLC_OK) {
 		if (c->started)
-			http_abort(call->req); /* the peer must not take it for whole */
+			http_abort(call->req); /* the peer must not take it for
+						  whole */
 		else
 			api_db_error(call, res);
 		goto out;

@@ -287,5 +287,6 @@ void
 http_abort(struct http_req *req)
 {
 	req->answer = HTTP_ANSWER_DEAD;
+	req->wants_drain = false;
 	http_conn_touch(req->conn);
 }

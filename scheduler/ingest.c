@@ -9,8 +9,8 @@ struct ingest {
 	struct ingest_chunk *open; /* being filled */
 	struct ingest_chunk *first, **last;
 	size_t waiting;
-	int64_t fed;	 /* bytes */
-	int64_t bytes;	 /* in chunks so far */
+	int64_t fed;   /* bytes */
+	int64_t bytes; /* in chunks so far */
 	int32_t lines;
 	struct slice models[SLC_FILE_MODELS_MAX];
 	int32_t model_lines[SLC_FILE_MODELS_MAX];
@@ -45,8 +45,9 @@ chunk_for(struct ingest *in, size_t n)
 {
 	struct ingest_chunk *c = in->open;
 
-	if (c != NULL && (c->lines == SLC_CHUNK_LINES_MAX ||
-	    (c->bytes.n > 0 && c->bytes.n + n > SLC_CHUNK_BYTES_MAX))) {
+	if (c != NULL &&
+	    (c->lines == SLC_CHUNK_LINES_MAX ||
+		(c->bytes.n > 0 && c->bytes.n + n > SLC_CHUNK_BYTES_MAX))) {
 		chunk_close(in);
 		c = NULL;
 	}
@@ -93,8 +94,8 @@ ingest_on_filler(void *ctx, struct slice bytes)
 	while (bytes.n > 0) {
 		size_t used = in->open == NULL ? 0 : in->open->bytes.n;
 		size_t room = used < SLC_CHUNK_BYTES_MAX
-				  ? SLC_CHUNK_BYTES_MAX - used
-				  : SLC_CHUNK_BYTES_MAX;
+		    ? SLC_CHUNK_BYTES_MAX - used
+		    : SLC_CHUNK_BYTES_MAX;
 		size_t n = bytes.n < room ? bytes.n : room;
 		struct ingest_chunk *c = chunk_for(in, n);
 

@@ -1,5 +1,6 @@
 /*
- * ingest - a file's bytes into chunks: whole lines, and where things are in them.
+ * ingest - a file's bytes into chunks: whole lines, and where things are in
+ * them.
  *
  * Pure.  Chunks that are full wait in order until they are taken.
  */
@@ -29,21 +30,21 @@ struct ingest_chunk {
 
 struct ingest_total { /* valid while the ingest lives */
 	int64_t bytes, lines;
-	const char *endpoint;	    /* NULL when no line had a good one */
+	const char *endpoint; /* NULL when no line had a good one */
 	const struct slice *models;
 	const int32_t *model_lines;
 	size_t nmodels;
-	const char *faults;	    /* a JSON array, NULL without faults */
+	const char *faults; /* a JSON array, NULL without faults */
 };
 
 struct ingest *ingest_new(int64_t lines_max);
 void ingest_free(struct ingest *in);
 
-enum slc_rc ingest_feed(struct ingest *in, struct slice bytes,
-    struct slc_err *err);
+enum slc_rc
+ingest_feed(struct ingest *in, struct slice bytes, struct slc_err *err);
 enum slc_rc ingest_end(struct ingest *in, struct slc_err *err);
 
-int64_t ingest_bytes(const struct ingest *in);	 /* fed so far */
+int64_t ingest_bytes(const struct ingest *in);  /* fed so far */
 size_t ingest_waiting(const struct ingest *in); /* bytes of full chunks */
 /* The first chunk that waits, or NULL; gone at ingest_done(). */
 const struct ingest_chunk *ingest_next(const struct ingest *in);

@@ -130,7 +130,8 @@ serve(void)
 	char name[300], host[200] = "";
 	uint32_t nonce = 0;
 
-	app.server = http_listen(&app.loop, &opts, &api_handler, &app.api, &err);
+	app.server =
+	    http_listen(&app.loop, &opts, &api_handler, &app.api, &err);
 	if (app.server == NULL) {
 		fprintf(stderr, "sluiced: %s\n", err.text);
 		app_stop(1);
@@ -146,8 +147,8 @@ serve(void)
 	gethostname(host, sizeof(host) - 1);
 	if (getrandom(&nonce, sizeof(nonce), 0) != sizeof(nonce))
 		nonce = (uint32_t)uv_hrtime();
-	snprintf(name, sizeof(name), "%s:%d:%08" PRIx32, host, (int)getpid(),
-	    nonce);
+	snprintf(
+	    name, sizeof(name), "%s:%d:%08" PRIx32, host, (int)getpid(), nonce);
 	app.dispatcher = dispatcher_start(&app.loop, app.dispatch_db, name);
 }
 
@@ -164,11 +165,13 @@ app_on_checked(struct db_result *res, void *arg)
 	if (db_rc(res) == SLC_EDB) {
 		log_warn("sluiced.waits", "for=database why=\"%s\"",
 		    db_message(res));
-		db_check(app.dispatch_db, STMT_SCHEMA, STMT_SWEEP, app_on_checked,
-		    NULL);
+		db_check(app.dispatch_db, STMT_SCHEMA, STMT_SWEEP,
+		    app_on_checked, NULL);
 	} else if (db_rc(res) != SLC_OK) {
-		fprintf(stderr, "sluiced: the database is not of this version "
-		    "(%s); run: sluice migrate --database ...\n", db_message(res));
+		fprintf(stderr,
+		    "sluiced: the database is not of this version "
+		    "(%s); run: sluice migrate --database ...\n",
+		    db_message(res));
 		app_stop(1);
 	} else {
 		serve();
@@ -178,18 +181,22 @@ app_on_checked(struct db_result *res, void *arg)
 int
 main(int argc, char **argv)
 {
-	struct db_opts db = { .program = "sluiced", .role = "sluice_api",
+	struct db_opts db = { .program = "sluiced",
+		.role = "sluice_api",
 		.connections = API_CONNECTIONS };
 
 	conf_load("sluiced",
-	    "Takes files of model requests over the OpenAI API, and hands them\n"
-	    "out to workers at the pace that upstream limits allow.  Any number\n"
+	    "Takes files of model requests over the OpenAI API, and hands "
+	    "them\n"
+	    "out to workers at the pace that upstream limits allow.  Any "
+	    "number\n"
 	    "may run on one database; one of them dispatches.",
 	    items, NITEMS(items), argc, argv);
 	log_init("sluiced", (enum log_level)app.conf.log_level);
 	if (app.conf.database == NULL) {
 		fputs("sluiced: --database (or SLUICE_DATABASE) is needed; see "
-		      "--help\n", stderr);
+		      "--help\n",
+		    stderr);
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
@@ -205,7 +212,8 @@ main(int argc, char **argv)
 	uv_signal_start(&app.term, app_on_signal, SIGTERM);
 	uv_signal_init(&app.loop, &app.intr);
 	uv_signal_start(&app.intr, app_on_signal, SIGINT);
-	db_check(app.dispatch_db, STMT_SCHEMA, STMT_SWEEP, app_on_checked, NULL);
+	db_check(
+	    app.dispatch_db, STMT_SCHEMA, STMT_SWEEP, app_on_checked, NULL);
 	uv_run(&app.loop, UV_RUN_DEFAULT);
 	uv_loop_close(&app.loop);
 	return app.exit_code;

@@ -17,13 +17,19 @@
 enum {
 	UPLOAD_WAITING_MAX = 1 << 20, /* bytes of chunks; then the peer waits */
 	UPLOAD_CALL_BYTES = 1 << 20,  /* of chunks in one transaction */
-	UPLOAD_FIELD_MAX = 256,	      /* bytes of a form field */
+	UPLOAD_FIELD_MAX = 256,       /* bytes of a form field */
 	UPLOAD_OVERHEAD_MAX = 64 << 10, /* form-data around the file */
 	UPLOAD_KEEP_MIN_S = 3600,
 	UPLOAD_KEEP_MAX_S = 30 * 86400,
 };
 
-enum field { FIELD_FILE, FIELD_PURPOSE, FIELD_ANCHOR, FIELD_SECONDS, FIELD_OTHER };
+enum field {
+	FIELD_FILE,
+	FIELD_PURPOSE,
+	FIELD_ANCHOR,
+	FIELD_SECONDS,
+	FIELD_OTHER
+};
 
 static const char *const field_names[] = { "file", "purpose",
 	"expires_after[anchor]", "expires_after[seconds]" };
@@ -84,7 +90,8 @@ upload_break(struct upload *u)
 /* The form ---------------------------------------------------------------- */
 
 static enum slc_rc
-upload_on_part(void *ctx, const struct multipart_part *part, struct slc_err *err)
+upload_on_part(
+    void *ctx, const struct multipart_part *part, struct slc_err *err)
 {
 	struct upload *u = ctx;
 
@@ -148,7 +155,8 @@ upload_on_part_end(void *ctx, struct slc_err *err)
 		if (!slice_eq(v, "batch"))
 			return slc_fail(err, SLC_EINPUT,
 			    "Invalid value for 'purpose': '%.*s'. Supported: "
-			    "'batch'.", (int)v.n, v.p);
+			    "'batch'.",
+			    (int)v.n, v.p);
 		break;
 	case FIELD_ANCHOR:
 		if (!slice_eq(v, "created_at"))
@@ -242,13 +250,13 @@ upload_send(struct upload *u)
 	const struct ingest_chunk *c;
 	size_t bytes = 0;
 
-	while (bytes < UPLOAD_CALL_BYTES &&
-	    (c = ingest_next(u->ingest)) != NULL) {
+	while (
+	    bytes < UPLOAD_CALL_BYTES && (c = ingest_next(u->ingest)) != NULL) {
 		size_t n = c->lines;
 
 		db_add(call, STMT_FILE_CHUNK, u->file, u->day, c->first_byte,
-		    (int64_t)c->first_line, buf_slice(&c->bytes), c->line_end, n,
-		    c->id_at, n, c->id_len, n, c->body_at, n, c->body_len, n,
+		    (int64_t)c->first_line, buf_slice(&c->bytes), c->line_end,
+		    n, c->id_at, n, c->id_len, n, c->body_at, n, c->body_len, n,
 		    c->model, n, c->model_at, n, c->model_len, n, c->cap, n);
 		bytes += c->bytes.n;
 		ingest_done(u->ingest);
@@ -374,7 +382,8 @@ api_files_upload(struct call *call)
 	if (type.n < 19 ||
 	    !slice_ieq((struct slice){ type.p, 19 }, "multipart/form-data")) {
 		api_error(call, 415, "unsupported_media_type", NULL,
-		    "Send the file as a form: Content-Type: multipart/form-data, "
+		    "Send the file as a form: Content-Type: "
+		    "multipart/form-data, "
 		    "with the parts 'file' and 'purpose'.");
 		return;
 	}

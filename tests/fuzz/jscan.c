@@ -1,9 +1,6 @@
 /*
  * Fuzz target: jscan() and jansson agree about what is JSON and what stands in
  * it, but for what jansson cannot hold and we refuse on purpose.
- *
- * clang -g -O1 -D_GNU_SOURCE -Iinclude -fsanitize=fuzzer,address,undefined \
- *     tests/fuzz/jscan.c lib/jscan.c lib/utf8.c lib/buf.c lib/slc.c -ljansson
  */
 #include <assert.h>
 #include <jansson.h>

@@ -4,10 +4,6 @@
  *
  * The first byte says how long the pieces are, the second how many lines may
  * come.
- *
- * clang -g -O1 -D_GNU_SOURCE -Iinclude -fsanitize=fuzzer,address,undefined \
- *     tests/fuzz/jsonl.c scheduler/jsonl.c scheduler/idset.c lib/jscan.c \
- *     lib/utf8.c lib/buf.c lib/slc.c -lcrypto -ljansson
  */
 #include <assert.h>
 #include <jansson.h>

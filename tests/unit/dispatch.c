@@ -28,8 +28,8 @@ static struct {
 	struct call calls[SENDS_MAX];
 	size_t n;
 	int64_t latency, lapsed;
-	int32_t seats; /* at the upstream; 0: no limit */
-	int64_t busy;  /* seat time used */
+	int32_t seats;  /* at the upstream; 0: no limit */
+	int64_t busy;   /* seat time used */
 	int32_t tokens; /* each line really costs */
 	int next_line;
 	bool shrink; /* lines really cost less than was reserved */
@@ -40,8 +40,9 @@ static const char *const all[] = { "*" };
 static void
 world_start(const struct dispatch_conf_limit *limits, size_t n)
 {
-	struct dispatch_conf_path path = { .id = 1, .pool = 1, .models = all,
-		.nmodels = 1 };
+	struct dispatch_conf_path path = {
+		.id = 1, .pool = 1, .models = all, .nmodels = 1
+	};
 
 	memset(&w, 0, sizeof(w));
 	w.now = 1000 * S;
@@ -103,13 +104,16 @@ take(const struct dispatch_run *run)
 		int64_t at = seat_free(slot + rand() % 20000);
 
 		CU_ASSERT_FATAL(w.n < SENDS_MAX);
-		CU_ASSERT_FALSE(run->metered && slot < w.now + DISPATCH_LEAD_US);
+		CU_ASSERT_FALSE(
+		    run->metered && slot < w.now + DISPATCH_LEAD_US);
 		if (at > slot + run->keep_us) {
 			w.lapsed++;
 			continue;
 		}
-		*c = (struct call){ .slot = slot, .keep = run->keep_us,
-			.send = at, .end = at + w.latency,
+		*c = (struct call){ .slot = slot,
+			.keep = run->keep_us,
+			.send = at,
+			.end = at + w.latency,
 			.tokens = run->lines[k].input + run->lines[k].output };
 		w.busy += w.latency;
 		w.n++;
@@ -129,10 +133,16 @@ settle(void)
 		if (c->end > w.now || c->settled)
 			continue;
 		struct dispatch_entry e = { .slot_us = c->slot,
-			.keep_us = c->keep, .sent_us = c->send,
-			.est_input = c->tokens, .input = w.tokens };
-		struct dispatch_seen seen = { .path = 1, .model = "m", .ok = 1,
-			.sample = { .n = 1, .bytes = 300, .input = w.tokens,
+			.keep_us = c->keep,
+			.sent_us = c->send,
+			.est_input = c->tokens,
+			.input = w.tokens };
+		struct dispatch_seen seen = { .path = 1,
+			.model = "m",
+			.ok = 1,
+			.sample = { .n = 1,
+			    .bytes = 300,
+			    .input = w.tokens,
 			    .ms = (double)w.latency / 1000,
 			    .ms2 = (double)w.latency / 1000 *
 				(double)w.latency / 1000 } };
@@ -218,8 +228,11 @@ request_limits_hold_and_are_used(void)
 	};
 
 	for (size_t i = 0; i < NITEMS(cases); i++) {
-		struct dispatch_conf_limit l = { .id = 1, .pool = 1, .model = "*",
-			.dimension = PACE_REQUESTS, .window_us = cases[i].window,
+		struct dispatch_conf_limit l = { .id = 1,
+			.pool = 1,
+			.model = "*",
+			.dimension = PACE_REQUESTS,
+			.window_us = cases[i].window,
 			.amount = cases[i].amount };
 
 		world_start(&l, 1);
@@ -235,8 +248,12 @@ request_limits_hold_and_are_used(void)
 static void
 token_limits_hold_and_learn_what_lines_cost(void)
 {
-	struct dispatch_conf_limit l = { .id = 1, .pool = 1, .model = "*",
-		.dimension = PACE_TOKENS, .window_us = 60 * S, .amount = 60000 };
+	struct dispatch_conf_limit l = { .id = 1,
+		.pool = 1,
+		.model = "*",
+		.dimension = PACE_TOKENS,
+		.window_us = 60 * S,
+		.amount = 60000 };
 
 	world_start(&l, 1);
 	w.latency = 500000;
@@ -250,15 +267,31 @@ static void
 the_tightest_of_several_limits_binds(void)
 {
 	struct dispatch_conf_limit l[] = {
-		{ .id = 1, .pool = 1, .model = "*", .dimension = PACE_REQUESTS,
-		    .window_us = 60 * S, .amount = 600 },
-		{ .id = 2, .pool = 1, .path = 1, .model = "*",
-		    .dimension = PACE_REQUESTS, .window_us = 3600 * S,
+		{ .id = 1,
+		    .pool = 1,
+		    .model = "*",
+		    .dimension = PACE_REQUESTS,
+		    .window_us = 60 * S,
+		    .amount = 600 },
+		{ .id = 2,
+		    .pool = 1,
+		    .path = 1,
+		    .model = "*",
+		    .dimension = PACE_REQUESTS,
+		    .window_us = 3600 * S,
 		    .amount = 3600 },
-		{ .id = 3, .pool = 1, .model = "other", .window_us = 60 * S,
-		    .dimension = PACE_REQUESTS, .amount = 1 },
-		{ .id = 4, .pool = 2, .model = "*", .window_us = 60 * S,
-		    .dimension = PACE_REQUESTS, .amount = 1 },
+		{ .id = 3,
+		    .pool = 1,
+		    .model = "other",
+		    .window_us = 60 * S,
+		    .dimension = PACE_REQUESTS,
+		    .amount = 1 },
+		{ .id = 4,
+		    .pool = 2,
+		    .model = "*",
+		    .window_us = 60 * S,
+		    .dimension = PACE_REQUESTS,
+		    .amount = 1 },
 	};
 
 	world_start(l, NITEMS(l));
@@ -277,11 +310,17 @@ seats_that_bind_are_full_and_no_slot_lapses(void)
 
 	for (size_t i = 0; i < NITEMS(latencies); i++) {
 		struct dispatch_conf_limit l[] = {
-			{ .id = 1, .pool = 1, .model = "*",
-			    .dimension = PACE_REQUESTS, .window_us = 60 * S,
+			{ .id = 1,
+			    .pool = 1,
+			    .model = "*",
+			    .dimension = PACE_REQUESTS,
+			    .window_us = 60 * S,
 			    .amount = 600 },
-			{ .id = 2, .pool = 1, .model = "*",
-			    .dimension = PACE_CONCURRENT, .amount = 10 },
+			{ .id = 2,
+			    .pool = 1,
+			    .model = "*",
+			    .dimension = PACE_CONCURRENT,
+			    .amount = 10 },
 		};
 		int64_t fill = 2 * latencies[i];
 
@@ -292,8 +331,9 @@ seats_that_bind_are_full_and_no_slot_lapses(void)
 		CU_ASSERT_EQUAL(w.lapsed, 0);
 		CU_ASSERT(worst(60 * S, false) <= 600);
 		if (latencies[i] > 1500000)
-			CU_ASSERT((double)w.busy / (10.0 * (double)(300 * S -
-				      fill)) > 0.97);
+			CU_ASSERT(
+			    (double)w.busy / (10.0 * (double)(300 * S - fill)) >
+			    0.97);
 		dispatch_fini(&w.d);
 	}
 }
@@ -333,11 +373,20 @@ nothing_is_granted_while_nobody_can_work(void)
 static void
 urgent_lanes_go_first_and_retries_before_fresh_lines(void)
 {
-	struct dispatch_conf_limit l = { .id = 1, .pool = 1, .model = "*",
-		.dimension = PACE_REQUESTS, .window_us = 60 * S, .amount = 3000 };
+	struct dispatch_conf_limit l = { .id = 1,
+		.pool = 1,
+		.model = "*",
+		.dimension = PACE_REQUESTS,
+		.window_us = 60 * S,
+		.amount = 3000 };
 	struct dispatch_plan plan = { 0 };
-	struct dispatch_line line = { .chunk = 9, .first_line = 1, .index = 5,
-		.bytes = 10, .cap = 1, .tries = 2, .sends = 3 };
+	struct dispatch_line line = { .chunk = 9,
+		.first_line = 1,
+		.index = 5,
+		.bytes = 10,
+		.cap = 1,
+		.tries = 2,
+		.sends = 3 };
 
 	world_start(&l, 1);
 	dispatch_lanes_begin(&w.d);
@@ -345,8 +394,11 @@ urgent_lanes_go_first_and_retries_before_fresh_lines(void)
 	dispatch_lane_put(&w.d, 8, "m", 4, INT64_C(100000) * S, 9, 3);
 	dispatch_lanes_end(&w.d);
 	for (int i = 9; i < 12; i++) {
-		struct dispatch_line f = { .chunk = 9, .first_line = 1,
-			.index = (int16_t)i, .bytes = 10, .cap = 1 };
+		struct dispatch_line f = { .chunk = 9,
+			.first_line = 1,
+			.index = (int16_t)i,
+			.bytes = 10,
+			.cap = 1 };
 
 		dispatch_lane_fresh(dispatch_lane(&w.d, 8), &f);
 	}
@@ -374,10 +426,15 @@ urgent_lanes_go_first_and_retries_before_fresh_lines(void)
 static void
 a_changed_limit_keeps_its_ledger(void)
 {
-	struct dispatch_conf_limit l = { .id = 1, .pool = 1, .model = "*",
-		.dimension = PACE_REQUESTS, .window_us = 60 * S, .amount = 600 };
-	struct dispatch_conf_path path = { .id = 1, .pool = 1, .models = all,
-		.nmodels = 1 };
+	struct dispatch_conf_limit l = { .id = 1,
+		.pool = 1,
+		.model = "*",
+		.dimension = PACE_REQUESTS,
+		.window_us = 60 * S,
+		.amount = 600 };
+	struct dispatch_conf_path path = {
+		.id = 1, .pool = 1, .models = all, .nmodels = 1
+	};
 
 	world_start(&l, 1);
 	w.latency = 100000;
@@ -395,10 +452,15 @@ a_changed_limit_keeps_its_ledger(void)
 static void
 a_refusal_stops_its_flow_until_it_has_passed(void)
 {
-	struct dispatch_conf_limit l = { .id = 1, .pool = 1, .model = "*",
-		.dimension = PACE_REQUESTS, .window_us = 60 * S, .amount = 600 };
-	struct dispatch_seen seen = { .path = 1, .model = "m", .refused = 1,
-		.refused_us = 20 * S };
+	struct dispatch_conf_limit l = { .id = 1,
+		.pool = 1,
+		.model = "*",
+		.dimension = PACE_REQUESTS,
+		.window_us = 60 * S,
+		.amount = 600 };
+	struct dispatch_seen seen = {
+		.path = 1, .model = "m", .refused = 1, .refused_us = 20 * S
+	};
 
 	world_start(&l, 1);
 	w.latency = 100000;
@@ -416,7 +478,9 @@ a_refusal_stops_its_flow_until_it_has_passed(void)
 static void
 a_path_that_is_down_gets_one_line_to_probe_it(void)
 {
-	struct dispatch_seen down = { .path = 1, .model = "m", .down = true,
+	struct dispatch_seen down = { .path = 1,
+		.model = "m",
+		.down = true,
 		.why = "connection refused" };
 	struct dispatch_plan plan = { 0 };
 
@@ -458,7 +522,8 @@ documents_are_read_and_written(void)
 	static const char config[] =
 	    "{\"revision\":3,\"paths\":[{\"id\":1,\"pool\":1,\"name\":\"a\","
 	    "\"models\":[\"m*\"],\"whole_ms\":1000,\"health\":\"up\","
-	    "\"until_us\":null,\"failures\":0}],\"limits\":[{\"id\":4,\"pool\":1,"
+	    "\"until_us\":null,\"failures\":0}],\"limits\":[{\"id\":4,\"pool\":"
+	    "1,"
 	    "\"path\":null,\"model\":\"*\",\"dimension\":\"requests\","
 	    "\"window_s\":60,\"amount\":600,\"headroom\":0.5,\"reserve\":0,"
 	    "\"next_us\":null,\"paused_us\":null},{\"id\":5,\"pool\":1,"
@@ -480,17 +545,22 @@ documents_are_read_and_written(void)
 	struct world world = { 0 };
 	struct slc_err err = { 0 };
 	struct dispatch_plan plan = { 0 };
-	struct dispatch_line line = { .chunk = 2, .first_line = 1, .index = 1,
-		.bytes = 100, .cap = 5 };
+	struct dispatch_line line = {
+		.chunk = 2, .first_line = 1, .index = 1, .bytes = 100, .cap = 5
+	};
 	struct buf out = { 0 };
 
 	dispatch_init(&d);
-	CU_ASSERT_EQUAL_FATAL(dispatch_read_config(&d,
-	    (struct slice){ config, sizeof(config) - 1 }, &err), SLC_OK);
+	CU_ASSERT_EQUAL_FATAL(
+	    dispatch_read_config(
+		&d, (struct slice){ config, sizeof(config) - 1 }, &err),
+	    SLC_OK);
 	CU_ASSERT_EQUAL(d.revision, 3);
 	CU_ASSERT_EQUAL(d.rates[0]->pace.amount, 300);
-	CU_ASSERT_EQUAL_FATAL(dispatch_read_world(&d,
-	    (struct slice){ look, sizeof(look) - 1 }, &world, &err), SLC_OK);
+	CU_ASSERT_EQUAL_FATAL(
+	    dispatch_read_world(
+		&d, (struct slice){ look, sizeof(look) - 1 }, &world, &err),
+	    SLC_OK);
 	CU_ASSERT_EQUAL(d.seats[1]->granted, 4);
 	CU_ASSERT_EQUAL(d.seats[1]->out, 2);
 	CU_ASSERT_EQUAL(world.due[0], 7);
@@ -500,13 +570,16 @@ documents_are_read_and_written(void)
 	dispatch_lane_fresh(dispatch_lane(&d, 7), &line);
 	dispatch_plan(&d, world.now_us, &plan);
 	dispatch_write_plan(&d, &plan, &world, true, &out);
-	CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&out), "\"runs\":[{\"lane\":7,"
+	CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&out),
+	    "\"runs\":[{\"lane\":7,"
 	    "\"path\":1,\"chunk\":2,\"first_line\":1,\"send_us\":1000150000,"
 	    "\"keep_us\":200000,\"line\":[1],\"slot_us\":[0],"
 	    "\"est_input\":[28],\"est_output\":[5]}]"));
-	CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&out), "\"lanes\":[{\"id\":7,"
+	CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&out),
+	    "\"lanes\":[{\"id\":7,"
 	    "\"from\":1,\"next\":2,\"lines\":1}]"));
-	CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&out), "\"cells\":[{\"limit\":4,"));
+	CU_ASSERT_PTR_NOT_NULL(
+	    strstr(buf_cstr(&out), "\"cells\":[{\"limit\":4,"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&out), "\"seen\":[77]"));
 	CU_ASSERT_PTR_NULL(strstr(buf_cstr(&out), "\"seats\""));
 	dispatch_plan_fini(&plan);

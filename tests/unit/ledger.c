@@ -1,4 +1,5 @@
-/* The ledger: no window of span, wherever it lies, holds more than the amount. */
+/* The ledger: no window of span, wherever it lies, holds more than the amount.
+ */
 #include "unit.h"
 
 #include <stdlib.h>
@@ -137,12 +138,13 @@ no_window_holds_more_than_the_amount(void)
 		struct ledger l;
 
 		ledger_init(&l, cases[c].window_us,
-		    cases[c].window_us + jitter_us + ledger_width_us(
-			cases[c].window_us));
+		    cases[c].window_us + jitter_us +
+			ledger_width_us(cases[c].window_us));
 		for (int i = 0; i < N; i++) {
 			cost[i] = 1 + rand() % cases[c].most;
 			ledger_expire(&l, now);
-			now = ledger_earliest(&l, cases[c].amount, cost[i], now);
+			now =
+			    ledger_earliest(&l, cases[c].amount, cost[i], now);
 			ledger_add(&l, now, cost[i]);
 			at[i] = now + rand() % jitter_us; /* it arrives */
 		}
@@ -151,7 +153,8 @@ no_window_holds_more_than_the_amount(void)
 
 			/* Arrivals may overtake each other by the jitter. */
 			for (int k = i > 300 ? i - 300 : 0; k < N &&
-			     at[k] <= at[i] + cases[c].window_us + 2 * jitter_us;
+			     at[k] <=
+				 at[i] + cases[c].window_us + 2 * jitter_us;
 			     k++)
 				if (at[k] >= at[i] &&
 				    at[k] <= at[i] + cases[c].window_us)
@@ -170,5 +173,4 @@ UNIT_MAIN("ledger", UNIT(units_return_when_their_cell_is_a_span_old),
     UNIT(grants_in_the_future_count_too),
     UNIT(taking_back_never_goes_below_nothing),
     UNIT(what_was_flushed_and_loaded_is_the_same_ledger),
-    UNIT(expiry_changes_no_answer),
-    UNIT(no_window_holds_more_than_the_amount))
+    UNIT(expiry_changes_no_answer), UNIT(no_window_holds_more_than_the_amount))

@@ -22,8 +22,10 @@ the_grid_spreads_requests_evenly(void)
 	};
 
 	for (size_t i = 0; i < NITEMS(cases); i++) {
-		int64_t w = cases[i].window_s * S, at = 5 * S, first = 0, last = 0;
-		int64_t n = cases[i].amount * 2 + 2, least = INT64_MAX, most = 0;
+		int64_t w = cases[i].window_s * S, at = 5 * S, first = 0,
+			last = 0;
+		int64_t n = cases[i].amount * 2 + 2, least = INT64_MAX,
+			most = 0;
 		struct pace p;
 
 		pace_init(&p, PACE_REQUESTS, cases[i].amount, w);
@@ -31,7 +33,8 @@ the_grid_spreads_requests_evenly(void)
 			int64_t slot = pace_earliest(&p, 1, at);
 
 			if (k > 0) {
-				least = slot - last < least ? slot - last : least;
+				least =
+				    slot - last < least ? slot - last : least;
 				most = slot - last > most ? slot - last : most;
 			} else {
 				first = slot;
@@ -44,8 +47,8 @@ the_grid_spreads_requests_evenly(void)
 		CU_ASSERT(least * cases[i].amount >=
 		    w + PACE_LATE_US + PACE_JITTER_US);
 		/* and window / (window + slack) of the limit is used */
-		CU_ASSERT(last - first <= (n - 1) *
-		    ((w + pace_slack_us(w)) / cases[i].amount + 2));
+		CU_ASSERT(last - first <=
+		    (n - 1) * ((w + pace_slack_us(w)) / cases[i].amount + 2));
 		pace_fini(&p);
 	}
 }
@@ -170,8 +173,12 @@ static void
 estimates_begin_cautious_and_learn(void)
 {
 	struct estimate e = { 0 };
-	struct estimate_sample s = { .n = 100, .bytes = 40000, .input = 10000,
-		.output = 2000, .output2 = 100 * 20 * 20, .ms = 50000,
+	struct estimate_sample s = { .n = 100,
+		.bytes = 40000,
+		.input = 10000,
+		.output = 2000,
+		.output2 = 100 * 20 * 20,
+		.ms = 50000,
 		.ms2 = 100 * 500.0 * 500 };
 
 	CU_ASSERT(estimate_input(&e, 300) >= 100);
@@ -179,8 +186,8 @@ estimates_begin_cautious_and_learn(void)
 	CU_ASSERT_EQUAL(estimate_output(&e, 16), 16);
 	CU_ASSERT_EQUAL(estimate_latency_ms(&e), 0);
 	estimate_learn(&e, &s);
-	CU_ASSERT(estimate_input(&e, 400) >= 100 &&
-	    estimate_input(&e, 400) <= 110);
+	CU_ASSERT(
+	    estimate_input(&e, 400) >= 100 && estimate_input(&e, 400) <= 110);
 	CU_ASSERT_EQUAL(estimate_output(&e, -1), 20);
 	CU_ASSERT_DOUBLE_EQUAL(estimate_latency_ms(&e), 500, 1);
 	/* spread counts, and what is old fades */
@@ -229,7 +236,11 @@ static void
 a_new_worker_gets_seats_as_others_give_them_up(void)
 {
 	struct seats_worker w[2] = {
-		{ .id = 1, .live = true, .most = 100, .granted = 10, .target = 10 },
+		{ .id = 1,
+		    .live = true,
+		    .most = 100,
+		    .granted = 10,
+		    .target = 10 },
 		{ .id = 2, .live = true, .most = 100 },
 	};
 

@@ -49,12 +49,15 @@ unit_main(const char *suite_name, const struct unit_test *tests, size_t n)
 #define CHECK(good, why) \
 	CU_assertImplementation(good, __LINE__, why, __FILE__, "", CU_FALSE)
 
-#define UNIT(f) { #f, f }
-#define UNIT_MAIN(suite, ...)                                               \
-	int main(void)                                                      \
-	{                                                                   \
-		static const struct unit_test tests[] = { __VA_ARGS__ };    \
-		return unit_main(suite, tests, NITEMS(tests));              \
+#define UNIT(f)       \
+	{             \
+#f, f \
+	}
+#define UNIT_MAIN(suite, ...)                                            \
+	int main(void)                                                   \
+	{                                                                \
+		static const struct unit_test tests[] = { __VA_ARGS__ }; \
+		return unit_main(suite, tests, NITEMS(tests));           \
 	}
 
 #endif
