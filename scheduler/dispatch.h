@@ -20,6 +20,7 @@
 #define SCHEDULER_DISPATCH_H
 
 #include <sluice/buf.h>
+#include <sluice/dialect.h>
 #include <sluice/slc.h>
 
 #include "breaker.h"
@@ -207,9 +208,30 @@ void dispatch_granted(struct dispatch *d, int32_t limit, int64_t seats);
 struct dispatch_entry { /* a line under rate limits */
 	int64_t slot_us, keep_us, sent_us;
 	int64_t est_input, est_output, input, output;
+	int64_t ms; /* latency of an answer whose tokens are known, else 0 */
 };
 void dispatch_settle(struct dispatch *d, int32_t path, const char *model,
     const struct dispatch_entry *e);
+
+/* What is left of a limit, as an answer told it. */
+struct dispatch_reading {
+	struct dialect_reading said;
+	int64_t sent_us, answered_us; /* the call that it came with */
+};
+
+/* Calls that were refused alike. */
+struct dispatch_refusal {
+	enum dialect_refusal kind;
+	enum dialect_dim dim;
+	int32_t window_s; /* 0: not said */
+	int64_t n;
+	int64_t wait_us; /* the upstream's word, from the answer on; 0: none */
+	int64_t sent_us; /* of the last one */
+	int64_t in_flight; /* calls of the path that its worker had then */
+	char from[DIALECT_FROM_MAX + 1]; /* what told the wait; may be "" */
+};
+
+enum { DISPATCH_SEEN_MAX = 32 }; /* readings, refusals in one observation */
 
 struct dispatch_seen {
 	int32_t path;
@@ -218,9 +240,15 @@ struct dispatch_seen {
 	int64_t ok; /* answers, refusals of the request itself included */
 	bool down;
 	const char *why;
-	int64_t refused;     /* 429s */
-	int64_t refused_us;  /* the upstream's wait, 0: not said */
-	bool refused_tokens; /* it named tokens */
+	const char *dialect; /* that was recognised; NULL: none */
+	const struct dispatch_reading *readings;
+	size_t nreadings;
+	const struct dispatch_refusal *refusals;
+	size_t nrefusals;
+	/* Times that bound the slack: from slots to sends, to connect. */
+	int64_t late_us;  /* the most */
+	int64_t connects; /* made */
+	int64_t connect_min_us, connect_max_us;
 };
 void dispatch_seen(
     struct dispatch *d, int64_t now_us, const struct dispatch_seen *seen);

@@ -1,6 +1,7 @@
 #include "dispatch_json.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -160,10 +161,68 @@ entry_int(const json_t *entry, size_t i)
 	return json_integer_value(json_array_get(entry, i));
 }
 
+static size_t
+read_readings(const json_t *list, struct dispatch_reading *out)
+{
+	json_t *v;
+	size_t i, n = 0;
+
+	json_array_foreach(list, i, v)
+	{
+		struct dispatch_reading *r = &out[n];
+
+		if (n == DISPATCH_SEEN_MAX)
+			break;
+		*r = (struct dispatch_reading){
+			.said = { .dim = dialect_dim_of(get_text(v, "dim")),
+			    .window_s = (int32_t)get_int(v, "window_s"),
+			    .limit = get_int(v, "limit"),
+			    .remaining = get_int(v, "remaining"),
+			    .reset_ms = get_int(v, "reset_ms"),
+			    .dynamic = get_bool(v, "dynamic") },
+			.sent_us = get_int(v, "sent_us"),
+			.answered_us = get_int(v, "answered_us"),
+		};
+		snprintf(r->said.from, sizeof(r->said.from), "%s",
+		    get_text(v, "from"));
+		n++;
+	}
+	return n;
+}
+
+static size_t
+read_refusals(const json_t *list, struct dispatch_refusal *out)
+{
+	json_t *v;
+	size_t i, n = 0;
+
+	json_array_foreach(list, i, v)
+	{
+		struct dispatch_refusal *r = &out[n];
+
+		if (n == DISPATCH_SEEN_MAX)
+			break;
+		*r = (struct dispatch_refusal){
+			.kind = dialect_refusal_of(get_text(v, "kind")),
+			.dim = dialect_dim_of(get_text(v, "dim")),
+			.window_s = (int32_t)get_int(v, "window_s"),
+			.n = get_int(v, "n"),
+			.wait_us = get_int(v, "wait_ms") * 1000,
+			.sent_us = get_int(v, "sent_us"),
+			.in_flight = get_int(v, "in_flight"),
+		};
+		snprintf(r->from, sizeof(r->from), "%s", get_text(v, "from"));
+		n++;
+	}
+	return n;
+}
+
 static void
 read_seen(struct dispatch *d, const json_t *o, int64_t now_us)
 {
 	const json_t *s = json_object_get(o, "seen");
+	struct dispatch_reading readings[DISPATCH_SEEN_MAX];
+	struct dispatch_refusal refusals[DISPATCH_SEEN_MAX];
 	json_t *entry;
 	size_t i;
 	struct dispatch_seen seen = {
@@ -179,9 +238,17 @@ read_seen(struct dispatch *d, const json_t *o, int64_t now_us)
 		.ok = get_int(s, "ok"),
 		.down = get_bool(s, "down"),
 		.why = get_text(s, "why"),
-		.refused = get_int(s, "refused"),
-		.refused_us = get_int(s, "refused_ms") * 1000,
-		.refused_tokens = get_bool(s, "refused_tokens"),
+		.dialect = json_string_value(json_object_get(s, "dialect")),
+		.readings = readings,
+		.nreadings =
+		    read_readings(json_object_get(s, "readings"), readings),
+		.refusals = refusals,
+		.nrefusals =
+		    read_refusals(json_object_get(s, "refusals"), refusals),
+		.late_us = get_int(s, "late_us"),
+		.connects = get_int(s, "connects"),
+		.connect_min_us = get_int(s, "connect_min_us"),
+		.connect_max_us = get_int(s, "connect_max_us"),
 	};
 
 	dispatch_seen(d, now_us, &seen);
@@ -195,6 +262,7 @@ read_seen(struct dispatch *d, const json_t *o, int64_t now_us)
 			.est_output = entry_int(entry, 4),
 			.input = entry_int(entry, 5),
 			.output = entry_int(entry, 6),
+			.ms = entry_int(entry, 7),
 		};
 
 		dispatch_settle(d, seen.path, seen.model, &e);

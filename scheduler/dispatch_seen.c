@@ -37,24 +37,26 @@ refused_rate(const struct dispatch_flow *f, bool tokens)
 }
 
 static void
-seen_refusal(
-    struct dispatch_flow *f, int64_t now_us, const struct dispatch_seen *seen)
+seen_refusal(struct dispatch_flow *f, int64_t now_us,
+    const struct dispatch_refusal *seen)
 {
-	struct dispatch_rate *r = refused_rate(f, seen->refused_tokens);
+	bool tokens = seen->dim == DIALECT_TOKENS ||
+	    seen->dim == DIALECT_INPUT_TOKENS ||
+	    seen->dim == DIALECT_OUTPUT_TOKENS;
+	struct dispatch_rate *r = refused_rate(f, tokens);
 
 	if (r == NULL)
-		r = refused_rate(f, !seen->refused_tokens);
+		r = refused_rate(f, !tokens);
 	if (r == NULL) {
-		int64_t wait_us =
-		    seen->refused_us > 0 ? seen->refused_us : 1000000;
+		int64_t wait_us = seen->wait_us > 0 ? seen->wait_us : 1000000;
 
 		if (f->paused_us < now_us + wait_us)
 			f->paused_us = now_us + wait_us;
 		return;
 	}
-	pace_refused(&r->pace, now_us, seen->refused_us);
+	pace_refused(&r->pace, now_us, seen->wait_us);
 	snprintf(r->why, sizeof(r->why), "the upstream refused %s (429)",
-	    seen->refused_tokens ? "tokens" : "a request");
+	    tokens ? "tokens" : "a request");
 	r->changed = true;
 }
 
@@ -72,6 +74,6 @@ dispatch_seen(
 	}
 	breaker_seen(&f->path->breaker, now_us, seen->ok, seen->down,
 	    seen->why == NULL ? "" : seen->why);
-	if (seen->refused > 0)
-		seen_refusal(f, now_us, seen);
+	for (size_t i = 0; i < seen->nrefusals; i++)
+		seen_refusal(f, now_us, &seen->refusals[i]);
 }

@@ -97,7 +97,8 @@ write_again(const struct sorted *s, size_t n, struct buf *out)
 	buf_addc(out, ']');
 }
 
-/* What a rate limit must learn: [slot, keep, sent, est in, est out, in, out] */
+/* What a rate limit must learn:
+ * [slot, keep, sent, est in, est out, in, out, ms] */
 static void
 write_entry(const struct result *r, struct buf *out)
 {
@@ -106,10 +107,10 @@ write_entry(const struct result *r, struct buf *out)
 
 	buf_addf(out,
 	    "[%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId32 ",%" PRId32
-	    ",%" PRId64 ",%" PRId64 "]",
+	    ",%" PRId64 ",%" PRId64 ",%" PRId64 "]",
 	    l->slot_us, l->run->keep_us, r->sent_us, l->est_input,
 	    l->est_output, known ? r->usage.input : l->est_input,
-	    known ? r->usage.output : l->est_output);
+	    known ? r->usage.output : l->est_output, known ? r->ms : 0);
 }
 
 static size_t
@@ -164,9 +165,9 @@ write_flow(const struct sorted *s, size_t n, struct buf *out)
 	}
 	if (refused > 0)
 		buf_addf(out,
-		    ",\"refused\":%" PRId64 ",\"refused_ms\":%" PRId64
-		    ",\"refused_tokens\":%s",
-		    refused, pause_ms, tokens ? "true" : "false");
+		    ",\"refusals\":[{\"kind\":\"rate\",\"dim\":\"%s\",\"n\":"
+		    "%" PRId64 ",\"wait_ms\":%" PRId64 "}]",
+		    tokens ? "tokens" : "requests", refused, pause_ms);
 	buf_adds(out, ",\"entries\":[");
 	for (size_t k = 0; k < i; k++)
 		if (s[k].r->line->run->metered && s[k].r->sent_us > 0) {

@@ -458,8 +458,12 @@ a_refusal_stops_its_flow_until_it_has_passed(void)
 		.dimension = PACE_REQUESTS,
 		.window_us = 60 * S,
 		.amount = 600 };
+	struct dispatch_refusal refusal = { .kind = DIALECT_RATE,
+		.dim = DIALECT_REQUESTS,
+		.n = 1,
+		.wait_us = 20 * S };
 	struct dispatch_seen seen = {
-		.path = 1, .model = "m", .refused = 1, .refused_us = 20 * S
+		.path = 1, .model = "m", .refusals = &refusal, .nrefusals = 1
 	};
 
 	world_start(&l, 1);
