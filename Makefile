@@ -44,8 +44,11 @@ CFLAGS += -fPIE -MMD -MP $(EXTRA_CFLAGS)
 PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/header lib/glob lib/dialect \
 	scheduler/jsonl scheduler/ingest scheduler/multipart scheduler/idset \
 	scheduler/ledger scheduler/pace scheduler/estimate scheduler/seats \
-	scheduler/breaker scheduler/dispatch scheduler/dispatch_conf \
-	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_json \
+	scheduler/breaker scheduler/aimd scheduler/ladder scheduler/foreign \
+	scheduler/dispatch scheduler/dispatch_conf scheduler/dispatch_offer \
+	scheduler/dispatch_begin \
+	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_read \
+	scheduler/dispatch_write scheduler/dispatch_explain \
 	worker/outcome worker/answer worker/health
 O = $(B)/obj/$(MODE)
 obj = $(patsubst %.c,$(O)/%.o,$(1))

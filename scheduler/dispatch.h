@@ -23,8 +23,10 @@
 #include <sluice/dialect.h>
 #include <sluice/slc.h>
 
+#include "aimd.h"
 #include "breaker.h"
 #include "estimate.h"
+#include "foreign.h"
 #include "pace.h"
 #include "seats.h"
 
@@ -35,16 +37,39 @@ enum {
 	DISPATCH_LOOSE_MAX_US = 600000000,
 	DISPATCH_PLAN_LINES = 4096, /* of one plan */
 	DISPATCH_LANE_LINES = 4096, /* buffered of one lane */
+	DISPATCH_ASIDE_MAX = 64,    /* large lines of a lane that others pass */
+	DISPATCH_DIALECT_MAX = 31,
+	DISPATCH_PENDING_MS = 3600000,
+	DISPATCH_READINGS = 8, /* of a path that are kept for people */
 };
+/* Deviations of what calls under way may use above their estimates. */
+#define DISPATCH_MARGIN 5.0
 
 /* Configuration -------------------------------------------------------- */
+
+/* The least and the most of late, so that what has passed is forgotten. */
+struct dispatch_spread {
+	int64_t since_us;
+	int64_t n, min_us, max_us;             /* of this period */
+	int64_t old_n, old_min_us, old_max_us; /* of the one before */
+};
 
 struct dispatch_path {
 	int32_t id, pool;
 	char **models; /* globs */
 	size_t nmodels;
+	enum pace_charge charge;
 	struct breaker breaker;
-	int64_t out; /* lines handed out without an outcome */
+	int64_t out;      /* lines handed out without an outcome */
+	struct aimd aimd; /* calls at once, where no limit says it */
+	/* learned */
+	struct dispatch_spread connect, late;
+	char dialect[DISPATCH_DIALECT_MAX + 1];
+	struct dispatch_reading *readings; /* DISPATCH_READINGS, or NULL */
+	size_t nreadings;
+	/* slots granted in each of the last seconds, by second % 64 */
+	int64_t granted_s[64];
+	int32_t granted[64];
 };
 
 /* What a limit is on: a pool or one path of it, the models that match. */
@@ -56,10 +81,20 @@ struct dispatch_scope {
 struct dispatch_rate {
 	int32_t id;
 	struct dispatch_scope scope;
+	int64_t configured; /* amount, nothing taken off */
+	int64_t since_us;   /* what was sent before may not be in the ledger */
 	struct pace pace;
-	double hurry; /* of this plan */
-	bool changed; /* next, pause: to be written */
-	char why[80]; /* it is paused */
+	struct foreign foreign;
+	/* tokens of calls under way that were not declared */
+	double pending_more, pending_variance;
+	double hurry;  /* of this plan */
+	bool changed;  /* next, pause, ladder: to be written */
+	char why[128]; /* it is paused */
+	/* of this plan: a line waits for it, a large one */
+	bool waited, large_waited;
+	int64_t large_units; /* the largest that waits */
+	int64_t share_us;    /* their share was last changed */
+	int64_t small_us;    /* a small line last went or waited */
 };
 
 struct dispatch_seats {
@@ -68,6 +103,15 @@ struct dispatch_seats {
 	int64_t amount;
 	int64_t granted; /* to live workers */
 	int64_t out;
+};
+
+/* Why the next line of a flow does not go now. */
+enum dispatch_waits {
+	DISPATCH_WAITS_NOT,
+	DISPATCH_WAITS_DOWN,  /* the path's breaker */
+	DISPATCH_WAITS_PAUSE, /* paused_us of the flow */
+	DISPATCH_WAITS_SEATS,
+	DISPATCH_WAITS_RATE, /* waits_rate, for waits_units */
 };
 
 /* A model on a path: what applies to it and what was learned of it. */
@@ -83,7 +127,20 @@ struct dispatch_flow {
 	bool learned; /* since it was last written */
 	int64_t out;
 	int64_t paused_us; /* refused, and no limit of ours to blame */
-	bool blocked;      /* for the rest of this plan */
+	int refusals;      /* of that kind, in a row */
+	bool undeclared;   /* nothing but aimd says how many calls at once */
+	/* calls under way whose tokens are not known, oldest first */
+	struct dispatch_pending {
+		int64_t slot_us;
+		int32_t mean, cap; /* output: reserved, declared or -1 */
+	} * pending;
+	size_t npending, pending_cap;
+	/* of this plan: */
+	enum dispatch_waits waits;
+	const struct dispatch_rate *waits_rate;
+	int64_t waits_units;
+	bool blocked;
+	bool large_blocked; /* lines with large costs */
 };
 
 /* Backlog -------------------------------------------------------------- */
@@ -93,8 +150,9 @@ struct dispatch_line {
 	int32_t first_line; /* of the chunk in its file, from 1 */
 	int16_t index;      /* in the chunk, from 1 */
 	int16_t tries, sends;
-	int32_t bytes; /* of the body */
-	int32_t cap;   /* output tokens, -1: none */
+	int16_t refused; /* in a row */
+	int32_t bytes;   /* of the body */
+	int32_t cap;     /* output tokens, -1: none */
 };
 
 struct dispatch_queue {
@@ -107,6 +165,7 @@ struct dispatch_lane {
 	char *model;
 	int priority;
 	int64_t deadline_us;
+	int32_t max_tokens; /* for lines without a cap; 0: leave them */
 	int32_t next_line;  /* the cursor in the database */
 	int32_t lines_left; /* from there on */
 	int32_t read_line;  /* the first that fresh does not have */
@@ -126,7 +185,7 @@ struct dispatch_run {
 	int64_t send_us, keep_us;
 	size_t n, most;
 	struct {
-		int16_t index, tries, sends;
+		int16_t index, tries, sends, refused;
 		int32_t slot_us; /* after send_us */
 		int32_t input, output;
 	} lines[SLC_CHUNK_LINES_MAX];
@@ -137,11 +196,22 @@ struct dispatch_move {
 	int32_t from, next, lines;
 };
 
+/* A line that others pass, or that can never go. */
+struct dispatch_mark {
+	int64_t lane, chunk;
+	int32_t first_line;
+	int16_t index, sends;
+	bool again; /* it stands in retry */
+	char why[160];
+};
+
 struct dispatch_plan {
 	struct dispatch_run **runs;
 	size_t nruns;
 	struct dispatch_move *moves;
 	size_t nmoves;
+	struct dispatch_mark *aside, *failed;
+	size_t naside, nfailed;
 	int64_t lines;
 };
 
@@ -160,6 +230,7 @@ struct dispatch {
 	struct dispatch_lane **lanes; /* in the order they go */
 	size_t nlanes;
 	int64_t workers; /* live */
+	double margin;   /* DISPATCH_MARGIN */
 };
 
 /* dispatch_conf.c: configuration and flows ------------------------------ */
@@ -176,6 +247,9 @@ struct dispatch_conf_path {
 	    health; /* these three for a path that is new here */
 	int64_t until_us;
 	int failures;
+	enum pace_charge charge;
+	int64_t concurrency; /* learned before; 0: nothing */
+	bool concurrency_found;
 };
 struct dispatch_conf_limit {
 	int32_t id, pool, path;
@@ -184,7 +258,8 @@ struct dispatch_conf_limit {
 	int64_t window_us; /* 0 for concurrency */
 	int64_t amount;
 	double headroom, reserve;
-	int64_t next_us, paused_us; /* for a limit that is new here */
+	int64_t next_us, paused_us; /* these for a limit that is new here */
+	struct ladder ladder;
 };
 void
 dispatch_configure(struct dispatch *d, const struct dispatch_conf_path *paths,
@@ -231,6 +306,14 @@ struct dispatch_refusal {
 	char from[DIALECT_FROM_MAX + 1]; /* what told the wait; may be "" */
 };
 
+enum {
+	DISPATCH_CONNECTS_MIN = 20, /* before a spread means something */
+	DISPATCH_LATES_MIN = 200,
+};
+/* What arrivals jitter, and how late lines may leave, as learned. */
+int64_t dispatch_jitter_us(const struct dispatch_path *path);
+int64_t dispatch_late_us(const struct dispatch_path *path);
+
 enum { DISPATCH_SEEN_MAX = 32 }; /* readings, refusals in one observation */
 
 struct dispatch_seen {
@@ -270,6 +353,9 @@ void dispatch_lane_again(
 bool dispatch_lane_wants(const struct dispatch_lane *lane);
 
 /* dispatch.c: the plan --------------------------------------------------- */
+
+/* Grants of the last lost_us may not be in the ledgers: charge for them. */
+void dispatch_lost(struct dispatch *d, int64_t now_us, int64_t lost_us);
 
 /* Fill plan (zeroed) and charge the ledgers for it. */
 void

@@ -18,6 +18,7 @@ path_free(struct dispatch_path *p)
 	for (size_t i = 0; i < p->nmodels; i++)
 		free(p->models[i]);
 	free(p->models);
+	free(p->readings);
 	free(p);
 }
 
@@ -42,6 +43,7 @@ flow_free(struct dispatch_flow *f)
 	free(f->model);
 	free(f->rates);
 	free(f->seats);
+	free(f->pending);
 	free(f);
 }
 
@@ -49,6 +51,7 @@ void
 dispatch_init(struct dispatch *d)
 {
 	*d = (struct dispatch){ 0 };
+	d->margin = DISPATCH_MARGIN;
 	dispatch_configure(d, NULL, 0, NULL, 0);
 }
 
@@ -116,6 +119,7 @@ flow_resolve(struct dispatch *d, struct dispatch_flow *f)
 		if (i == 0 ||
 		    scope_covers(&d->seats[i]->scope, f->path, f->model))
 			f->seats[f->nseats++] = d->seats[i];
+	f->undeclared = f->nseats == 1;
 	return true;
 }
 
@@ -143,21 +147,25 @@ static struct dispatch_path *
 path_new(struct dispatch *d, const struct dispatch_conf_path *conf)
 {
 	struct dispatch_path *p = xcalloc(1, sizeof(*p));
-	const struct dispatch_path *old = dispatch_path(d, conf->id);
+	struct dispatch_path *old = dispatch_path(d, conf->id);
 
+	if (old != NULL) {
+		*p = *old; /* what was learned stays */
+		old->readings = NULL;
+	} else {
+		p->breaker = (struct breaker){ .health = conf->health,
+			.until_us = conf->until_us,
+			.failures = conf->failures };
+		p->aimd.limit = conf->concurrency;
+		p->aimd.found = conf->concurrency_found;
+	}
 	p->id = conf->id;
 	p->pool = conf->pool;
+	p->charge = conf->charge;
 	p->nmodels = conf->nmodels;
 	p->models = xcalloc(conf->nmodels, sizeof(*p->models));
 	for (size_t i = 0; i < conf->nmodels; i++)
 		p->models[i] = xstrdup(conf->models[i]);
-	p->breaker = (struct breaker){ .health = conf->health,
-		.until_us = conf->until_us,
-		.failures = conf->failures };
-	if (old != NULL) {
-		p->breaker = old->breaker;
-		p->out = old->out;
-	}
 	return p;
 }
 
@@ -176,13 +184,21 @@ rate_new(struct dispatch *d, const struct dispatch_conf_limit *conf)
 		old->pace = (struct pace){ 0 };
 		memcpy(r->why, old->why, sizeof(r->why));
 		r->changed = old->changed;
+		r->since_us = old->since_us;
+		r->foreign = old->foreign;
 	} else {
 		pace_init(&r->pace, conf->dimension, 1, conf->window_us);
 		r->pace.next_us = conf->next_us;
 		r->pace.paused_us = conf->paused_us;
+		r->pace.ladder = conf->ladder;
+		/* A limit that has paced before knows its past. */
+		r->since_us = conf->next_us > 0 ? 1 : 0;
 	}
+	r->configured = conf->amount;
 	r->pace.amount =
 	    pace_amount(conf->amount, conf->headroom, conf->reserve);
+	r->pace.reserve =
+	    pace_amount(conf->amount, conf->headroom, 0) - r->pace.amount;
 	return r;
 }
 

@@ -1,5 +1,6 @@
 /*
- * dispatch_json - the documents between dispatch and sql/004_dispatch.sql.
+ * dispatch_json - the documents between dispatch and sql/004_dispatch.sql:
+ * dispatch_read.c, dispatch_write.c, dispatch_explain.c.
  *
  * Pure.
  */
@@ -43,10 +44,17 @@ enum slc_rc dispatch_read_world(struct dispatch *d, struct slice json,
 /*
  * The argument of sluice.dispatch_commit(): the plan, what the ledgers, limits
  * and paths came to, new seats, the observations used up.  Marks all of it as
- * written; with estimates also what was learned.
+ * written; with estimates also what was learned, with explain how paths stand.
  */
 void dispatch_write_plan(struct dispatch *d, const struct dispatch_plan *plan,
-    const struct world *w, bool estimates, struct buf *out);
+    const struct world *w, bool estimates, bool explain, struct buf *out);
+
+/* For people: how the path stands, and what was learned of it, as JSON
+ * (sluice.path_state.now and .learned; doc/api.md has the members). */
+void dispatch_explain(const struct dispatch *d,
+    const struct dispatch_path *path, int64_t now_us, struct buf *out);
+void dispatch_learned(const struct dispatch *d,
+    const struct dispatch_path *path, struct buf *out);
 
 /* Nothing to write: the commit can be left out. */
 bool dispatch_plan_empty(const struct buf *plan);

@@ -24,6 +24,7 @@ enum {
 	PUBLISH_CHUNKS = 500,
 	END_STEPS = 20,
 	ESTIMATES_EVERY_MS = 10000,
+	EXPLAIN_EVERY_MS = 1000,
 	SWEEP_EVERY_MS = 30000,
 };
 
@@ -50,7 +51,7 @@ struct dispatcher {
 	struct dispatch d;
 	struct world world;
 	int64_t ask_at_ms, lanes_at_ms, reap_at_ms, publish_at_ms, sweep_at_ms,
-	    estimates_at_ms;
+	    estimates_at_ms, explain_at_ms;
 	bool configure; /* the revision has moved */
 	bool publishing, sweeping;
 	/* of the look under way: which statement answers what */
@@ -171,13 +172,16 @@ read_lanes(struct dispatcher *dr, const struct db_result *res, int s)
 	dispatch_lanes_begin(&dr->d);
 	for (int i = 0; i < db_rows(res, s); i++) {
 		struct slice m = db_slice(res, s, i, 5);
+		struct dispatch_lane *lane;
 
 		memcpy(model, m.p, m.n);
 		model[m.n] = '\0';
-		dispatch_lane_put(&dr->d, db_int(res, s, i, 0), model,
+		lane = dispatch_lane_put(&dr->d, db_int(res, s, i, 0), model,
 		    (int)db_int(res, s, i, 6), db_int(res, s, i, 7),
 		    (int32_t)db_int(res, s, i, 8),
 		    (int32_t)db_int(res, s, i, 9));
+		if (!db_null(res, s, i, 11))
+			lane->max_tokens = (int32_t)db_int(res, s, i, 11);
 	}
 	dispatch_lanes_end(&dr->d);
 }
@@ -230,6 +234,7 @@ read_retries(
 			.cap = (int32_t)db_int(res, s, i, 4),
 			.tries = (int16_t)db_int(res, s, i, 5),
 			.sends = (int16_t)db_int(res, s, i, 6),
+			.refused = (int16_t)db_int(res, s, i, 7),
 		};
 
 		dispatch_lane_again(lane, &line);
@@ -256,6 +261,8 @@ dispatcher_on_looked(struct db_result *res, void *arg)
 	struct buf doc = { 0 };
 	int64_t now_ms = (int64_t)uv_now(dr->loop);
 	bool estimates = now_ms >= dr->estimates_at_ms;
+	bool busy = dr->d.nlanes > 0 || dr->d.seats[0]->out > 0;
+	bool explain;
 
 	if (db_rc(res) != SLC_OK) {
 		start_over(dr, res);
@@ -281,8 +288,13 @@ dispatcher_on_looked(struct db_result *res, void *arg)
 	if (dr->world.admitted)
 		dr->lanes_at_ms = 0;
 	dispatch_plan(&dr->d, dr->world.now_us, &plan);
-	dispatch_write_plan(&dr->d, &plan, &dr->world, estimates, &doc);
+	busy |= dr->d.nlanes > 0 || dr->d.seats[0]->out > 0;
+	explain = now_ms >= dr->explain_at_ms && busy;
+	dispatch_write_plan(
+	    &dr->d, &plan, &dr->world, estimates, explain, &doc);
 	dispatch_plan_fini(&plan);
+	if (explain)
+		dr->explain_at_ms = now_ms + EXPLAIN_EVERY_MS;
 	if (estimates)
 		dr->estimates_at_ms = now_ms + ESTIMATES_EVERY_MS;
 	if (dispatch_plan_empty(&doc)) {

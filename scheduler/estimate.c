@@ -3,7 +3,7 @@
 #include <math.h>
 
 /* A new answer weighs a 200th at least: what was learned fades, slowly. */
-enum { MEMORY = 200 };
+enum { MEMORY = 200, AGES_MEMORY = 4000 };
 
 static double
 blend(double old, double mean, double share)
@@ -57,6 +57,76 @@ estimate_output(const struct estimate *e, int64_t cap)
 		return (int64_t)ceil(
 		    e->output + deviation(e->output, e->output2));
 	return ESTIMATE_OUTPUT;
+}
+
+static int
+age_of(int64_t ms)
+{
+	double end = ESTIMATE_AGE_MS;
+	int i = 0;
+
+	while (i < ESTIMATE_AGES - 1 && (double)ms >= end) {
+		end *= 1.25;
+		i++;
+	}
+	return i;
+}
+
+void
+estimate_learn_age(struct estimate *e, int64_t ms, int64_t output)
+{
+	struct estimate_age *a = &e->ages[age_of(ms)];
+	double n = 0;
+
+	a->n++;
+	a->output += (double)output;
+	a->output2 += (double)output * (double)output;
+	for (int i = 0; i < ESTIMATE_AGES; i++)
+		n += e->ages[i].n;
+	/* Halve it when it is full: old answers fade. */
+	if (n >= AGES_MEMORY)
+		for (int i = 0; i < ESTIMATE_AGES; i++) {
+			e->ages[i].n /= 2;
+			e->ages[i].output /= 2;
+			e->ages[i].output2 /= 2;
+		}
+}
+
+void
+estimate_pending(const struct estimate *e, int64_t age_ms, int64_t cap,
+    double *mean, double *variance)
+{
+	static const double spread2 = (double)ESTIMATE_SPREAD * ESTIMATE_SPREAD;
+	double n = 0, output = 0, output2 = 0, guess = ESTIMATE_OUTPUT;
+	double m, v, unknown;
+
+	for (int i = age_of(age_ms); i < ESTIMATE_AGES; i++) {
+		n += e->ages[i].n;
+		output += e->ages[i].output;
+		output2 += e->ages[i].output2;
+	}
+	/* Older than all that was seen: as the oldest were. */
+	for (int i = ESTIMATE_AGES - 1; i >= 0 && n < 1; i--) {
+		n += e->ages[i].n;
+		output += e->ages[i].output;
+		output2 += e->ages[i].output2;
+	}
+	if (n < 1 && e->n > 0) {
+		n = e->n;
+		output = e->output * n;
+		output2 = e->output2 * n;
+	}
+	/* The first answers are the short ones: a guess goes with them. */
+	if (cap >= 0 && (double)cap < guess)
+		guess = (double)cap;
+	unknown = e->n >= ESTIMATE_SEEDED ? 0 : ESTIMATE_SEEDED - e->n;
+	m = (output + guess * unknown) / (n + unknown);
+	v = (output2 + (guess * guess + spread2) * unknown) / (n + unknown) -
+	    m * m;
+	if (cap >= 0 && m > (double)cap)
+		m = (double)cap;
+	*mean = m;
+	*variance = v > 0 ? v : 0;
 }
 
 double

@@ -124,6 +124,23 @@ ledger_used(const struct ledger *l, int64_t at_us)
 	return used;
 }
 
+int64_t
+ledger_between(const struct ledger *l, int64_t from_us, int64_t to_us)
+{
+	int64_t units = 0;
+
+	for (size_t i = l->n; i > l->first; i--) {
+		const struct ledger_cell *c = &l->cells[i - 1];
+		int64_t at_us = c->cell * l->width_us;
+
+		if (at_us < from_us)
+			break;
+		if (at_us < to_us)
+			units += c->units;
+	}
+	return units;
+}
+
 void
 ledger_load(struct ledger *l, int64_t cell, int64_t units)
 {

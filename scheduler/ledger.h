@@ -54,6 +54,9 @@ int64_t ledger_earliest(
 /* Units that count against a send at at_us. */
 int64_t ledger_used(const struct ledger *l, int64_t at_us);
 
+/* Units recorded in the cells that begin in [from_us, to_us). */
+int64_t ledger_between(const struct ledger *l, int64_t from_us, int64_t to_us);
+
 /* As written in the database: set, and no longer dirty. */
 void ledger_load(struct ledger *l, int64_t cell, int64_t units);
 

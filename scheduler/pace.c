@@ -4,8 +4,11 @@
 
 enum { REFUSED_MIN_US = 1000000, REFUSED_MAX_US = 30000000 };
 
+/* Setting up ------------------------------------------------------------- */
+
 int64_t
-pace_cost(const struct pace *p, int64_t input, int64_t output)
+pace_cost(const struct pace *p, enum pace_charge charge, int64_t input,
+    int64_t output)
 {
 	int64_t units = 1;
 
@@ -14,7 +17,7 @@ pace_cost(const struct pace *p, int64_t input, int64_t output)
 	case PACE_CONCURRENT:
 		return 1;
 	case PACE_TOKENS:
-		units = input + output;
+		units = charge == PACE_CHARGE_INPUT ? input : input + output;
 		break;
 	case PACE_INPUT_TOKENS:
 		units = input;
@@ -42,57 +45,240 @@ pace_init(struct pace *p, enum pace_dimension dimension, int64_t amount,
     int64_t window_us)
 {
 	assert(amount >= 1 && window_us > 0);
-	*p = (struct pace){
-		.dimension = dimension, .amount = amount, .window_us = window_us
-	};
+	*p = (struct pace){ .dimension = dimension,
+		.amount = amount,
+		.window_us = window_us,
+		.late_us = PACE_LATE_US,
+		.jitter_us = PACE_JITTER_US };
 	/* A grant is recorded when it leaves at the latest: lateness is in. */
-	ledger_init(&p->ledger, window_us,
-	    window_us + pace_slack_us(window_us) - PACE_LATE_US);
+	ledger_init(
+	    &p->ledger, window_us, window_us + pace_slack_us(p) - p->late_us);
+	ledger_init(&p->large, window_us, p->ledger.span_us);
 }
 
 void
 pace_fini(struct pace *p)
 {
 	ledger_fini(&p->ledger);
+	ledger_fini(&p->large);
 }
 
 int64_t
-pace_slack_us(int64_t window_us)
+pace_slack_us(const struct pace *p)
 {
-	return PACE_LATE_US + PACE_JITTER_US + ledger_width_us(window_us);
+	return p->late_us + p->jitter_us + ledger_width_us(p->window_us) +
+	    (p->ladder.step >= 2 ? 1000000 : 0);
+}
+
+static int64_t
+ramp_length_us(const struct pace *p)
+{
+	int64_t us = p->window_us / PACE_RAMP_PART;
+
+	return us < PACE_RAMP_MAX_US ? us : PACE_RAMP_MAX_US;
+}
+
+static void
+probe_served(struct pace *p, int64_t now_us)
+{
+	p->probing = false;
+	p->probe_us = p->probe_until = 0;
+	p->ramp_us = now_us;
+}
+
+void
+pace_begin(struct pace *p, int64_t now_us)
+{
+	p->ledger.span_us = p->large.span_us =
+	    p->window_us + pace_slack_us(p) - p->late_us;
+	ledger_expire(&p->ledger, now_us);
+	ledger_expire(&p->large, now_us);
+	if (p->probing && p->probe_us > 0 && now_us >= p->probe_until)
+		probe_served(p, p->probe_until);
+	if (p->ramp_us > 0 && now_us >= p->ramp_us + ramp_length_us(p))
+		p->ramp_us = 0;
+}
+
+/* How much there is ------------------------------------------------------- */
+
+/* What batch work may use in a window when nobody else uses the account. */
+static int64_t
+base_amount(const struct pace *p)
+{
+	int64_t units = p->amount;
+
+	if (p->told > 0 && p->told < units)
+		units = p->told;
+	if (p->ladder.step >= 1)
+		units--;
+	units -= p->uncertain;
+	return units < 1 ? 1 : units;
+}
+
+/* Others may take what is reserved for live requests: they are such. */
+static int64_t
+beyond_reserve(const struct pace *p, int64_t others)
+{
+	return others > p->reserve ? others - p->reserve : 0;
+}
+
+static int64_t
+least_one(int64_t units)
+{
+	return units < 1 ? 1 : units;
+}
+
+int64_t
+pace_allowed(const struct pace *p, int64_t at_us)
+{
+	const struct pace_others *o = &p->others;
+
+	return least_one(base_amount(p) -
+	    beyond_reserve(p,
+		o->end_us > 0 && at_us >= o->end_us ? o->next_units
+						    : o->units));
+}
+
+/* Units that are left of the upstream's own window, when that is known. */
+static int64_t
+window_left(const struct pace *p, int64_t at_us, int64_t *end_us)
+{
+	int64_t begin_us = p->others.begin_us, used;
+
+	*end_us = p->others.end_us;
+	while (at_us >= *end_us) {
+		begin_us = *end_us;
+		*end_us += p->window_us;
+	}
+	/* A send may arrive after its record, or before: count it twice. */
+	used = ledger_between(
+	    &p->ledger, begin_us - p->jitter_us, *end_us + p->late_us);
+	return pace_allowed(p, at_us) - used;
+}
+
+/* The share of the ledger that large costs have coming. */
+static int64_t
+large_due(const struct pace *p, int64_t at_us)
+{
+	int64_t due = p->large_share - ledger_used(&p->large, at_us);
+
+	return p->large_share > 0 && due > 0 ? due : 0;
+}
+
+bool
+pace_is_large(const struct pace *p, int64_t units)
+{
+	return p->dimension != PACE_REQUESTS &&
+	    units * PACE_LARGE_PART > p->amount;
 }
 
 double
-pace_interval_us(const struct pace *p)
+pace_interval_us(const struct pace *p, int64_t at_us)
 {
-	return (double)(p->window_us + pace_slack_us(p->window_us)) /
-	    (double)p->amount;
+	if (p->ladder.step >= 3 && p->dimension == PACE_REQUESTS)
+		return (double)p->window_us / (double)pace_allowed(p, at_us) +
+		    (double)pace_slack_us(p);
+	return (double)(p->window_us + pace_slack_us(p)) /
+	    (double)pace_allowed(p, at_us);
 }
+
+/* Granting ----------------------------------------------------------------- */
 
 int64_t
 pace_earliest(const struct pace *p, int64_t units, int64_t from_us)
 {
-	if (units > p->amount)
-		units = p->amount;
-	if (from_us < p->next_us)
-		from_us = p->next_us;
-	if (from_us < p->paused_us)
-		from_us = p->paused_us;
-	return ledger_earliest(&p->ledger, p->amount, units, from_us);
+	bool large = pace_is_large(p, units);
+	int64_t grid_us =
+	    large && p->large_share > 0 ? p->large_us : p->next_us;
+	int64_t at_us = from_us, was_us;
+
+	if (at_us < grid_us)
+		at_us = grid_us;
+	if (at_us < p->paused_us)
+		at_us = p->paused_us;
+	if (p->probing && p->probe_us > 0 && at_us < p->probe_until)
+		at_us = p->probe_until;
+	do {
+		int64_t allowed = pace_allowed(p, at_us), left, end_us;
+		int64_t cost = units;
+
+		was_us = at_us;
+		if (p->others.end_us > 0) {
+			/* The window is known: the ledger has only to see that
+			 * nothing of our own is too much. */
+			left = window_left(p, at_us, &end_us);
+			if (left < (cost < allowed ? cost : allowed))
+				at_us = end_us + p->jitter_us;
+			allowed = base_amount(p);
+		}
+		if (!large) {
+			allowed = least_one(allowed - large_due(p, at_us));
+		} else if (p->large_share > 0) {
+			int64_t share = p->large_share;
+
+			if (cost > share)
+				share = cost;
+			at_us = ledger_earliest(&p->large, share, cost, at_us);
+		}
+		if (cost > allowed)
+			cost = allowed;
+		at_us = ledger_earliest(&p->ledger, allowed, cost, at_us);
+	} while (at_us > was_us && at_us < from_us + p->window_us);
+	return at_us;
+}
+
+/* From this grant to the next one. */
+static int64_t
+step_us(const struct pace *p, int64_t units, bool large, int64_t slot_us,
+    double hurry)
+{
+	double us = pace_interval_us(p, slot_us) * (double)units;
+	int64_t allowed = pace_allowed(p, slot_us);
+
+	if (p->large_share > 0 && p->large_share < allowed)
+		us *= (double)allowed /
+		    (double)(large ? p->large_share : allowed - p->large_share);
+	if (p->others.end_us > 0) {
+		int64_t end_us, left = window_left(p, slot_us, &end_us) - units;
+		double even = (double)(end_us - slot_us) /
+		    (double)(left > 0 ? left : 1) * (double)units;
+		double full = (double)p->window_us / (double)base_amount(p) *
+		    (double)units;
+
+		us = even > full ? even : full;
+	}
+	if (p->window_us >= PACE_BUDGET_US)
+		us /= hurry;
+	if (p->ramp_us > 0) {
+		double part =
+		    (double)(slot_us - p->ramp_us) / (double)ramp_length_us(p);
+
+		us /= part >= 1 ? 1 : 0.1 + 0.9 * (part > 0 ? part : 0);
+	}
+	/* Whole microseconds, upwards: a rounding must not add up to a unit. */
+	return (int64_t)us + 1;
 }
 
 void
 pace_grant(struct pace *p, int64_t units, int64_t slot_us, int64_t keep_us,
     double hurry)
 {
-	double step_us = pace_interval_us(p) * (double)units;
+	bool large = pace_is_large(p, units);
+	int64_t next_us;
 
 	assert(hurry >= 1);
-	if (p->window_us >= PACE_BUDGET_US)
-		step_us /= hurry;
-	/* Whole microseconds, upwards: a rounding must not add up to a unit. */
-	p->next_us = slot_us + (int64_t)step_us + 1;
+	next_us = slot_us + step_us(p, units, large, slot_us, hurry);
+	if (large && p->large_share > 0)
+		p->large_us = next_us;
+	else
+		p->next_us = next_us;
 	ledger_add(&p->ledger, slot_us + keep_us, units);
+	if (large)
+		ledger_add(&p->large, slot_us + keep_us, units);
+	if (p->probing && p->probe_us == 0) {
+		p->probe_us = slot_us;
+		p->probe_until = slot_us + PACE_LATE_US + PACE_PROBE_US;
+	}
 }
 
 void
@@ -107,19 +293,40 @@ pace_settle(struct pace *p, int64_t units, int64_t slot_us, int64_t keep_us,
 		return;
 	ledger_add(&p->ledger, recorded_us, -units);
 	ledger_add(&p->ledger, move ? sent_us : recorded_us, used);
+	if (pace_is_large(p, units)) {
+		ledger_add(&p->large, recorded_us, -units);
+		ledger_add(&p->large, move ? sent_us : recorded_us, used);
+		return;
+	}
 	/* The grid was moved on by the estimate: what was not used is due
 	 * again. */
 	if (p->dimension != PACE_REQUESTS)
-		p->next_us -=
-		    (int64_t)(pace_interval_us(p) * (double)(units - used));
+		p->next_us -= (int64_t)(pace_interval_us(p, slot_us) *
+		    (double)(units - used));
+}
+
+/* Refusals ------------------------------------------------------------------
+ */
+
+void
+pace_served(struct pace *p, int64_t now_us, int64_t sent_us)
+{
+	if (sent_us < p->paused_us)
+		return;
 	p->refusals = 0;
+	if (p->probing)
+		probe_served(p, now_us);
 }
 
 void
-pace_refused(struct pace *p, int64_t now_us, int64_t wait_us)
+pace_refused(struct pace *p, int64_t now_us, int64_t wait_us, int64_t sent_us,
+    bool unexplained)
 {
+	if (unexplained)
+		ladder_refused(&p->ladder, now_us, sent_us, p->window_us);
 	if (wait_us <= 0) {
-		wait_us = REFUSED_MIN_US << (p->refusals < 5 ? p->refusals : 5);
+		wait_us = (int64_t)REFUSED_MIN_US
+		    << (p->refusals < 5 ? p->refusals : 5);
 		if (wait_us > REFUSED_MAX_US)
 			wait_us = REFUSED_MAX_US;
 		if (p->paused_us <= now_us)
@@ -127,4 +334,22 @@ pace_refused(struct pace *p, int64_t now_us, int64_t wait_us)
 	}
 	if (p->paused_us < now_us + wait_us)
 		p->paused_us = now_us + wait_us;
+	/* What was on its way before the pause says nothing of the probe. */
+	if (p->probe_us == 0 || sent_us >= p->probe_us) {
+		p->probing = true;
+		p->probe_us = p->probe_until = 0;
+	}
+}
+
+void
+pace_charge_lost(struct pace *p, int64_t now_us, int64_t lost_us)
+{
+	if (lost_us > p->window_us)
+		lost_us = p->window_us;
+	ledger_add(&p->ledger, now_us,
+	    (int64_t)((double)p->amount * (double)lost_us /
+		(double)p->window_us) +
+		1);
+	if (p->next_us < now_us)
+		p->next_us = now_us;
 }

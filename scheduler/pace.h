@@ -9,10 +9,15 @@
  * Slack is a time: what arrivals may jitter, how late a line may leave, and how
  * coarse the ledger is.  The share of the limit that is used is
  * window / (window + slack), whatever the amount.
+ *
+ * Large costs (over a PACE_LARGE_PART of the amount) have a grid and a share of
+ * the ledger of their own: what one of them frees goes to the next of them, so
+ * that small ones pass while a large one waits for its room.
  */
 #ifndef SCHEDULER_PACE_H
 #define SCHEDULER_PACE_H
 
+#include "ladder.h"
 #include "ledger.h"
 
 enum pace_dimension {
@@ -23,28 +28,68 @@ enum pace_dimension {
 	PACE_CONCURRENT, /* no business of this module: seats */
 };
 
+/* What an upstream takes from a token limit, and when (sluice.path.charge). */
+enum pace_charge {
+	PACE_CHARGE_ACTUAL,   /* what was used, unknown beforehand */
+	PACE_CHARGE_DECLARED, /* input and max_tokens, for good */
+	PACE_CHARGE_REFUNDED, /* the same, corrected at the end */
+	PACE_CHARGE_INPUT,    /* output is free */
+};
+
 #define PACE_NEVER LEDGER_NEVER
 
 enum {
 	PACE_LATE_US =
 	    200000, /* a line leaves so long after its slot at most */
+	PACE_LATE_MIN_US = 50000,
 	PACE_JITTER_US = 200000, /* spread of the time to the upstream */
+	PACE_JITTER_MIN_US = 50000,
+	PACE_JITTER_MAX_US = 350000, /* beyond it is the ladder's business */
 	/* Windows from here on are budgets: spent evenly, faster in a hurry. */
 	PACE_BUDGET_US = 600000000,
+	PACE_LARGE_PART = 20,
+	PACE_PROBE_US = 1500000, /* a probe not refused by then is served */
+	PACE_RAMP_PART = 10,     /* of the window: from a standstill to all */
+	PACE_RAMP_MAX_US = 60000000,
+};
+
+/* Others' use of the limit, as foreign.c sees it. */
+struct pace_others {
+	int64_t units;      /* kept free for them */
+	int64_t end_us;     /* of the upstream's window; 0: not known */
+	int64_t begin_us;   /* the same */
+	int64_t next_units; /* kept free for them after end_us */
 };
 
 struct pace {
 	enum pace_dimension dimension;
-	int64_t amount; /* units that batch work may use; >= 1 */
+	int64_t amount;  /* units that batch work may use; >= 1 */
+	int64_t reserve; /* beside it: of the limit, kept for live requests */
 	int64_t window_us;
-	int64_t next_us;   /* the grid: nothing before */
-	int64_t paused_us; /* after a refusal: nothing before */
-	int refusals;      /* in a row */
+	int64_t late_us;   /* learned by path: of strict slots */
+	int64_t jitter_us; /* the same: of arrivals */
+	int64_t told; /* a limit that moves with use: its last value, or 0 */
+	int64_t
+	    uncertain; /* estimates of calls under way may be too low by it */
+	struct pace_others others;
+	struct ladder ladder;
+	int64_t next_us;     /* the grid: nothing before */
+	int64_t paused_us;   /* after a refusal: nothing before */
+	int64_t probe_us;    /* the one slot after it, 0: none yet or no need */
+	int64_t probe_until; /* nothing else before */
+	int64_t ramp_us;     /* from here it becomes faster; 0: full speed */
+	int refusals;        /* in a row */
+	bool probing;        /* a refusal has not been followed by an answer */
 	struct ledger ledger;
+	/* Large costs. */
+	struct ledger large;
+	int64_t large_us;    /* their grid */
+	int64_t large_share; /* of the amount; 0: none wait */
 };
 
 /* What one line costs under the limit; at least 1, so that all are spread. */
-int64_t pace_cost(const struct pace *p, int64_t input, int64_t output);
+int64_t pace_cost(const struct pace *p, enum pace_charge charge, int64_t input,
+    int64_t output);
 
 /* amount less headroom and reserve (shares of it), 1 at least. */
 int64_t pace_amount(int64_t amount, double headroom, double reserve);
@@ -52,6 +97,14 @@ int64_t pace_amount(int64_t amount, double headroom, double reserve);
 void pace_init(struct pace *p, enum pace_dimension dimension, int64_t amount,
     int64_t window_us);
 void pace_fini(struct pace *p);
+
+/* Before a plan: forget what is over, follow the ladder and the slack. */
+void pace_begin(struct pace *p, int64_t now_us);
+
+/* Units that may stand in a window that holds at_us. */
+int64_t pace_allowed(const struct pace *p, int64_t at_us);
+
+bool pace_is_large(const struct pace *p, int64_t units);
 
 /* The earliest slot >= from_us for so many units.  More than the limit ever
  * allows counts as all of it: such a line goes alone. */
@@ -71,15 +124,26 @@ void pace_grant(struct pace *p, int64_t units, int64_t slot_us, int64_t keep_us,
 void pace_settle(struct pace *p, int64_t units, int64_t slot_us,
     int64_t keep_us, int64_t used, int64_t sent_us);
 
-/* Refused: nothing before now + wait (or, wait 0, a time that doubles up to
- * 30 s with each refusal in a row). */
-void pace_refused(struct pace *p, int64_t now_us, int64_t wait_us);
+/* A call sent at sent_us was served: the upstream lets us in again. */
+void pace_served(struct pace *p, int64_t now_us, int64_t sent_us);
 
-/* Microseconds from one unit to the next: (window + slack) / amount. */
-double pace_interval_us(const struct pace *p);
+/*
+ * A call sent at sent_us was refused: nothing before now + wait (or, wait 0, a
+ * time that doubles up to 30 s with each refusal in a row), then one probe,
+ * then a ramp.  unexplained: neither others' use nor estimates are to blame.
+ */
+void pace_refused(struct pace *p, int64_t now_us, int64_t wait_us,
+    int64_t sent_us, bool unexplained);
+
+/* Grants of so long may be unknown: count them as if they had been at the full
+ * rate, just now. */
+void pace_charge_lost(struct pace *p, int64_t now_us, int64_t lost_us);
+
+/* Microseconds from one unit to the next at full speed. */
+double pace_interval_us(const struct pace *p, int64_t at_us);
 
 /* What keeps two sends of one window apart in spite of all: lateness, jitter
- * and a cell of the ledger; 0.45 s for a minute. */
-int64_t pace_slack_us(int64_t window_us);
+ * and a cell of the ledger; 0.45 s for a minute at first. */
+int64_t pace_slack_us(const struct pace *p);
 
 #endif

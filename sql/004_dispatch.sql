@@ -40,7 +40,8 @@ language sql stable set search_path = '' security definer as $$
 		'revision', (select revision from sluice.config),
 		'paths', (select coalesce(json_agg(json_build_object('id', p.id,
 				'pool', p.pool_id, 'name', p.name, 'models', p.models,
-				'whole_ms', p.whole_ms, 'health', coalesce(s.health, 'up'),
+				'whole_ms', p.whole_ms, 'charge', p.charge,
+				'learned', s.learned, 'health', coalesce(s.health, 'up'),
 				'until_us', sluice.epoch_us(s.until),
 				'failures', coalesce(s.failures, 0)) order by p.id), '[]')
 			from sluice.path p left join sluice.path_state s on s.path_id = p.id
@@ -50,7 +51,8 @@ language sql stable set search_path = '' security definer as $$
 				'dimension', l.dimension, 'window_s', l.window_s,
 				'amount', l.amount, 'headroom', l.headroom, 'reserve', l.reserve,
 				'next_us', sluice.epoch_us(s.next_at),
-				'paused_us', sluice.epoch_us(s.paused_until)) order by l.id), '[]')
+				'paused_us', sluice.epoch_us(s.paused_until),
+				'learned', s.learned) order by l.id), '[]')
 			from sluice.rate_limit l
 			left join sluice.rate_limit_state s on s.limit_id = l.id
 			where l.removed_at is null),
@@ -124,10 +126,11 @@ end $$;
 
 -- The working set: of every account and model the lanes that go first.  A lane
 -- that is at its end but has lines to go again is there by p_due.
-create or replace function sluice.dispatch_lanes(p_each integer, p_due bigint[])
+drop function if exists sluice.dispatch_lanes(integer, bigint[]);
+create function sluice.dispatch_lanes(p_each integer, p_due bigint[])
 returns table (id bigint, batch_id bigint, account_id bigint, file_id bigint,
     purge_day date, model text, priority smallint, deadline_us bigint,
-    next_line integer, lines_left integer, open boolean)
+    next_line integer, lines_left integer, open boolean, max_tokens integer)
 language sql stable set search_path = '' security definer as $$
 	with recursive flow as (
 		(select l.account_id, l.model from sluice.batch_lane l where l.open
@@ -150,7 +153,8 @@ language sql stable set search_path = '' security definer as $$
 		select d.id from unnest(p_due) d (id)
 	)
 	select l.id, l.batch_id, l.account_id, l.file_id, l.purge_day, l.model,
-		l.priority, sluice.epoch_us(l.deadline), l.next_line, l.lines_left, l.open
+		l.priority, sluice.epoch_us(l.deadline), l.next_line, l.lines_left, l.open,
+		l.max_tokens
 	from chosen c join sluice.batch_lane l on l.id = c.id
 	join sluice.batch b on b.id = l.batch_id
 	where b.state = 'in_progress' and b.ending is null
@@ -196,10 +200,11 @@ begin
 end $$;
 
 -- The lines of a lane that must go again soon.
-create or replace function sluice.lane_retries(
+drop function if exists sluice.lane_retries(bigint, integer, integer);
+create function sluice.lane_retries(
     p_lane bigint, p_ahead_ms integer, p_most integer
 ) returns table (chunk_id bigint, first_line integer, line smallint,
-    bytes integer, cap integer, tries smallint, sends smallint)
+    bytes integer, cap integer, tries smallint, sends smallint, refused smallint)
 language plpgsql stable set search_path = '' security definer
 set plan_cache_mode = force_custom_plan as $$
 declare
@@ -208,7 +213,7 @@ begin
 	select * into v_lane from sluice.batch_lane l where l.id = p_lane;
 	return query
 		select p.chunk_id, p.first_line, (r.line - p.first_line + 1)::smallint,
-			c.body_len, c.cap, r.tries, r.sends
+			c.body_len, c.cap, r.tries, r.sends, r.refused
 		from (
 			select * from sluice.retry q
 			where q.lane_id = p_lane and q.not_before <=
@@ -276,17 +281,31 @@ begin
 		raise exception using errcode = 'SL409', message = 'a retry has gone';
 	end if;
 
+	-- Lines that others pass, after the cursor has passed them.
+	insert into sluice.retry (lane_id, line, batch_id, not_before, tries, sends, why)
+	select l.id, a.first_line + a.line - 1, l.batch_id, now(), 0, 0, a.why
+	from json_to_recordset(p_plan -> 'aside')
+		as a (lane bigint, first_line integer, line integer, why text)
+	join sluice.batch_lane l on l.id = a.lane;
+
+	perform sluice.end_lines(b, l.purge_day, f.chunk, f.first_line,
+		array[f.line], array[f.sends], 'request_exceeds_limit', f.why)
+	from json_to_recordset(p_plan -> 'failed') as f (lane bigint, chunk bigint,
+		first_line integer, line integer, sends smallint, why text)
+	join sluice.batch_lane l on l.id = f.lane
+	join sluice.batch b on b.id = l.batch_id;
+
 	insert into sluice.run (batch_id, lane_id, path_id, purge_day, chunk_id,
-		first_line, line, slot_us, est_input, est_output, tries, sends, send_at,
-		keep_us, open)
+		first_line, line, slot_us, est_input, est_output, tries, sends, refused,
+		send_at, keep_us, open)
 	select l.batch_id, l.id, r.path, l.purge_day, r.chunk, r.first_line, r.line,
-		r.slot_us, r.est_input, r.est_output, r.tries, r.sends,
+		r.slot_us, r.est_input, r.est_output, r.tries, r.sends, r.refused,
 		sluice.at_us(r.send_us), r.keep_us,
 		repeat('1', cardinality(r.line))::bit varying
 	from json_to_recordset(p_plan -> 'runs') as r (lane bigint, path integer,
 		chunk bigint, first_line integer, line smallint[], slot_us integer[],
 		est_input integer[], est_output integer[], tries smallint[],
-		sends smallint[], send_us bigint, keep_us bigint)
+		sends smallint[], refused smallint[], send_us bigint, keep_us bigint)
 	join sluice.batch_lane l on l.id = r.lane;
 	get diagnostics v_runs = row_count;
 	if v_runs <> coalesce(json_array_length(p_plan -> 'runs'), 0) then
@@ -300,12 +319,14 @@ begin
 	on conflict (limit_id, cell) do update set units = excluded.units;
 
 	insert into sluice.rate_limit_state as s
-		(limit_id, next_at, paused_until, paused_why)
-	select c.id, sluice.at_us(c.next_us), sluice.at_us(c.paused_us), c.why
-	from json_to_recordset(p_plan -> 'limits')
-		as c (id integer, next_us bigint, paused_us bigint, why text)
+		(limit_id, next_at, paused_until, paused_why, learned)
+	select c.id, sluice.at_us(c.next_us), sluice.at_us(c.paused_us), c.why,
+		c.learned
+	from json_to_recordset(p_plan -> 'limits') as c (id integer, next_us bigint,
+		paused_us bigint, why text, learned json)
 	on conflict (limit_id) do update set next_at = excluded.next_at,
-		paused_until = excluded.paused_until, paused_why = excluded.paused_why;
+		paused_until = excluded.paused_until, paused_why = excluded.paused_why,
+		learned = excluded.learned;
 
 	insert into sluice.path_state as s (path_id, health, until, why, failures)
 	select c.id, c.health, sluice.at_us(c.until_us), c.why, c.failures
@@ -314,6 +335,13 @@ begin
 	on conflict (path_id) do update set health = excluded.health,
 		until = excluded.until, why = excluded.why,
 		failures = excluded.failures, changed_at = now();
+
+	insert into sluice.path_state as s (path_id, now, learned)
+	select c.id, c.now, c.learned
+	from json_to_recordset(p_plan -> 'explain')
+		as c (id integer, now json, learned json)
+	on conflict (path_id) do update set now = excluded.now,
+		learned = excluded.learned;
 
 	insert into sluice.estimate as e (path_id, model, learned)
 	select c.path, c.model, c.learned
@@ -342,10 +370,12 @@ create or replace function sluice.run_give_back(
     p_run sluice.run, p_sent boolean, p_why text
 ) returns void
 language sql set search_path = '' as $$
-	insert into sluice.retry (lane_id, line, batch_id, not_before, tries, sends, why)
+	insert into sluice.retry (lane_id, line, batch_id, not_before, tries, sends,
+		refused, why)
 	select p_run.lane_id, p_run.first_line + u.line - 1, p_run.batch_id, now(),
 		coalesce(p_run.tries[u.i], 0),
-		coalesce(p_run.sends[u.i], 0) + case when p_sent then 1 else 0 end, p_why
+		coalesce(p_run.sends[u.i], 0) + case when p_sent then 1 else 0 end,
+		coalesce(p_run.refused[u.i], 0), p_why
 	from unnest(p_run.line) with ordinality u (line, i)
 	where get_bit(p_run.open, (u.i - 1)::integer) = 1
 $$;

@@ -75,13 +75,14 @@ $$;
 
 -- Runs whose slots are near, for a worker that has room for so many lines of
 -- each path: p_want = [{path, lines}].  Times go out as durations.
-create or replace function sluice.take_runs(
+drop function if exists sluice.take_runs(bigint, json, bigint);
+create function sluice.take_runs(
     p_worker bigint, p_want json, p_ahead_us bigint
 ) returns table (id bigint, batch_id bigint, batch_uid text, lane_id bigint,
     model text, endpoint text, path_id integer, purge_day text, chunk_id bigint,
     first_line integer, line smallint[], slot_us integer[], est_input integer[],
     est_output integer[], tries smallint[], sends smallint[], send_us bigint,
-    in_us bigint, keep_us bigint)
+    in_us bigint, keep_us bigint, refused smallint[], max_tokens integer)
 language plpgsql set search_path = '' security definer as $$
 declare
 	v_want record;
@@ -120,7 +121,7 @@ begin
 				t.slot_us, t.est_input, t.est_output, t.tries, t.sends,
 				sluice.epoch_us(t.send_at),
 				sluice.epoch_us(t.send_at) - sluice.epoch_us(clock_timestamp()),
-				t.keep_us
+				t.keep_us, t.refused, l.max_tokens
 			from taken t
 			join sluice.batch b on b.id = t.batch_id
 			join sluice.batch_lane l on l.id = t.lane_id
@@ -175,11 +176,12 @@ begin
 	if v_want <> v_got then
 		raise exception using errcode = 'SL410', message = 'lines lost';
 	end if;
-	insert into sluice.retry (lane_id, line, batch_id, not_before, tries, sends, why)
+	insert into sluice.retry (lane_id, line, batch_id, not_before, tries, sends,
+		refused, why)
 	select a.lane, a.line, a.batch, now() + make_interval(secs => a.in_ms / 1000.0),
-		a.tries, a.sends, a.why
+		a.tries, a.sends, coalesce(a.refused, 0), a.why
 	from json_to_recordset(p_again) as a (lane bigint, line integer, batch bigint,
-		in_ms bigint, tries smallint, sends smallint, why text);
+		in_ms bigint, tries smallint, sends smallint, refused smallint, why text);
 	insert into sluice.observation (path_id, seen)
 	select (s.seen ->> 'path')::integer, s.seen
 	from json_array_elements(p_seen) s (seen);
@@ -323,17 +325,17 @@ begin
 end $$;
 
 -- Results for lines that will not be sent any more, as a chunk of the error file.
+drop function if exists sluice.end_lines(sluice.batch, date, bigint, integer,
+    integer[], smallint[]);
 create or replace function sluice.end_lines(
     p_batch sluice.batch, p_day date, p_chunk bigint, p_first_line integer,
-    p_line integer[], p_sends smallint[]
+    p_line integer[], p_sends smallint[], p_code text, p_message text
 ) returns void
 language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
 	v_rest bytea := convert_to(format(
-		',"response":null,"error":{"code":"batch_%s","message":"%s"}}' || E'\n',
-		p_batch.ending, case p_batch.ending when 'expired'
-			then 'This request could not be executed before the completion window expired.'
-			else 'This request was cancelled before it was executed.' end), 'UTF8');
+		',"response":null,"error":{"code":%s,"message":%s}}' || E'\n',
+		to_json(p_code), to_json(p_message)), 'UTF8');
 	v_bytes bytea;
 	v_end integer[];
 begin
@@ -358,6 +360,18 @@ begin
 		array_fill(0::smallint, array[cardinality(p_line)]), null, p_sends,
 		null, null, 0, 0);
 end $$;
+
+-- The same for a batch that was cancelled or ran out of time.
+create or replace function sluice.end_rest(
+    p_batch sluice.batch, p_day date, p_chunk bigint, p_first_line integer,
+    p_line integer[], p_sends smallint[]
+) returns void
+language sql set search_path = '' as $$
+	select sluice.end_lines(p_batch, p_day, p_chunk, p_first_line, p_line, p_sends,
+		'batch_' || p_batch.ending, case p_batch.ending when 'expired'
+			then 'This request could not be executed before the completion window expired.'
+			else 'This request was cancelled before it was executed.' end)
+$$;
 
 -- A few steps towards the end of batches that were cancelled or ran out of time:
 -- runs nobody took are revoked, then what is not out is ended chunk by chunk.
@@ -415,7 +429,7 @@ begin
 			from located d
 			group by d.purge_day, d.chunk_id, d.first_line
 		loop
-			perform sluice.end_lines(v_batch, v_again.purge_day, v_again.chunk_id,
+			perform sluice.end_rest(v_batch, v_again.purge_day, v_again.chunk_id,
 				v_again.first_line, v_again.line, v_again.sends);
 			v_steps := v_steps + 1;
 		end loop;
@@ -434,7 +448,7 @@ begin
 			    and m.model = v_lane.model_index
 			    and v_place.first_line + m.i - 1 >= v_lane.next_line;
 			if v_line is not null then
-				perform sluice.end_lines(v_batch, v_lane.purge_day,
+				perform sluice.end_rest(v_batch, v_lane.purge_day,
 					v_place.chunk_id, v_place.first_line, v_line,
 					array_fill(0::smallint, array[cardinality(v_line)]));
 			end if;

@@ -342,6 +342,7 @@ static void
 without_limits_a_stock_is_kept_ahead(void)
 {
 	world_start(NULL, 0);
+	w.d.paths[0]->aimd.limit = AIMD_UNBOUND;
 	w.latency = 20000;
 	settle();
 	feed();
@@ -389,6 +390,7 @@ urgent_lanes_go_first_and_retries_before_fresh_lines(void)
 		.sends = 3 };
 
 	world_start(&l, 1);
+	w.d.paths[0]->aimd.limit = AIMD_UNBOUND;
 	dispatch_lanes_begin(&w.d);
 	dispatch_lane_put(&w.d, 7, "m", 2, INT64_C(100000) * S, 1, LINES);
 	dispatch_lane_put(&w.d, 8, "m", 4, INT64_C(100000) * S, 9, 3);
@@ -573,7 +575,7 @@ documents_are_read_and_written(void)
 	dispatch_lanes_end(&d);
 	dispatch_lane_fresh(dispatch_lane(&d, 7), &line);
 	dispatch_plan(&d, world.now_us, &plan);
-	dispatch_write_plan(&d, &plan, &world, true, &out);
+	dispatch_write_plan(&d, &plan, &world, true, false, &out);
 	CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&out),
 	    "\"runs\":[{\"lane\":7,"
 	    "\"path\":1,\"chunk\":2,\"first_line\":1,\"send_us\":1000150000,"
@@ -592,7 +594,7 @@ documents_are_read_and_written(void)
 	free(world.seen);
 	world.seen = NULL;
 	world.nseen = 0;
-	dispatch_write_plan(&d, &plan, &world, true, &out);
+	dispatch_write_plan(&d, &plan, &world, true, false, &out);
 	CU_ASSERT_TRUE(dispatch_plan_empty(&out));
 	buf_fini(&out);
 	world_fini(&world);

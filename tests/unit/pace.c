@@ -48,7 +48,7 @@ the_grid_spreads_requests_evenly(void)
 		    w + PACE_LATE_US + PACE_JITTER_US);
 		/* and window / (window + slack) of the limit is used */
 		CU_ASSERT(last - first <=
-		    (n - 1) * ((w + pace_slack_us(w)) / cases[i].amount + 2));
+		    (n - 1) * ((w + pace_slack_us(&p)) / cases[i].amount + 2));
 		pace_fini(&p);
 	}
 }
@@ -94,14 +94,14 @@ costs_follow_the_dimension(void)
 {
 	struct pace p = { .dimension = PACE_REQUESTS };
 
-	CU_ASSERT_EQUAL(pace_cost(&p, 100, 50), 1);
+	CU_ASSERT_EQUAL(pace_cost(&p, PACE_CHARGE_ACTUAL, 100, 50), 1);
 	p.dimension = PACE_TOKENS;
-	CU_ASSERT_EQUAL(pace_cost(&p, 100, 50), 150);
+	CU_ASSERT_EQUAL(pace_cost(&p, PACE_CHARGE_ACTUAL, 100, 50), 150);
 	p.dimension = PACE_INPUT_TOKENS;
-	CU_ASSERT_EQUAL(pace_cost(&p, 100, 50), 100);
+	CU_ASSERT_EQUAL(pace_cost(&p, PACE_CHARGE_ACTUAL, 100, 50), 100);
 	p.dimension = PACE_OUTPUT_TOKENS;
-	CU_ASSERT_EQUAL(pace_cost(&p, 100, 50), 50);
-	CU_ASSERT_EQUAL(pace_cost(&p, 100, 0), 1);
+	CU_ASSERT_EQUAL(pace_cost(&p, PACE_CHARGE_ACTUAL, 100, 50), 50);
+	CU_ASSERT_EQUAL(pace_cost(&p, PACE_CHARGE_ACTUAL, 100, 0), 1);
 }
 
 static void
@@ -155,16 +155,17 @@ a_refusal_pauses_as_long_as_it_says_or_longer_each_time(void)
 	struct pace p;
 
 	pace_init(&p, PACE_REQUESTS, 60, 60 * S);
-	pace_refused(&p, 100 * S, 7 * S);
+	pace_refused(&p, 100 * S, 7 * S, 100 * S, false);
 	CU_ASSERT_EQUAL(pace_earliest(&p, 1, 100 * S), 107 * S);
-	pace_refused(&p, 101 * S, 2 * S); /* a shorter word shortens nothing */
+	pace_refused(&p, 101 * S, 2 * S, 101 * S,
+	    false); /* a shorter word shortens nothing */
 	CU_ASSERT_EQUAL(pace_earliest(&p, 1, 100 * S), 107 * S);
-	pace_refused(&p, 200 * S, 0);
+	pace_refused(&p, 200 * S, 0, 200 * S, false);
 	CU_ASSERT_EQUAL(pace_earliest(&p, 1, 200 * S), 201 * S);
-	pace_refused(&p, 300 * S, 0);
+	pace_refused(&p, 300 * S, 0, 300 * S, false);
 	CU_ASSERT_EQUAL(pace_earliest(&p, 1, 300 * S), 302 * S);
 	for (int i = 4; i < 20; i++)
-		pace_refused(&p, i * 100 * S, 0);
+		pace_refused(&p, i * 100 * S, 0, i * 100 * S, false);
 	CU_ASSERT_EQUAL(pace_earliest(&p, 1, 1900 * S), 1930 * S);
 	pace_fini(&p);
 }

@@ -1,0 +1,51 @@
+#include "aimd.h"
+
+int64_t
+aimd_limit(const struct aimd *a)
+{
+	if (a->limit >= AIMD_UNBOUND)
+		return INT64_MAX;
+	return a->limit == 0 ? AIMD_START : a->limit;
+}
+
+static void
+set(struct aimd *a, int64_t limit, int64_t now_us)
+{
+	a->limit = limit < 1 ? 1 : limit;
+	a->moved_us = now_us;
+	a->changed = true;
+}
+
+void
+aimd_grow(struct aimd *a, int64_t now_us, int64_t latency_us, int64_t out)
+{
+	int64_t limit = aimd_limit(a);
+
+	if (limit == INT64_MAX || out * 2 < limit)
+		return;
+	if (a->found) {
+		if (out >= limit && now_us >= a->moved_us + AIMD_RISE_US)
+			set(a, limit + 1, now_us);
+	} else if (now_us >= a->moved_us + latency_us) {
+		set(a, limit * 2, now_us);
+	}
+}
+
+void
+aimd_refused(
+    struct aimd *a, int64_t now_us, int64_t sent_us, int64_t in_flight)
+{
+	int64_t limit = aimd_limit(a);
+
+	/* Those that left before the last step back say nothing new. */
+	if (a->found && sent_us < a->moved_us)
+		return;
+	if (in_flight < 1 || in_flight > limit)
+		in_flight = limit < INT64_MAX ? limit : AIMD_UNBOUND;
+	a->refused_at = in_flight;
+	if (!a->found || in_flight - 1 < limit * 9 / 10)
+		set(a, in_flight - 1, now_us);
+	else
+		set(a, limit * 9 / 10, now_us);
+	a->found = true;
+}

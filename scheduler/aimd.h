@@ -1,0 +1,37 @@
+/*
+ * aimd - how many calls an upstream takes at once, where nobody says so.
+ *
+ * Pure.  From 4, doubled each latency while there is work for it, until a
+ * refusal that names concurrency (or any without another reason: RFC 6585 does
+ * not make them say which): then one less than were in flight.  Later one more
+ * each AIMD_RISE_US, a tenth less at each refusal.
+ */
+#ifndef SCHEDULER_AIMD_H
+#define SCHEDULER_AIMD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { AIMD_START = 4, AIMD_UNBOUND = 4096 };
+#define AIMD_RISE_US INT64_C(600000000)
+
+struct aimd { /* zeroed: nothing known, starts at AIMD_START */
+	int64_t limit; /* 0: AIMD_START; AIMD_UNBOUND: there is none to see */
+	bool found;    /* by a refusal */
+	int64_t refused_at; /* in flight then */
+	int64_t moved_us;
+	bool changed; /* since the caller last cleared it */
+};
+
+int64_t aimd_limit(const struct aimd *a); /* INT64_MAX: unbound */
+
+/* Before a plan: grow, when as many are out as may be. */
+void aimd_grow(
+    struct aimd *a, int64_t now_us, int64_t latency_us, int64_t out);
+
+/* A call sent at sent_us was refused for concurrency with so many in flight,
+ * itself included. */
+void aimd_refused(
+    struct aimd *a, int64_t now_us, int64_t sent_us, int64_t in_flight);
+
+#endif

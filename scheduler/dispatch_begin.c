@@ -1,0 +1,209 @@
+#include "dispatch_offer.h"
+
+#include <math.h>
+#include <string.h>
+
+#include <sluice/glob.h>
+
+/*
+ * How much faster than evenly a budget must be spent for the deadlines of the
+ * lanes that draw on it.
+ */
+static void
+plan_hurry(struct dispatch *d, int64_t now_us)
+{
+	for (size_t i = 0; i < d->nrates; i++)
+		d->rates[i]->hurry = 1;
+	for (size_t i = 0; i < d->nrates; i++) {
+		struct dispatch_rate *r = d->rates[i];
+		double demand = 0; /* units a second */
+
+		if (r->pace.window_us < PACE_BUDGET_US)
+			continue;
+		for (size_t l = 0; l < d->nlanes; l++) {
+			const struct dispatch_lane *lane = d->lanes[l];
+			double left_s =
+			    (double)(lane->deadline_us - now_us) / 1e6;
+			double units = lane->lines_left;
+			bool draws = false;
+
+			for (size_t f = 0; f < d->nflows; f++)
+				for (size_t k = 0; k < d->flows[f]->nrates; k++)
+					draws |= d->flows[f]->rates[k] == r &&
+					    glob_match(d->flows[f]->model,
+						lane->model);
+			if (!draws || lane->fresh.first == lane->fresh.n)
+				continue;
+			if (r->pace.dimension != PACE_REQUESTS) {
+				const struct dispatch_line *line =
+				    &lane->fresh.lines[lane->fresh.first];
+				const struct estimate none = { 0 };
+
+				units *= (double)pace_cost(&r->pace,
+				    PACE_CHARGE_ACTUAL,
+				    estimate_input(&none, line->bytes),
+				    estimate_output(&none, line->cap));
+			}
+			/* A twentieth of the time is kept for retries. */
+			demand += units / fmax(left_s * 0.95, 1);
+		}
+		r->hurry = fmax(1, demand * pace_interval_us(&r->pace, now_us) / 1e6);
+	}
+}
+
+/* The calls of a flow that are under way: how much more they may take. */
+static void
+flow_pending(struct dispatch_flow *f, int64_t now_us)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < f->npending; i++) {
+		struct dispatch_pending p = f->pending[i];
+		int64_t age_ms = (now_us - p.slot_us) / 1000;
+		double mean, variance;
+
+		/* What left so long ago is out of every window; and what came
+		 * back unsent may have been told to another. */
+		if (age_ms > DISPATCH_PENDING_MS)
+			continue;
+		f->pending[kept++] = p;
+		estimate_pending(&f->estimate, age_ms > 0 ? age_ms : 0, p.cap,
+		    &mean, &variance);
+		for (size_t k = 0; k < f->nrates; k++) {
+			struct dispatch_rate *r = f->rates[k];
+
+			if (!dispatch_guessed(f, r) ||
+			    now_us - p.slot_us > r->pace.ledger.span_us)
+				continue;
+			r->pending_more += mean - p.mean;
+			r->pending_variance += variance;
+		}
+	}
+	f->npending = kept;
+}
+
+/*
+ * The share of a limit that waiting large lines get: whole numbers of the
+ * largest, what they have now or one more while many wait, one less when none
+ * does.
+ */
+static void
+rate_share(struct dispatch_rate *r, size_t waiting, int64_t now_us)
+{
+	struct pace *p = &r->pace;
+	int64_t most = pace_allowed(p, now_us), units = r->large_units;
+
+	if (units > most)
+		units = most;
+	if (waiting == 0 || units == 0) {
+		/* What they hold stays theirs until it has run out. */
+		if (ledger_used(&p->large, now_us) == 0)
+			p->large_share = 0;
+		r->large_units = 0;
+		r->share_us = now_us;
+		return;
+	}
+	/* Where there are no others, nothing need be shared. */
+	if (now_us - r->small_us > p->window_us / 10)
+		p->large_share = 0;
+	else if (p->large_share < units)
+		p->large_share = units;
+	else if (waiting > DISPATCH_ASIDE_MAX / 2 &&
+	    p->large_share + units <= most &&
+	    now_us - r->share_us > p->window_us) {
+		p->large_share += units;
+		r->share_us = now_us;
+	} else if (waiting < 2 && p->large_share >= 2 * units &&
+	    now_us - r->share_us > p->window_us) {
+		p->large_share -= units;
+		r->share_us = now_us;
+	}
+}
+
+static bool
+flow_has(const struct dispatch_flow *f, const struct dispatch_rate *r)
+{
+	for (size_t i = 0; i < f->nrates; i++)
+		if (f->rates[i] == r)
+			return true;
+	return false;
+}
+
+/* Large lines that wait for the rate, as of the last plan. */
+static size_t
+rate_waiting(const struct dispatch *d, const struct dispatch_rate *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->nflows; i++) {
+		const struct dispatch_flow *f = d->flows[i];
+
+		if (!flow_has(f, r))
+			continue;
+		for (size_t l = 0; l < d->nlanes; l++)
+			if (strcmp(d->lanes[l]->model, f->model) == 0)
+				n += d->lanes[l]->again.n -
+				    d->lanes[l]->again.first;
+	}
+	return n;
+}
+
+/* The longest mean latency of its models; far off while none is known. */
+static int64_t
+path_latency_us(const struct dispatch *d, const struct dispatch_path *path)
+{
+	double ms = -1;
+
+	for (size_t i = 0; i < d->nflows; i++)
+		if (d->flows[i]->path == path && d->flows[i]->estimate.n > 0)
+			ms = fmax(ms, d->flows[i]->estimate.ms);
+	return ms >= 0 ? (int64_t)(ms * 1000) : INT64_C(1000000000000);
+}
+
+void
+dispatch_begin(struct dispatch *d, int64_t now_us)
+{
+	for (size_t i = 0; i < d->nrates; i++) {
+		struct dispatch_rate *r = d->rates[i];
+
+		if (r->since_us == 0)
+			r->since_us = now_us;
+		r->pending_more = r->pending_variance = 0;
+		r->pace.late_us = PACE_LATE_MIN_US;
+		r->pace.jitter_us = PACE_JITTER_MIN_US;
+	}
+	for (size_t i = 0; i < d->nflows; i++) {
+		struct dispatch_flow *f = d->flows[i];
+		int64_t late_us = dispatch_late_us(f->path),
+			jitter_us = dispatch_jitter_us(f->path);
+
+		f->blocked = f->large_blocked = false;
+		f->waits = DISPATCH_WAITS_NOT;
+		flow_pending(f, now_us);
+		for (size_t k = 0; k < f->nrates; k++) {
+			struct pace *p = &f->rates[k]->pace;
+
+			if (p->late_us < late_us)
+				p->late_us = late_us;
+			if (p->jitter_us < jitter_us)
+				p->jitter_us = jitter_us;
+		}
+	}
+	for (size_t i = 0; i < d->npaths; i++)
+		aimd_grow(&d->paths[i]->aimd, now_us,
+		    path_latency_us(d, d->paths[i]), d->paths[i]->out);
+	for (size_t i = 0; i < d->nrates; i++) {
+		struct dispatch_rate *r = d->rates[i];
+
+		r->waited = false;
+		foreign_room(&r->foreign, &r->pace, now_us, &r->pace.others);
+		dispatch_uncertain(d, r);
+		if (ladder_rest(&r->pace.ladder, now_us))
+			r->changed = true;
+		pace_begin(&r->pace, now_us);
+		rate_share(r,
+		    r->large_waited ? rate_waiting(d, r) + 1 : 0, now_us);
+		r->large_waited = false;
+	}
+	plan_hurry(d, now_us);
+}

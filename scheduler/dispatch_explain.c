@@ -1,0 +1,273 @@
+#include "dispatch_json.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include <sluice/glob.h>
+#include <sluice/spec.h>
+
+enum { SENDS_SECONDS = 60 };
+
+static const char *
+dimension_name(enum pace_dimension dimension)
+{
+	static const char *const names[] = { "requests", "tokens",
+		"input_tokens", "output_tokens", "concurrent" };
+
+	return names[dimension];
+}
+
+static void
+add_seconds(struct buf *out, const char *name, int64_t us)
+{
+	if (us <= 0)
+		buf_addf(out, ",\"%s\":null", name);
+	else
+		buf_addf(out, ",\"%s\":%lld.%03lld", name,
+		    (long long)(us / 1000000), (long long)(us / 1000 % 1000));
+}
+
+static void
+add_text(struct buf *out, const char *name, const char *text)
+{
+	buf_addf(out, ",\"%s\":", name);
+	if (text[0] == '\0')
+		buf_adds(out, "null");
+	else
+		buf_add_json(out, slice_str(text));
+}
+
+/* "requests/1m" */
+static void
+limit_text(const struct dispatch_rate *r, char out[64])
+{
+	char window[32];
+
+	spec_window_text(r->pace.window_us / 1000000, window);
+	snprintf(out, 64, "%s/%s", dimension_name(r->pace.dimension), window);
+}
+
+static bool
+covers(const struct dispatch_rate *r, const struct dispatch_path *path)
+{
+	return r->scope.pool == path->pool &&
+	    (r->scope.path == 0 || r->scope.path == path->id);
+}
+
+/* The head of what names a limit: open for more members. */
+static void
+add_limit(struct buf *out, const struct dispatch_rate *r, int64_t now_us)
+{
+	char name[64];
+
+	limit_text(r, name);
+	buf_addf(out, "{\"limit\":\"%s\",\"of\":\"%s\",\"model\":", name,
+	    r->scope.path == 0 ? "pool" : "path");
+	buf_add_json(out, slice_str(r->scope.model));
+	buf_addf(out, ",\"used\":%lld,\"amount\":%lld",
+	    (long long)ledger_used(&r->pace.ledger, now_us),
+	    (long long)pace_allowed(&r->pace, now_us));
+}
+
+static void
+add_rate(struct buf *out, const struct dispatch_rate *r, int64_t now_us)
+{
+	const struct pace *p = &r->pace;
+
+	add_limit(out, r, now_us);
+	buf_addf(out,
+	    ",\"id\":%d,\"dimension\":\"%s\",\"window_s\":%lld,"
+	    "\"configured\":%lld,\"foreign\":%lld,\"ladder\":%d,"
+	    "\"per_s\":%.3f",
+	    r->id, dimension_name(p->dimension),
+	    (long long)(p->window_us / 1000000), (long long)r->configured,
+	    (long long)p->others.units, p->ladder.step,
+	    1e6 / pace_interval_us(p, now_us));
+	add_seconds(out, "paused_until",
+	    p->paused_us > now_us ? p->paused_us : 0);
+	add_text(out, "why", p->paused_us > now_us ? r->why : "");
+	buf_addc(out, '}');
+}
+
+/* What the flow waits for, in words; false: for nothing. */
+static bool
+add_binds(struct buf *out, const struct dispatch_flow *f, int64_t now_us)
+{
+	const struct dispatch_rate *r = f->waits_rate;
+	const struct dispatch_path *path = f->path;
+	char why[200] = "", name[64];
+	int64_t until_us = now_us;
+
+	switch (f->waits) {
+	case DISPATCH_WAITS_NOT:
+		return false;
+	case DISPATCH_WAITS_DOWN:
+		until_us = path->breaker.until_us;
+		snprintf(why, sizeof(why), "the path is %s: %s",
+		    path->breaker.health == BREAKER_DOWN ? "down"
+							 : "being probed",
+		    path->breaker.why);
+		buf_adds(out, "{\"limit\":\"health\"");
+		break;
+	case DISPATCH_WAITS_PAUSE:
+		until_us = f->paused_us;
+		snprintf(why, sizeof(why),
+		    "the upstream refused calls (429) and no limit of ours "
+		    "says why");
+		buf_adds(out, "{\"limit\":\"refused\"");
+		break;
+	case DISPATCH_WAITS_SEATS: {
+		int64_t most = f->undeclared ? aimd_limit(&path->aimd)
+					     : f->seats[0]->granted;
+
+		for (size_t i = 1; i < f->nseats; i++)
+			if (f->seats[i]->granted < most)
+				most = f->seats[i]->granted;
+		if (most <= 0)
+			snprintf(why, sizeof(why), "no worker is there");
+		else
+			snprintf(why, sizeof(why),
+			    "%lld calls at once is all there may be",
+			    (long long)most);
+		buf_addf(out,
+		    "{\"limit\":\"concurrent\",\"used\":%lld,\"amount\":%lld",
+		    (long long)path->out, (long long)most);
+		break;
+	}
+	case DISPATCH_WAITS_RATE:
+		limit_text(r, name);
+		until_us = pace_earliest(&r->pace, f->waits_units,
+		    now_us + DISPATCH_LEAD_US);
+		if (r->pace.paused_us > now_us)
+			snprintf(why, sizeof(why), "%s: %s", name, r->why);
+		else
+			snprintf(why, sizeof(why),
+			    "%s: %lld of %lld used; the next slot in %.1f s",
+			    name,
+			    (long long)ledger_used(&r->pace.ledger, now_us),
+			    (long long)pace_allowed(&r->pace, now_us),
+			    (double)(until_us - now_us) / 1e6);
+		add_limit(out, r, now_us);
+		break;
+	}
+	add_seconds(out, "until", until_us);
+	add_text(out, "why", why);
+	buf_addc(out, '}');
+	return true;
+}
+
+static void
+add_sends(struct buf *out, const struct dispatch_path *path, int64_t now_us)
+{
+	int64_t now_s = now_us / 1000000;
+
+	buf_adds(out, ",\"sends\":[");
+	for (int64_t s = now_s - SENDS_SECONDS; s < now_s; s++) {
+		size_t i = (size_t)s % NITEMS(path->granted);
+
+		buf_addf(out, "%s%d", s == now_s - SENDS_SECONDS ? "" : ",",
+		    path->granted_s[i] == s ? path->granted[i] : 0);
+	}
+	buf_addc(out, ']');
+}
+
+static bool
+serves(const struct dispatch_path *path, const char *model)
+{
+	for (size_t m = 0; m < path->nmodels; m++)
+		if (glob_match(path->models[m], model))
+			return true;
+	return false;
+}
+
+void
+dispatch_explain(const struct dispatch *d, const struct dispatch_path *path,
+    int64_t now_us, struct buf *out)
+{
+	int64_t waiting = 0;
+	bool binds = false, first = true;
+
+	for (size_t i = 0; i < d->nlanes; i++)
+		if (serves(path, d->lanes[i]->model))
+			waiting += d->lanes[i]->lines_left +
+			    (int64_t)(d->lanes[i]->again.n -
+				d->lanes[i]->again.first);
+	buf_addf(out,
+	    "{\"at\":%.3f,\"waiting\":%lld,\"out\":%lld,\"binds\":",
+	    (double)now_us / 1e6, (long long)waiting, (long long)path->out);
+	for (size_t i = 0; i < d->nflows && !binds && waiting > 0; i++)
+		if (d->flows[i]->path == path)
+			binds = add_binds(out, d->flows[i], now_us);
+	if (!binds)
+		buf_adds(out, "null");
+	add_sends(out, path, now_us);
+	buf_adds(out, ",\"limits\":[");
+	for (size_t i = 0; i < d->nrates; i++) {
+		if (!covers(d->rates[i], path))
+			continue;
+		if (!first)
+			buf_addc(out, ',');
+		first = false;
+		add_rate(out, d->rates[i], now_us);
+	}
+	buf_adds(out, "]}");
+}
+
+static void
+add_reading(struct buf *out, const struct dispatch *d,
+    const struct dispatch_path *path, const struct dispatch_reading *r)
+{
+	const char *meaning = NULL;
+
+	for (size_t i = 0; i < d->nrates; i++)
+		if (covers(d->rates[i], path) &&
+		    d->rates[i]->configured == r->said.limit)
+			meaning =
+			    foreign_reset_name(d->rates[i]->foreign.reset);
+	buf_addf(out,
+	    "{\"dim\":\"%s\",\"window_s\":%d,\"limit\":%lld,"
+	    "\"remaining\":%lld",
+	    dialect_dim_name(r->said.dim), r->said.window_s,
+	    (long long)r->said.limit, (long long)r->said.remaining);
+	if (r->said.reset_ms >= 0)
+		buf_addf(out, ",\"reset_in_s\":%.3f",
+		    (double)r->said.reset_ms / 1000);
+	add_text(out, "from", r->said.from);
+	add_seconds(out, "at", r->sent_us);
+	add_text(out, "meaning", meaning == NULL ? "" : meaning);
+	buf_addc(out, '}');
+}
+
+void
+dispatch_learned(const struct dispatch *d, const struct dispatch_path *path,
+    struct buf *out)
+{
+	const struct aimd *a = &path->aimd;
+	int64_t slack_us = 0;
+
+	for (size_t i = 0; i < d->nrates; i++)
+		if (covers(d->rates[i], path) &&
+		    pace_slack_us(&d->rates[i]->pace) > slack_us)
+			slack_us = pace_slack_us(&d->rates[i]->pace);
+	buf_addf(out, "{\"late_ms\":%.1f,\"jitter_ms\":%.1f,\"slack_ms\":%.1f",
+	    (double)dispatch_late_us(path) / 1000,
+	    (double)dispatch_jitter_us(path) / 1000, (double)slack_us / 1000);
+	add_text(out, "dialect", path->dialect);
+	if (a->limit > 0) {
+		buf_addf(out,
+		    ",\"concurrency\":{\"limit\":%lld,\"found\":%s,\"why\":",
+		    (long long)a->limit, a->found ? "true" : "false");
+		if (a->found)
+			buf_addf(out, "\"refused at %lld in flight\"}",
+			    (long long)a->refused_at);
+		else
+			buf_adds(out, "null}");
+	}
+	buf_adds(out, ",\"readings\":[");
+	for (size_t i = 0; i < path->nreadings; i++) {
+		if (i > 0)
+			buf_addc(out, ',');
+		add_reading(out, d, path, &path->readings[i]);
+	}
+	buf_adds(out, "]}");
+}

@@ -1,0 +1,338 @@
+#include "dispatch_offer.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include <sluice/glob.h>
+
+/* Lines a second that the rate limits let through; INFINITY without any. */
+static double
+flow_rate(const struct dispatch_flow *f, int64_t now_us, int64_t input,
+    int64_t output)
+{
+	double rate = INFINITY;
+
+	for (size_t i = 0; i < f->nrates; i++) {
+		const struct pace *p = &f->rates[i]->pace;
+		double r = 1e6 /
+		    (pace_interval_us(p, now_us) *
+			(double)pace_cost(p, f->path->charge, input, output));
+
+		rate = fmin(rate, r);
+	}
+	return rate;
+}
+
+/*
+ * How long the line may wait for a seat after its slot; -1: there is no room
+ * for it now.
+ *
+ * Strict while the rate limits need fewer seats than there are (Little: rate x
+ * latency), loose otherwise.  The stock is what seats may take up before the
+ * news of their being free has come here and another grant has gone out.
+ */
+static int64_t
+flow_keep_us(
+    const struct dispatch *d, const struct dispatch_flow *f, double rate)
+{
+	static const double round_s = 0.75; /* news, plan, commit, take */
+	double latency_s = estimate_latency_ms(&f->estimate) / 1000;
+	bool strict = isfinite(rate);
+	int64_t keep_us;
+
+	if (f->undeclared && f->path->out >= aimd_limit(&f->path->aimd))
+		return -1;
+	for (size_t i = 0; i < f->nseats; i++) {
+		const struct dispatch_seats *s = f->seats[i];
+		double seats = (double)s->granted;
+
+		if (s->granted <= 0)
+			return -1;
+		if (latency_s > 0 ? rate * latency_s * 1.25 + 1 >= seats
+				  : (double)s->out >= seats)
+			strict = false;
+		if ((double)s->out >= seats + rate + 2)
+			strict = false;
+	}
+	if (strict)
+		return dispatch_late_us(f->path);
+	for (size_t i = 0; i < f->nseats; i++) {
+		const struct dispatch_seats *s = f->seats[i];
+		double seats = (double)s->granted;
+		/* Unknown latency: guess high where a guess costs nothing. */
+		double guess_s = isfinite(rate) ? 4 : 0.1;
+		double turn =
+		    seats / (latency_s > 0 ? fmax(latency_s, 0.005) : guess_s);
+		double stock =
+		    fmin(rate, turn) * round_s + (double)d->workers + 1;
+
+		if ((double)s->out >= seats + stock)
+			return -1;
+	}
+	keep_us = (int64_t)(latency_s * 3e6);
+	if (keep_us < DISPATCH_LOOSE_US)
+		keep_us = DISPATCH_LOOSE_US;
+	if (keep_us > DISPATCH_LOOSE_MAX_US)
+		keep_us = DISPATCH_LOOSE_MAX_US;
+	return keep_us;
+}
+
+/* What the line will cost there, as far as it is known. */
+static void
+offer_cost(struct dispatch_offer *o, const struct dispatch_flow *f,
+    const struct dispatch_lane *lane, const struct dispatch_line *line)
+{
+	double mean;
+
+	o->cap = line->cap >= 0      ? line->cap
+	    : lane->max_tokens > 0 ? lane->max_tokens
+				   : -1;
+	o->input = estimate_input(&f->estimate, line->bytes);
+	o->variance = 0;
+	switch (f->path->charge) {
+	case PACE_CHARGE_DECLARED:
+	case PACE_CHARGE_REFUNDED:
+		o->output = estimate_output(&f->estimate, o->cap);
+		break;
+	case PACE_CHARGE_INPUT:
+		o->output = 0;
+		break;
+	case PACE_CHARGE_ACTUAL:
+		estimate_pending(
+		    &f->estimate, 0, o->cap, &mean, &o->variance);
+		o->output = (int64_t)ceil(mean);
+		break;
+	}
+	o->large = false;
+	for (size_t i = 0; i < f->nrates; i++)
+		o->large |= pace_is_large(&f->rates[i]->pace,
+		    pace_cost(&f->rates[i]->pace, f->path->charge, o->input,
+			o->output));
+}
+
+/* The best a flow can do for a line now; false when it can do nothing. */
+static bool
+flow_offer(struct dispatch *d, struct dispatch_flow *f,
+    const struct dispatch_lane *lane, const struct dispatch_line *line,
+    int64_t now_us, struct dispatch_offer *o)
+{
+	int64_t from_us = now_us + DISPATCH_LEAD_US;
+	bool waits = false, large_waits = false;
+
+	if (f->blocked)
+		return false;
+	f->blocked = true; /* until it is known better */
+	f->waits = DISPATCH_WAITS_DOWN;
+	if (breaker_allows(&f->path->breaker, now_us, f->path->out) == 0)
+		return false;
+	f->waits = DISPATCH_WAITS_PAUSE;
+	if (f->paused_us > now_us)
+		return false;
+	f->waits = DISPATCH_WAITS_SEATS;
+	o->flow = f;
+	offer_cost(o, f, lane, line);
+	if (o->large && f->large_blocked) {
+		f->blocked = false;
+		o->waits_large = true;
+		return false;
+	}
+	o->keep_us =
+	    flow_keep_us(d, f, flow_rate(f, now_us, o->input, o->output));
+	if (o->keep_us < 0)
+		return false;
+	o->slot_us = f->nrates == 0 ? now_us : from_us;
+	for (size_t i = 0; i < f->nrates; i++) {
+		struct dispatch_rate *r = f->rates[i];
+		int64_t units = pace_cost(
+		    &r->pace, f->path->charge, o->input, o->output);
+		bool large = pace_is_large(&r->pace, units);
+		int64_t at_us;
+
+		/* Who waits for a limit keeps its place before all who came
+		 * later, whatever path or model they are for. */
+		if (!large)
+			r->small_us = now_us;
+		if (!(large ? r->large_waited : r->waited)) {
+			at_us = pace_earliest(&r->pace, units, o->slot_us);
+			if (at_us <= now_us + DISPATCH_HORIZON_US) {
+				o->slot_us = at_us;
+				continue;
+			}
+		}
+		f->waits = DISPATCH_WAITS_RATE;
+		f->waits_rate = r;
+		f->waits_units = units;
+		if (large) {
+			large_waits = r->large_waited = true;
+			if (units > r->large_units)
+				r->large_units = units;
+		} else {
+			waits = r->waited = true;
+		}
+	}
+	f->blocked = waits;
+	if (!waits && large_waits)
+		f->large_blocked = o->waits_large = true;
+	if (!waits && !large_waits)
+		f->waits = DISPATCH_WAITS_NOT;
+	return !waits && !large_waits;
+}
+
+void
+dispatch_uncertain(const struct dispatch *d, struct dispatch_rate *r)
+{
+	double more = r->pending_more > 0 ? r->pending_more : 0;
+
+	r->pace.uncertain = (int64_t)(more +
+	    d->margin * (1 + 0.25 * r->pace.ladder.step) *
+		sqrt(r->pending_variance));
+	/* A margin that takes all would never let anything go. */
+	if (r->pace.uncertain > r->pace.amount / 2)
+		r->pace.uncertain = r->pace.amount / 2;
+}
+
+bool
+dispatch_guessed(const struct dispatch_flow *f, const struct dispatch_rate *r)
+{
+	return f->path->charge == PACE_CHARGE_ACTUAL &&
+	    (r->pace.dimension == PACE_TOKENS ||
+		r->pace.dimension == PACE_OUTPUT_TOKENS);
+}
+
+static bool
+flow_guesses(const struct dispatch_flow *f)
+{
+	for (size_t i = 0; i < f->nrates; i++)
+		if (dispatch_guessed(f, f->rates[i]))
+			return true;
+	return false;
+}
+
+static void
+pending_add(struct dispatch_flow *f, const struct dispatch_offer *o)
+{
+	if (f->npending == f->pending_cap) {
+		f->pending_cap = f->pending_cap == 0 ? 64 : 2 * f->pending_cap;
+		f->pending = xrealloc(
+		    f->pending, f->pending_cap * sizeof(*f->pending));
+	}
+	f->pending[f->npending].slot_us = o->slot_us;
+	f->pending[f->npending].mean = (int32_t)o->output;
+	f->pending[f->npending++].cap = o->cap;
+}
+
+static void
+path_count(struct dispatch_path *path, int64_t slot_us)
+{
+	int64_t s = slot_us / 1000000;
+	size_t i = (size_t)s % NITEMS(path->granted);
+
+	if (path->granted_s[i] != s) {
+		path->granted_s[i] = s;
+		path->granted[i] = 0;
+	}
+	path->granted[i]++;
+}
+
+void
+dispatch_offer_take(const struct dispatch *d, const struct dispatch_offer *o)
+{
+	struct dispatch_flow *f = o->flow;
+
+	for (size_t i = 0; i < f->nrates; i++) {
+		struct dispatch_rate *r = f->rates[i];
+
+		pace_grant(&r->pace,
+		    pace_cost(
+			&r->pace, f->path->charge, o->input, o->output),
+		    o->slot_us, o->keep_us, r->hurry);
+		if (dispatch_guessed(f, r)) {
+			r->pending_variance += o->variance;
+			dispatch_uncertain(d, r);
+		}
+		r->changed = true;
+	}
+	if (flow_guesses(f))
+		pending_add(f, o);
+	path_count(f->path, o->slot_us);
+	f->out++;
+	f->path->out++;
+	for (size_t i = 0; i < f->nseats; i++)
+		f->seats[i]->out++;
+}
+
+/* A path of the line's model, from *at on; NULL when there is no other. */
+static struct dispatch_flow *
+next_flow(struct dispatch *d, const struct dispatch_lane *lane, size_t *at)
+{
+	while (*at < d->npaths) {
+		const struct dispatch_path *path = d->paths[(*at)++];
+
+		for (size_t m = 0; m < path->nmodels; m++)
+			if (glob_match(path->models[m], lane->model))
+				return dispatch_flow(d, path->id, lane->model);
+	}
+	return NULL;
+}
+
+bool
+dispatch_offer_best(struct dispatch *d, const struct dispatch_lane *lane,
+    const struct dispatch_line *line, int64_t now_us, struct dispatch_offer *best)
+{
+	struct dispatch_flow *f;
+	bool found = false, waits_large = false;
+	size_t at = 0;
+
+	while ((f = next_flow(d, lane, &at)) != NULL) {
+		struct dispatch_offer o = { 0 };
+
+		if (flow_offer(d, f, lane, line, now_us, &o)) {
+			if (!found || o.slot_us < best->slot_us)
+				*best = o;
+			found = true;
+		}
+		waits_large |= o.waits_large;
+	}
+	if (!found)
+		best->waits_large = waits_large;
+	return found;
+}
+
+bool
+dispatch_too_large(struct dispatch *d, const struct dispatch_lane *lane,
+    const struct dispatch_line *line, char *why, size_t size)
+{
+	enum { LINE_TOKEN_BYTES = 16 };
+	struct dispatch_flow *f;
+	bool all = false;
+	size_t at = 0;
+
+	while ((f = next_flow(d, lane, &at)) != NULL) {
+		struct dispatch_offer o = { 0 };
+		int64_t output = 0;
+		bool fits = true;
+
+		offer_cost(&o, f, lane, line);
+		if (f->path->charge == PACE_CHARGE_DECLARED ||
+		    f->path->charge == PACE_CHARGE_REFUNDED)
+			output = o.cap > 0 ? o.cap : 0;
+		for (size_t i = 0; i < f->nrates && fits; i++) {
+			const struct dispatch_rate *r = f->rates[i];
+			int64_t units = pace_cost(&r->pace, f->path->charge,
+			    line->bytes / LINE_TOKEN_BYTES, output);
+
+			if (units <= r->configured)
+				continue;
+			fits = false;
+			snprintf(why, size,
+			    "The request takes %lld tokens at least (max_tokens "
+			    "included); %lld is all that may be used in %lld s.",
+			    (long long)units, (long long)r->configured,
+			    (long long)(r->pace.window_us / 1000000));
+		}
+		if (fits)
+			return false;
+		all = true;
+	}
+	return all;
+}

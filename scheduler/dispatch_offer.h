@@ -1,0 +1,48 @@
+/*
+ * dispatch_offer - what a line would get where; the parts of a plan.
+ *
+ * Pure.  dispatch.c puts plans together out of this; dispatch_begin.c brings
+ * the limits up to date before each.
+ */
+#ifndef SCHEDULER_DISPATCH_OFFER_H
+#define SCHEDULER_DISPATCH_OFFER_H
+
+#include "dispatch.h"
+
+/* What a line would get on a flow. */
+struct dispatch_offer {
+	struct dispatch_flow *flow;
+	int64_t slot_us, keep_us;
+	int64_t input, output; /* tokens reserved */
+	double variance;       /* of the output, where nobody declares it */
+	int32_t cap;           /* output tokens allowed, -1: not said */
+	bool large;
+	bool waits_large; /* no offer: there is no room for its size yet */
+};
+
+/* The path that lets the line go first; false: none does now. */
+bool dispatch_offer_best(struct dispatch *d, const struct dispatch_lane *lane,
+    const struct dispatch_line *line, int64_t now_us,
+    struct dispatch_offer *best);
+
+/* Charge the ledgers for it. */
+void dispatch_offer_take(
+    const struct dispatch *d, const struct dispatch_offer *o);
+
+/*
+ * The line is more than a limit of each of its paths, beyond doubt: a body has
+ * 16 bytes a token at the very most.  Then why is filled.
+ */
+bool dispatch_too_large(struct dispatch *d, const struct dispatch_lane *lane,
+    const struct dispatch_line *line, char *why, size_t size);
+
+/* The rate counts tokens that nobody declares on the flow. */
+bool dispatch_guessed(
+    const struct dispatch_flow *f, const struct dispatch_rate *r);
+/* Put the doubt about calls under way into the rate's margin. */
+void dispatch_uncertain(const struct dispatch *d, struct dispatch_rate *r);
+
+/* Before a plan: what has been learned, and what time has changed. */
+void dispatch_begin(struct dispatch *d, int64_t now_us);
+
+#endif

@@ -1,0 +1,298 @@
+#include "dispatch_json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The plan ------------------------------------------------------------- */
+
+/* A list's member is opened by its first item, so that empty ones are absent.
+ */
+static void
+item(struct buf *out, const char *list, bool *open)
+{
+	if (*open)
+		buf_addc(out, ',');
+	else
+		buf_addf(out, "%s\"%s\":[", out->n > 1 ? "," : "", list);
+	*open = true;
+}
+
+static void
+close_list(struct buf *out, bool open)
+{
+	if (open)
+		buf_addc(out, ']');
+}
+
+#define WRITE_ARRAY(out, run, name, field)                        \
+	do {                                                      \
+		buf_addf(out, ",\"" name "\":[");                 \
+		for (size_t k_ = 0; k_ < (run)->n; k_++)          \
+			buf_addf(out, "%s%d", k_ == 0 ? "" : ",", \
+			    (int)(run)->lines[k_].field);         \
+		buf_addc(out, ']');                               \
+	} while (0)
+
+/* A line that leaves retry. */
+static void
+write_gone(struct buf *out, bool *open, int64_t lane, int32_t line)
+{
+	item(out, "again", open);
+	buf_addf(
+	    out, "{\"lane\":%lld,\"line\":%d}", (long long)lane, line);
+}
+
+static void
+write_marks(const char *list, const struct dispatch_mark *marks, size_t n,
+    struct buf *out)
+{
+	bool open = false;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct dispatch_mark *m = &marks[i];
+
+		item(out, list, &open);
+		buf_addf(out,
+		    "{\"lane\":%lld,\"chunk\":%lld,\"first_line\":%d,"
+		    "\"line\":%d,\"sends\":%d,\"why\":",
+		    (long long)m->lane, (long long)m->chunk, m->first_line,
+		    m->index, m->sends);
+		buf_add_json(out, slice_str(m->why));
+		buf_addc(out, '}');
+	}
+	close_list(out, open);
+}
+
+static void
+write_runs(const struct dispatch_plan *plan, struct buf *out)
+{
+	bool open = false;
+
+	for (size_t i = 0; i < plan->nruns; i++) {
+		const struct dispatch_run *r = plan->runs[i];
+
+		item(out, "runs", &open);
+		buf_addf(out,
+		    "{\"lane\":%lld,\"path\":%d,\"chunk\":%lld,"
+		    "\"first_line\":%d,\"send_us\":%lld,\"keep_us\":%lld",
+		    (long long)r->lane, r->path, (long long)r->chunk,
+		    r->first_line, (long long)r->send_us,
+		    (long long)r->keep_us);
+		WRITE_ARRAY(out, r, "line", index);
+		if (r->metered) {
+			WRITE_ARRAY(out, r, "slot_us", slot_us);
+			WRITE_ARRAY(out, r, "est_input", input);
+			WRITE_ARRAY(out, r, "est_output", output);
+		}
+		if (r->again) {
+			WRITE_ARRAY(out, r, "tries", tries);
+			WRITE_ARRAY(out, r, "sends", sends);
+			WRITE_ARRAY(out, r, "refused", refused);
+		}
+		buf_addc(out, '}');
+	}
+	close_list(out, open);
+	open = false;
+	for (size_t i = 0; i < plan->nruns; i++) {
+		const struct dispatch_run *r = plan->runs[i];
+
+		for (size_t k = 0; r->again && k < r->n; k++)
+			write_gone(out, &open, r->lane,
+			    r->first_line + r->lines[k].index - 1);
+	}
+	for (size_t i = 0; i < plan->nfailed; i++)
+		if (plan->failed[i].again)
+			write_gone(out, &open, plan->failed[i].lane,
+			    plan->failed[i].first_line +
+				plan->failed[i].index - 1);
+	close_list(out, open);
+	open = false;
+	for (size_t i = 0; i < plan->nmoves; i++) {
+		const struct dispatch_move *m = &plan->moves[i];
+
+		item(out, "lanes", &open);
+		buf_addf(out,
+		    "{\"id\":%lld,\"from\":%d,\"next\":%d,\"lines\":%d}",
+		    (long long)m->lane, m->from, m->next, m->lines);
+	}
+	close_list(out, open);
+}
+
+static void
+write_limits(struct dispatch *d, struct buf *out)
+{
+	bool open = false;
+
+	for (size_t i = 0; i < d->nrates; i++) {
+		const struct ledger_cell *c;
+		size_t at = 0;
+
+		while ((c = ledger_flush(&d->rates[i]->pace.ledger, &at)) !=
+		    NULL) {
+			item(out, "cells", &open);
+			buf_addf(out,
+			    "{\"limit\":%d,\"cell\":%lld,\"units\":%lld}",
+			    d->rates[i]->id, (long long)c->cell,
+			    (long long)c->units);
+		}
+	}
+	close_list(out, open);
+	open = false;
+	for (size_t i = 0; i < d->nrates; i++) {
+		struct dispatch_rate *r = d->rates[i];
+
+		if (!r->changed)
+			continue;
+		r->changed = false;
+		item(out, "limits", &open);
+		buf_addf(out,
+		    "{\"id\":%d,\"next_us\":%lld,\"paused_us\":%lld,"
+		    "\"why\":",
+		    r->id, (long long)r->pace.next_us,
+		    (long long)r->pace.paused_us);
+		buf_add_json(out, slice_str(r->why));
+		buf_addf(out,
+		    ",\"learned\":{\"step\":%d,\"moved_us\":%lld,"
+		    "\"hold_us\":%lld,\"fell\":%s}}",
+		    r->pace.ladder.step, (long long)r->pace.ladder.moved_us,
+		    (long long)r->pace.ladder.hold_us,
+		    r->pace.ladder.fell ? "true" : "false");
+	}
+	close_list(out, open);
+}
+
+static void
+write_explain(struct dispatch *d, int64_t now_us, struct buf *out)
+{
+	bool open = false;
+
+	for (size_t i = 0; i < d->npaths; i++) {
+		item(out, "explain", &open);
+		buf_addf(out, "{\"id\":%d,\"now\":", d->paths[i]->id);
+		dispatch_explain(d, d->paths[i], now_us, out);
+		buf_adds(out, ",\"learned\":");
+		dispatch_learned(d, d->paths[i], out);
+		buf_addc(out, '}');
+	}
+	close_list(out, open);
+}
+
+static void
+write_paths(struct dispatch *d, struct buf *out)
+{
+	static const char *const names[] = { "up", "down", "probing" };
+	bool open = false;
+
+	for (size_t i = 0; i < d->npaths; i++) {
+		struct breaker *b = &d->paths[i]->breaker;
+
+		if (!b->changed)
+			continue;
+		b->changed = false;
+		item(out, "paths", &open);
+		buf_addf(out,
+		    "{\"id\":%d,\"health\":\"%s\",\"until_us\":%lld,"
+		    "\"failures\":%d,\"why\":",
+		    d->paths[i]->id, names[b->health], (long long)b->until_us,
+		    b->failures);
+		buf_add_json(out, slice_str(b->why));
+		buf_addc(out, '}');
+	}
+	close_list(out, open);
+}
+
+static void
+write_seats(const struct dispatch *d, const struct world *w, struct buf *out)
+{
+	struct seats_worker *workers =
+	    xcalloc(w->nworkers + w->nseats, sizeof(*workers));
+	bool open = false;
+
+	for (size_t i = 1; i < d->nseats; i++) {
+		size_t n = w->nworkers;
+
+		memcpy(workers, w->workers, n * sizeof(*workers));
+		for (size_t k = 0; k < w->nseats; k++) {
+			const struct world_seat *s = &w->seats[k];
+			size_t at = 0;
+
+			if (s->limit != d->seats[i]->id)
+				continue;
+			while (at < w->nworkers && workers[at].id != s->worker)
+				at++;
+			if (at == w->nworkers) /* dead, its seats frozen */
+				at = n++;
+			workers[at].id = s->worker;
+			workers[at].granted = s->granted;
+			workers[at].target = s->target;
+		}
+		if (!seats_share(d->seats[i]->amount, workers, n))
+			continue;
+		for (size_t k = 0; k < n; k++) {
+			if (!workers[k].live)
+				continue;
+			item(out, "seats", &open);
+			buf_addf(out,
+			    "{\"limit\":%d,\"worker\":%lld,\"target\":%d}",
+			    d->seats[i]->id, (long long)workers[k].id,
+			    workers[k].target);
+		}
+	}
+	close_list(out, open);
+	free(workers);
+}
+
+static void
+write_estimates(struct dispatch *d, struct buf *out)
+{
+	bool open = false;
+
+	for (size_t i = 0; i < d->nflows; i++) {
+		struct dispatch_flow *f = d->flows[i];
+		const struct estimate *e = &f->estimate;
+
+		if (!f->learned)
+			continue;
+		f->learned = false;
+		item(out, "estimates", &open);
+		buf_addf(out, "{\"path\":%d,\"model\":", f->path_id);
+		buf_add_json(out, slice_str(f->model));
+		buf_addf(out,
+		    ",\"learned\":{\"n\":%.0f,\"ratio\":%.6g,"
+		    "\"output\":%.6g,\"output2\":%.6g,\"ms\":%.6g,\"ms2\":%.6g}"
+		    "}",
+		    e->n, e->ratio, e->output, e->output2, e->ms, e->ms2);
+	}
+	close_list(out, open);
+}
+
+void
+dispatch_write_plan(struct dispatch *d, const struct dispatch_plan *plan,
+    const struct world *w, bool estimates, bool explain, struct buf *out)
+{
+	bool open = false;
+
+	buf_addc(out, '{');
+	write_runs(plan, out);
+	write_marks("aside", plan->aside, plan->naside, out);
+	write_marks("failed", plan->failed, plan->nfailed, out);
+	write_limits(d, out);
+	write_paths(d, out);
+	write_seats(d, w, out);
+	if (estimates)
+		write_estimates(d, out);
+	if (explain)
+		write_explain(d, w->now_us, out);
+	for (size_t i = 0; i < w->nseen; i++) {
+		item(out, "seen", &open);
+		buf_addf(out, "%lld", (long long)w->seen[i]);
+	}
+	close_list(out, open);
+	buf_addc(out, '}');
+}
+
+bool
+dispatch_plan_empty(const struct buf *plan)
+{
+	return plan->n <= 2;
+}
