@@ -32,8 +32,7 @@ aimd_grow(struct aimd *a, int64_t now_us, int64_t latency_us, int64_t out)
 }
 
 void
-aimd_refused(
-    struct aimd *a, int64_t now_us, int64_t sent_us, int64_t in_flight)
+aimd_refused(struct aimd *a, int64_t now_us, int64_t sent_us, int64_t in_flight)
 {
 	int64_t limit = aimd_limit(a);
 

@@ -15,7 +15,7 @@
 enum { AIMD_START = 4, AIMD_UNBOUND = 4096 };
 #define AIMD_RISE_US INT64_C(600000000)
 
-struct aimd { /* zeroed: nothing known, starts at AIMD_START */
+struct aimd {          /* zeroed: nothing known, starts at AIMD_START */
 	int64_t limit; /* 0: AIMD_START; AIMD_UNBOUND: there is none to see */
 	bool found;    /* by a refusal */
 	int64_t refused_at; /* in flight then */
@@ -26,8 +26,7 @@ struct aimd { /* zeroed: nothing known, starts at AIMD_START */
 int64_t aimd_limit(const struct aimd *a); /* INT64_MAX: unbound */
 
 /* Before a plan: grow, when as many are out as may be. */
-void aimd_grow(
-    struct aimd *a, int64_t now_us, int64_t latency_us, int64_t out);
+void aimd_grow(struct aimd *a, int64_t now_us, int64_t latency_us, int64_t out);
 
 /* A call sent at sent_us was refused for concurrency with so many in flight,
  * itself included. */

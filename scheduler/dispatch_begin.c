@@ -47,7 +47,8 @@ plan_hurry(struct dispatch *d, int64_t now_us)
 			/* A twentieth of the time is kept for retries. */
 			demand += units / fmax(left_s * 0.95, 1);
 		}
-		r->hurry = fmax(1, demand * pace_interval_us(&r->pace, now_us) / 1e6);
+		r->hurry =
+		    fmax(1, demand * pace_interval_us(&r->pace, now_us) / 1e6);
 	}
 }
 
@@ -201,8 +202,8 @@ dispatch_begin(struct dispatch *d, int64_t now_us)
 		if (ladder_rest(&r->pace.ladder, now_us))
 			r->changed = true;
 		pace_begin(&r->pace, now_us);
-		rate_share(r,
-		    r->large_waited ? rate_waiting(d, r) + 1 : 0, now_us);
+		rate_share(
+		    r, r->large_waited ? rate_waiting(d, r) + 1 : 0, now_us);
 		r->large_waited = false;
 	}
 	plan_hurry(d, now_us);

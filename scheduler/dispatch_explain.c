@@ -83,8 +83,8 @@ add_rate(struct buf *out, const struct dispatch_rate *r, int64_t now_us)
 	    (long long)(p->window_us / 1000000), (long long)r->configured,
 	    (long long)p->others.units, p->ladder.step,
 	    1e6 / pace_interval_us(p, now_us));
-	add_seconds(out, "paused_until",
-	    p->paused_us > now_us ? p->paused_us : 0);
+	add_seconds(
+	    out, "paused_until", p->paused_us > now_us ? p->paused_us : 0);
 	add_text(out, "why", p->paused_us > now_us ? r->why : "");
 	buf_addc(out, '}');
 }
@@ -136,8 +136,8 @@ add_binds(struct buf *out, const struct dispatch_flow *f, int64_t now_us)
 	}
 	case DISPATCH_WAITS_RATE:
 		limit_text(r, name);
-		until_us = pace_earliest(&r->pace, f->waits_units,
-		    now_us + DISPATCH_LEAD_US);
+		until_us = pace_earliest(
+		    &r->pace, f->waits_units, now_us + DISPATCH_LEAD_US);
 		if (r->pace.paused_us > now_us)
 			snprintf(why, sizeof(why), "%s: %s", name, r->why);
 		else
@@ -192,8 +192,7 @@ dispatch_explain(const struct dispatch *d, const struct dispatch_path *path,
 			waiting += d->lanes[i]->lines_left +
 			    (int64_t)(d->lanes[i]->again.n -
 				d->lanes[i]->again.first);
-	buf_addf(out,
-	    "{\"at\":%.3f,\"waiting\":%lld,\"out\":%lld,\"binds\":",
+	buf_addf(out, "{\"at\":%.3f,\"waiting\":%lld,\"out\":%lld,\"binds\":",
 	    (double)now_us / 1e6, (long long)waiting, (long long)path->out);
 	for (size_t i = 0; i < d->nflows && !binds && waiting > 0; i++)
 		if (d->flows[i]->path == path)
@@ -239,8 +238,8 @@ add_reading(struct buf *out, const struct dispatch *d,
 }
 
 void
-dispatch_learned(const struct dispatch *d, const struct dispatch_path *path,
-    struct buf *out)
+dispatch_learned(
+    const struct dispatch *d, const struct dispatch_path *path, struct buf *out)
 {
 	const struct aimd *a = &path->aimd;
 	int64_t slack_us = 0;

@@ -84,7 +84,7 @@ offer_cost(struct dispatch_offer *o, const struct dispatch_flow *f,
 {
 	double mean;
 
-	o->cap = line->cap >= 0      ? line->cap
+	o->cap = line->cap >= 0    ? line->cap
 	    : lane->max_tokens > 0 ? lane->max_tokens
 				   : -1;
 	o->input = estimate_input(&f->estimate, line->bytes);
@@ -98,8 +98,7 @@ offer_cost(struct dispatch_offer *o, const struct dispatch_flow *f,
 		o->output = 0;
 		break;
 	case PACE_CHARGE_ACTUAL:
-		estimate_pending(
-		    &f->estimate, 0, o->cap, &mean, &o->variance);
+		estimate_pending(&f->estimate, 0, o->cap, &mean, &o->variance);
 		o->output = (int64_t)ceil(mean);
 		break;
 	}
@@ -143,8 +142,8 @@ flow_offer(struct dispatch *d, struct dispatch_flow *f,
 	o->slot_us = f->nrates == 0 ? now_us : from_us;
 	for (size_t i = 0; i < f->nrates; i++) {
 		struct dispatch_rate *r = f->rates[i];
-		int64_t units = pace_cost(
-		    &r->pace, f->path->charge, o->input, o->output);
+		int64_t units =
+		    pace_cost(&r->pace, f->path->charge, o->input, o->output);
 		bool large = pace_is_large(&r->pace, units);
 		int64_t at_us;
 
@@ -213,8 +212,8 @@ pending_add(struct dispatch_flow *f, const struct dispatch_offer *o)
 {
 	if (f->npending == f->pending_cap) {
 		f->pending_cap = f->pending_cap == 0 ? 64 : 2 * f->pending_cap;
-		f->pending = xrealloc(
-		    f->pending, f->pending_cap * sizeof(*f->pending));
+		f->pending =
+		    xrealloc(f->pending, f->pending_cap * sizeof(*f->pending));
 	}
 	f->pending[f->npending].slot_us = o->slot_us;
 	f->pending[f->npending].mean = (int32_t)o->output;
@@ -243,8 +242,7 @@ dispatch_offer_take(const struct dispatch *d, const struct dispatch_offer *o)
 		struct dispatch_rate *r = f->rates[i];
 
 		pace_grant(&r->pace,
-		    pace_cost(
-			&r->pace, f->path->charge, o->input, o->output),
+		    pace_cost(&r->pace, f->path->charge, o->input, o->output),
 		    o->slot_us, o->keep_us, r->hurry);
 		if (dispatch_guessed(f, r)) {
 			r->pending_variance += o->variance;
@@ -277,7 +275,8 @@ next_flow(struct dispatch *d, const struct dispatch_lane *lane, size_t *at)
 
 bool
 dispatch_offer_best(struct dispatch *d, const struct dispatch_lane *lane,
-    const struct dispatch_line *line, int64_t now_us, struct dispatch_offer *best)
+    const struct dispatch_line *line, int64_t now_us,
+    struct dispatch_offer *best)
 {
 	struct dispatch_flow *f;
 	bool found = false, waits_large = false;
@@ -325,8 +324,10 @@ dispatch_too_large(struct dispatch *d, const struct dispatch_lane *lane,
 				continue;
 			fits = false;
 			snprintf(why, size,
-			    "The request takes %lld tokens at least (max_tokens "
-			    "included); %lld is all that may be used in %lld s.",
+			    "The request takes %lld tokens at least "
+			    "(max_tokens "
+			    "included); %lld is all that may be used in %lld "
+			    "s.",
 			    (long long)units, (long long)r->configured,
 			    (long long)(r->pace.window_us / 1000000));
 		}

@@ -26,8 +26,8 @@ bool dispatch_offer_best(struct dispatch *d, const struct dispatch_lane *lane,
     struct dispatch_offer *best);
 
 /* Charge the ledgers for it. */
-void dispatch_offer_take(
-    const struct dispatch *d, const struct dispatch_offer *o);
+void
+dispatch_offer_take(const struct dispatch *d, const struct dispatch_offer *o);
 
 /*
  * The line is more than a limit of each of its paths, beyond doubt: a body has
@@ -37,8 +37,8 @@ bool dispatch_too_large(struct dispatch *d, const struct dispatch_lane *lane,
     const struct dispatch_line *line, char *why, size_t size);
 
 /* The rate counts tokens that nobody declares on the flow. */
-bool dispatch_guessed(
-    const struct dispatch_flow *f, const struct dispatch_rate *r);
+bool
+dispatch_guessed(const struct dispatch_flow *f, const struct dispatch_rate *r);
 /* Put the doubt about calls under way into the rate's margin. */
 void dispatch_uncertain(const struct dispatch *d, struct dispatch_rate *r);
 

@@ -77,10 +77,10 @@ read_dimension(const char *s)
 static enum pace_charge
 read_charge(const char *s)
 {
-	return strcmp(s, "declared") == 0	     ? PACE_CHARGE_DECLARED
+	return strcmp(s, "declared") == 0         ? PACE_CHARGE_DECLARED
 	    : strcmp(s, "declared-refunded") == 0 ? PACE_CHARGE_REFUNDED
-	    : strcmp(s, "input-only") == 0	     ? PACE_CHARGE_INPUT
-						     : PACE_CHARGE_ACTUAL;
+	    : strcmp(s, "input-only") == 0        ? PACE_CHARGE_INPUT
+						  : PACE_CHARGE_ACTUAL;
 }
 
 static struct ladder
@@ -132,9 +132,8 @@ dispatch_read_config(struct dispatch *d, struct slice text, struct slc_err *err)
 	json_array_foreach(jpaths, i, v)
 	{
 		const json_t *models = json_object_get(v, "models");
-		const json_t *concurrency =
-		    json_object_get(json_object_get(v, "learned"),
-			"concurrency");
+		const json_t *concurrency = json_object_get(
+		    json_object_get(v, "learned"), "concurrency");
 		const char **globs;
 
 		globs = xcalloc(json_array_size(models), sizeof(*globs));

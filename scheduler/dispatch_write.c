@@ -38,8 +38,7 @@ static void
 write_gone(struct buf *out, bool *open, int64_t lane, int32_t line)
 {
 	item(out, "again", open);
-	buf_addf(
-	    out, "{\"lane\":%lld,\"line\":%d}", (long long)lane, line);
+	buf_addf(out, "{\"lane\":%lld,\"line\":%d}", (long long)lane, line);
 }
 
 static void
@@ -103,8 +102,8 @@ write_runs(const struct dispatch_plan *plan, struct buf *out)
 	for (size_t i = 0; i < plan->nfailed; i++)
 		if (plan->failed[i].again)
 			write_gone(out, &open, plan->failed[i].lane,
-			    plan->failed[i].first_line +
-				plan->failed[i].index - 1);
+			    plan->failed[i].first_line + plan->failed[i].index -
+				1);
 	close_list(out, open);
 	open = false;
 	for (size_t i = 0; i < plan->nmoves; i++) {

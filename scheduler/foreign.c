@@ -9,8 +9,7 @@ enum { STALE_WINDOWS = 2, CLOCK_US = 1500000 };
 static int64_t
 own_units(const struct pace *p, int64_t from_us, int64_t sent_us)
 {
-	return ledger_between(
-	    &p->ledger, from_us, sent_us + p->late_us + 1);
+	return ledger_between(&p->ledger, from_us, sent_us + p->late_us + 1);
 }
 
 /* Follow one reset; the end of the window it speaks of, 0 when that is not an
@@ -87,19 +86,18 @@ foreign_seen(struct foreign *f, const struct pace *p,
 	was_us = f->sent_us;
 	/* In one fixed window, or in a bucket that never was full, the
 	 * difference of two readings is what came between them. */
-	same = was_us > 0 && was_us >= begin_us &&
-	    sent_us - was_us < p->window_us;
+	same =
+	    was_us > 0 && was_us >= begin_us && sent_us - was_us < p->window_us;
 	if (f->reset == FOREIGN_TO_FULL) {
-		double flow =
-		    (double)p->amount * (double)(sent_us - was_us) /
+		double flow = (double)p->amount * (double)(sent_us - was_us) /
 		    (double)p->window_us;
 
 		units = 0;
 		if (same && used > 2 && f->used > 2) {
 			learn_rate(f, p,
 			    (double)(used - f->used) + flow -
-				(double)own_units(p,
-				    was_us + p->late_us + 1, sent_us),
+				(double)own_units(
+				    p, was_us + p->late_us + 1, sent_us),
 			    (double)(sent_us - was_us));
 			units = (int64_t)(f->rate * (double)p->window_us);
 		}
@@ -120,7 +118,7 @@ foreign_seen(struct foreign *f, const struct pace *p,
 	/* A call or two that are counted a moment earlier or later, and
 	 * rounding, are nobody's use. */
 	if ((double)units > 2 + 0.01 * (double)p->amount +
-		    0.2e6 * (double)p->amount / (double)p->window_us)
+		0.2e6 * (double)p->amount / (double)p->window_us)
 		f->seen_us = sent_us;
 }
 

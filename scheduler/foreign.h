@@ -37,10 +37,10 @@ struct foreign { /* zeroed knows nothing */
 	int64_t end_us;           /* the last reset, as an instant */
 	/* the newest call whose answer told something */
 	int64_t sent_us;
-	int64_t used;  /* of the limit then, by everybody */
-	int64_t units; /* of it others', in the window it stood in */
-	double rate;   /* others' units per microsecond */
-	double weight; /* of rate: time it was learned over, us, fading */
+	int64_t used;    /* of the limit then, by everybody */
+	int64_t units;   /* of it others', in the window it stood in */
+	double rate;     /* others' units per microsecond */
+	double weight;   /* of rate: time it was learned over, us, fading */
 	int64_t seen_us; /* units were last more than noise */
 };
 
@@ -49,8 +49,8 @@ void foreign_seen(struct foreign *f, const struct pace *p,
     const struct dialect_reading *said, int64_t sent_us, int64_t answered_us);
 
 /* Before a plan: what p should keep free. */
-void foreign_room(const struct foreign *f, const struct pace *p,
-    int64_t now_us, struct pace_others *out);
+void foreign_room(const struct foreign *f, const struct pace *p, int64_t now_us,
+    struct pace_others *out);
 
 /* Others use the limit: a refusal may be theirs. */
 bool foreign_active(const struct foreign *f, int64_t now_us);

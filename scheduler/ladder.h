@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 enum { LADDER_TOP = 3 };
-#define LADDER_HOLD_US INT64_C(3600000000)
+#define LADDER_HOLD_US     INT64_C(3600000000)
 #define LADDER_HOLD_MAX_US (168 * LADDER_HOLD_US)
 
 struct ladder { /* zeroed is the ground */
