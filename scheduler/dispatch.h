@@ -219,6 +219,10 @@ void dispatch_plan_fini(struct dispatch_plan *plan);
 
 struct dispatch {
 	int64_t revision; /* of the configuration */
+	/* The database's, and whether it was another's when the ledgers were
+	 * written last: a failover, which may have lost the newest of them. */
+	int32_t timeline;
+	bool timeline_new, failed_over;
 	struct dispatch_path **paths;
 	size_t npaths;
 	struct dispatch_rate **rates;

@@ -287,6 +287,10 @@ dispatch_write_plan(struct dispatch *d, const struct dispatch_plan *plan,
 		buf_addf(out, "%lld", (long long)w->seen[i]);
 	}
 	close_list(out, open);
+	if (d->timeline_new)
+		buf_addf(out, "%s\"timeline\":%d", out->n > 1 ? "," : "",
+		    d->timeline);
+	d->timeline_new = false;
 	buf_addc(out, '}');
 }
 

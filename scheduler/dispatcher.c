@@ -52,7 +52,9 @@ struct dispatcher {
 	struct world world;
 	int64_t ask_at_ms, lanes_at_ms, reap_at_ms, publish_at_ms, sweep_at_ms,
 	    estimates_at_ms, explain_at_ms;
+	struct dispatcher_opts opts;
 	bool configure; /* the revision has moved */
+	bool lost;      /* what was committed last, in a failover */
 	bool publishing, sweeping;
 	/* of the look under way: which statement answers what */
 	int at_config, at_lanes, at_lines, at_retries;
@@ -103,6 +105,7 @@ start_over(struct dispatcher *dr, const struct db_result *res)
 	    (long long)dr->epoch, deposed, db_message(res));
 	dispatch_fini(&dr->d);
 	dispatch_init(&dr->d);
+	dr->d.margin = dr->opts.margin;
 	world_fini(&dr->world);
 	set_stage(dr, STAGE_FOLLOW);
 	dr->ask_at_ms =
@@ -133,6 +136,11 @@ dispatcher_on_loaded(struct db_result *res, void *arg)
 		if (r != NULL)
 			ledger_load(&r->pace.ledger, db_int(res, 1, i, 1),
 			    db_int(res, 1, i, 2));
+	}
+	if (dr->d.failed_over) {
+		log_warn("dispatch.failover", "timeline=%d charged_ms=%lld",
+		    dr->d.timeline, (long long)dr->opts.failover_lag_ms);
+		dr->lost = true;
 	}
 	set_stage(dr, STAGE_IDLE);
 	dr->lanes_at_ms = 0;
@@ -287,6 +295,10 @@ dispatcher_on_looked(struct db_result *res, void *arg)
 		    dr, res, dr->at_retries + (int)i, dr->retries_of[i]);
 	if (dr->world.admitted)
 		dr->lanes_at_ms = 0;
+	if (dr->lost)
+		dispatch_lost(&dr->d, dr->world.now_us,
+		    dr->opts.failover_lag_ms * 1000 + DISPATCH_HORIZON_US);
+	dr->lost = false;
 	dispatch_plan(&dr->d, dr->world.now_us, &plan);
 	busy |= dr->d.nlanes > 0 || dr->d.seats[0]->out > 0;
 	explain = now_ms >= dr->explain_at_ms && busy;
@@ -507,14 +519,17 @@ dispatcher_on_timer(uv_timer_t *timer)
 }
 
 struct dispatcher *
-dispatcher_start(uv_loop_t *loop, struct db *db, const char *name)
+dispatcher_start(uv_loop_t *loop, struct db *db, const char *name,
+    const struct dispatcher_opts *opts)
 {
 	struct dispatcher *dr = xcalloc(1, sizeof(*dr));
 
 	dr->loop = loop;
 	dr->db = db;
 	dr->name = xstrdup(name);
+	dr->opts = *opts;
 	dispatch_init(&dr->d);
+	dr->d.margin = opts->margin;
 	uv_timer_init(loop, &dr->timer);
 	dr->timer.data = dr;
 	uv_timer_start(&dr->timer, dispatcher_on_timer, 0, TICK_MS);

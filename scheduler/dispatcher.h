@@ -13,9 +13,15 @@
 
 struct dispatcher;
 
+struct dispatcher_opts {
+	double margin; /* struct dispatch */
+	/* How much of what was committed a failover may lose. */
+	int64_t failover_lag_ms;
+};
+
 /* db: connections of its own, two or more; name: of this process, unique. */
-struct dispatcher *
-dispatcher_start(uv_loop_t *loop, struct db *db, const char *name);
+struct dispatcher *dispatcher_start(uv_loop_t *loop, struct db *db,
+    const char *name, const struct dispatcher_opts *opts);
 
 /* Gives the lease back; on_stopped follows when nothing is under way. */
 void dispatcher_stop(

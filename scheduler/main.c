@@ -34,7 +34,7 @@ static struct sluiced {
 	bool stopping;
 	struct {
 		const char *database, *listen, *port_file;
-		int64_t log_level, max_connections;
+		int64_t log_level, max_connections, margin, failover_s;
 	} conf;
 } app;
 
@@ -51,6 +51,11 @@ static const struct conf_item items[] = {
 	    &app.api.conf.max_file_lines, "most requests in a file" },
 	{ "max-connections", CONF_INT, "1024", 1, 100000,
 	    &app.conf.max_connections, "callers' connections at once" },
+	{ "margin", CONF_INT, "5", 0, 20, &app.conf.margin,
+	    "standard deviations kept free for tokens that upstreams charge "
+	    "by use" },
+	{ "failover-lag", CONF_SPAN, "10s", 0, 3600, &app.conf.failover_s,
+	    "how much a failover of the database may lose; charged in full" },
 	{ "log-level", CONF_LOGLEVEL, "info", 0, 0, &app.conf.log_level,
 	    "error, warn, info or debug" },
 };
@@ -149,7 +154,9 @@ serve(void)
 		nonce = (uint32_t)uv_hrtime();
 	snprintf(
 	    name, sizeof(name), "%s:%d:%08" PRIx32, host, (int)getpid(), nonce);
-	app.dispatcher = dispatcher_start(&app.loop, app.dispatch_db, name);
+	app.dispatcher = dispatcher_start(&app.loop, app.dispatch_db, name,
+	    &(struct dispatcher_opts){ .margin = (double)app.conf.margin,
+		.failover_lag_ms = app.conf.failover_s * 1000 });
 }
 
 /*

@@ -38,6 +38,9 @@ create or replace function sluice.dispatch_config() returns json
 language sql stable set search_path = '' security definer as $$
 	select json_build_object(
 		'revision', (select revision from sluice.config),
+		'now_us', sluice.epoch_us(clock_timestamp()),
+		'timeline', (select timeline_id from pg_catalog.pg_control_checkpoint()),
+		'timeline_was', (select timeline from sluice.dispatch_lease),
 		'paths', (select coalesce(json_agg(json_build_object('id', p.id,
 				'pool', p.pool_id, 'name', p.name, 'models', p.models,
 				'whole_ms', p.whole_ms, 'charge', p.charge,
@@ -357,6 +360,11 @@ begin
 		as c ("limit" integer, worker bigint, target integer)
 	on conflict (limit_id, worker_id) do update set target = excluded.target,
 		granted = greatest(s.granted, excluded.target);
+
+	if p_plan -> 'timeline' is not null then
+		update sluice.dispatch_lease l set timeline = (p_plan ->> 'timeline')::integer
+		where l.epoch = p_epoch;
+	end if;
 
 	delete from sluice.observation o
 	using json_array_elements_text(p_plan -> 'seen') d (id)
