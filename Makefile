@@ -41,7 +41,9 @@ CFLAGS += -fPIE -MMD -MP $(EXTRA_CFLAGS)
 
 # Pure modules: no clock, no loop, no log, no database.  Unit tests link these
 # objects and nothing else.
-PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/header lib/glob lib/dialect \
+PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/header lib/glob \
+	lib/dialect lib/dialect_table lib/dialect_value lib/dialect_list \
+	lib/dialect_body lib/dialect_header lib/dialect_refusal \
 	scheduler/jsonl scheduler/ingest scheduler/multipart scheduler/idset \
 	scheduler/ledger scheduler/pace scheduler/estimate scheduler/seats \
 	scheduler/breaker scheduler/aimd scheduler/ladder scheduler/foreign \

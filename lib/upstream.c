@@ -117,6 +117,18 @@ call_may_grow(struct upstream_call *c, size_t n)
 	return false;
 }
 
+static int64_t
+connect_us(CURL *e)
+{
+	long made = 0;
+	curl_off_t looked_up = 0, connected = 0;
+
+	curl_easy_getinfo(e, CURLINFO_NUM_CONNECTS, &made);
+	curl_easy_getinfo(e, CURLINFO_NAMELOOKUP_TIME_T, &looked_up);
+	curl_easy_getinfo(e, CURLINFO_CONNECT_TIME_T, &connected);
+	return made > 0 && connected > looked_up ? connected - looked_up : 0;
+}
+
 void
 call_finish(struct upstream_call *c, CURLcode code)
 {
@@ -126,6 +138,7 @@ call_finish(struct upstream_call *c, CURLcode code)
 		.body = buf_slice(&c->body),
 		.why = c->why[0] != '\0' ? c->why : curl_easy_strerror(code),
 		.sent_us = c->sent_us,
+		.connect_us = connect_us(c->easy),
 	};
 	long status = 0;
 

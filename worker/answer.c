@@ -87,14 +87,6 @@ find_word(char *p, const char *end, const char *word)
 	return NULL;
 }
 
-bool
-answer_names_tokens(struct slice body)
-{
-	return body.n > 0 &&
-	    find_word((char *)(uintptr_t)body.p, body.p + body.n, "token") !=
-	    NULL;
-}
-
 static bool
 is_json(struct slice body)
 {

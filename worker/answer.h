@@ -21,9 +21,6 @@ struct answer_usage { /* tokens; all 0 and known false when not said */
  */
 bool answer_check(struct slice body, struct answer_usage *usage);
 
-/* What a 429 is about: true when it names tokens. */
-bool answer_names_tokens(struct slice body);
-
 struct answer_line {
 	const char *id;         /* batch_req_... */
 	struct slice custom_id; /* as it stood, with quotes */

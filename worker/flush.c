@@ -42,7 +42,18 @@ static void
 result_free(struct result *r)
 {
 	buf_fini(&r->text);
+	free(r->said);
 	free(r);
+}
+
+/* Bytes that a result holds on to. */
+static size_t
+weight(const struct result *r)
+{
+	return r->text.n +
+	    (r->said == NULL ? 0
+			     : sizeof(*r->said) +
+			r->said->nreadings * sizeof(r->said->readings[0]));
 }
 
 static void
@@ -52,7 +63,7 @@ settle_list(struct flush *f, struct result *r)
 
 	for (; r != NULL; r = next) {
 		next = r->next;
-		f->held -= r->text.n;
+		f->held -= weight(r);
 		f->settled(r->line, f->arg);
 		result_free(r);
 	}
@@ -69,7 +80,7 @@ put_back(struct flush *f)
 		return;
 	for (end = r;; end = end->next) {
 		f->n++;
-		f->bytes += end->text.n;
+		f->bytes += weight(end);
 		if (end->next == NULL)
 			break;
 	}
@@ -132,11 +143,11 @@ flush_narrow(struct flush *f, const char *why)
 			log_error("flush.stuck", "why=\"%s\"", why);
 			abort();
 		}
-		f->bytes -= r->text.n;
-		f->held -= r->text.n;
+		f->bytes -= weight(r);
+		f->held -= weight(r);
 		flush_doc_spoil(r);
-		f->bytes += r->text.n;
-		f->held += r->text.n;
+		f->bytes += weight(r);
+		f->held += weight(r);
 	} else {
 		f->lines_max = f->lines_max > 2 ? f->lines_max / 2 : 1;
 	}
@@ -182,9 +193,9 @@ flush_on_timer(uv_timer_t *timer)
 	if (f->busy || f->first == NULL)
 		return;
 	while (*end != NULL && lines < f->lines_max &&
-	    (lines == 0 || bytes + (*end)->text.n <= FLUSH_BYTES)) {
+	    (lines == 0 || bytes + weight(*end) <= FLUSH_BYTES)) {
 		lines++;
-		bytes += (*end)->text.n;
+		bytes += weight(*end);
 		end = &(*end)->next;
 	}
 	rest = *end;
@@ -252,8 +263,8 @@ flush_add(struct flush *f, struct result *r)
 	*f->last = r;
 	f->last = &r->next;
 	f->n++;
-	f->bytes += r->text.n;
-	f->held += r->text.n;
+	f->bytes += weight(r);
+	f->held += weight(r);
 	if (f->busy)
 		return; /* it goes with the next */
 	if (f->n >= FLUSH_LINES || f->bytes >= FLUSH_BYTES)

@@ -10,6 +10,7 @@
 
 #include <sluice/buf.h>
 #include <sluice/db.h>
+#include <sluice/dialect.h>
 
 #include "answer.h"
 #include "work.h"
@@ -18,6 +19,19 @@ enum result_kind {
 	RESULT_OUTPUT, /* text is a line of the output file */
 	RESULT_ERROR,  /* of the error file */
 	RESULT_AGAIN,  /* the line goes back */
+};
+
+/* What an answer said of limits: a refusal, readings. */
+struct result_said {
+	bool refused;
+	enum dialect_refusal refusal; /* these five when refused */
+	enum dialect_dim dim;
+	int32_t window_s;
+	int64_t wait_ms;
+	char wait_from[DIALECT_FROM_MAX + 1];
+	int32_t in_flight; /* calls of the path then, this one included */
+	size_t nreadings;
+	struct dialect_reading readings[];
 };
 
 struct result {
@@ -34,11 +48,13 @@ struct result {
 	/* what the dispatcher should know */
 	bool answered; /* the upstream worked on it: latency and usage count */
 	bool ok;       /* the path is well */
-	bool down, refused, refused_tokens;
-	int64_t pause_ms;
-	int64_t sent_us; /* the database's time, 0: not sent */
+	bool down, refused;
+	const char *dialect;      /* NULL: none known */
+	struct result_said *said; /* owned; NULL: nothing */
+	int64_t sent_us;          /* the database's time, 0: not sent */
 	int64_t ms;
-	char why[120]; /* it goes back, or the path is down */
+	int64_t connect_us; /* 0: no connection was made for it */
+	char why[120];      /* it goes back, or the path is down */
 };
 
 struct flush;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "flush_seen.h"
+
 /* Results in the order wanted; ties keep the order of their ends. */
 struct sorted {
 	struct result *r;
@@ -97,99 +99,15 @@ write_again(const struct sorted *s, size_t n, struct buf *out)
 	buf_addc(out, ']');
 }
 
-/* What a rate limit must learn:
- * [slot, keep, sent, est in, est out, in, out, ms] */
-static void
-write_entry(const struct result *r, struct buf *out)
-{
-	const struct line *l = r->line;
-	bool known = r->usage.known && r->answered;
-
-	buf_addf(out,
-	    "[%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId32 ",%" PRId32
-	    ",%" PRId64 ",%" PRId64 ",%" PRId64 "]",
-	    l->slot_us, l->run->keep_us, r->sent_us, l->est_input,
-	    l->est_output, known ? r->usage.input : l->est_input,
-	    known ? r->usage.output : l->est_output, known ? r->ms : 0);
-}
-
-static size_t
-write_flow(const struct sorted *s, size_t n, struct buf *out)
-{
-	const struct run *run = s[0].r->line->run;
-	double bytes = 0, input = 0, output = 0, output2 = 0, ms = 0, ms2 = 0;
-	int64_t answered = 0, ok = 0, refused = 0, pause_ms = 0;
-	const char *why = NULL;
-	bool tokens = false, entries = false;
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		const struct result *r = s[i].r;
-
-		if (r->line->run->path != run->path ||
-		    strcmp(r->line->run->model, run->model) != 0)
-			break;
-		ok += r->ok;
-		if (r->down)
-			why = r->why;
-		if (r->refused) {
-			refused++;
-			tokens |= r->refused_tokens;
-			if (r->pause_ms > pause_ms)
-				pause_ms = r->pause_ms;
-		}
-		if (!r->answered)
-			continue;
-		answered++;
-		ms += (double)r->ms;
-		ms2 += (double)r->ms * (double)r->ms;
-		output += (double)r->usage.output;
-		output2 += (double)r->usage.output * (double)r->usage.output;
-		if (r->usage.known) {
-			bytes += (double)chunk_body(
-			    r->line->run->chunk, r->line->index)
-				     .n;
-			input += (double)r->usage.input;
-		}
-	}
-	buf_addf(out, "{\"path\":%" PRId32 ",\"model\":", run->path->id);
-	buf_add_json(out, slice_str(run->model));
-	buf_addf(out,
-	    ",\"ok\":%" PRId64 ",\"n\":%" PRId64 ",\"bytes\":%.0f,"
-	    "\"input\":%.0f,\"output\":%.0f,\"output2\":%.0f,\"ms\":%.0f,"
-	    "\"ms2\":%.0f",
-	    ok, answered, bytes, input, output, output2, ms, ms2);
-	if (why != NULL) {
-		buf_adds(out, ",\"down\":true,\"why\":");
-		buf_add_json(out, slice_str(why));
-	}
-	if (refused > 0)
-		buf_addf(out,
-		    ",\"refusals\":[{\"kind\":\"rate\",\"dim\":\"%s\",\"n\":"
-		    "%" PRId64 ",\"wait_ms\":%" PRId64 "}]",
-		    tokens ? "tokens" : "requests", refused, pause_ms);
-	buf_adds(out, ",\"entries\":[");
-	for (size_t k = 0; k < i; k++)
-		if (s[k].r->line->run->metered && s[k].r->sent_us > 0) {
-			if (entries)
-				buf_addc(out, ',');
-			write_entry(s[k].r, out);
-			entries = true;
-		}
-	buf_adds(out, "]}");
-	return i;
-}
-
 static void
 write_seen(const struct sorted *s, size_t n, struct buf *out)
 {
-	buf_addc(out, '[');
-	for (size_t i = 0; i < n;) {
-		if (i > 0)
-			buf_addc(out, ',');
-		i += write_flow(s + i, n - i, out);
-	}
-	buf_addc(out, ']');
+	const struct result **list = xcalloc(n, sizeof(*list));
+
+	for (size_t i = 0; i < n; i++)
+		list[i] = s[i].r;
+	flush_seen_write(list, n, out);
+	free(list);
 }
 
 /* One chunk: the results s[0..] of one file that fit; returns how many. */

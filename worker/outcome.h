@@ -6,6 +6,7 @@
 #ifndef WORKER_OUTCOME_H
 #define WORKER_OUTCOME_H
 
+#include <sluice/dialect.h>
 #include <sluice/slc.h>
 
 enum outcome_kind {
@@ -29,34 +30,30 @@ enum outcome_end {
 struct outcome_in {
 	enum outcome_end end;
 	int status;
-	struct slice headers;
+	const struct dialect_answer
+	    *said;      /* of an answer; else it is not read */
 	bool good_body; /* an answer with 200 is what the endpoint gives */
 	bool bulk;      /* many different lines fail on this path (health.h) */
 	int tries;      /* that counted so far */
 	int attempts;   /* that may count */
 	double chance;  /* random, [0, 1) */
-	int64_t now_s;  /* Unix time, for a Retry-After with a date */
 };
 
 struct outcome {
 	enum outcome_kind kind;
-	const char *code; /* of a failure without an answer, else NULL */
+	const char *code; /* of a failure, NULL: the answer is the result */
 	int64_t wait_ms;  /* before it may go again */
 	int64_t pause_ms; /* REFUSED: as the upstream said, 0: it did not */
 };
 
 /*
- * 2xx: done when the body is good, else another try.  429: refused.  401, 402,
- * 3xx: down.  403, 408, 409, 5xx and broken connections: another try, or down
- * in bulk; after the last try failed.  Everything else: failed.  The wait is
- * Retry-After, or random up to min(30 s, 1 s x 2^tries).
+ * 2xx: done when the body is good.  A refusal (429, or one that only the body
+ * tells): refused; but down when it is about money, and failed, as
+ * request_exceeds_limit, when waiting never helps.  401, 402, 3xx: down.  Other
+ * bad bodies of 2xx, 403, 408, 409, 5xx and broken connections: another try, or
+ * down in bulk; after the last try failed.  Everything else: failed.  The wait
+ * is the upstream's word, or random up to min(30 s, 1 s x 2^tries).
  */
 void outcome_of(const struct outcome_in *in, struct outcome *out);
-
-/*
- * Retry-After, retry-after-ms and x-ms-retry-after-ms in ms; 0 when there is
- * none that makes sense (RFC 9110 10.2.3; more than 31 days does not).
- */
-int64_t outcome_retry_after_ms(struct slice headers, int64_t now_s);
 
 #endif

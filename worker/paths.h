@@ -30,6 +30,7 @@ struct path {
 	int32_t id, pool;
 	char *name, *url;
 	char *ca_file;     /* NULL: the system's authorities */
+	char *dialect;     /* NULL: to be recognised (dialect.h) */
 	char *secret_file; /* NULL: no secret */
 	struct buf secret; /* empty when it cannot be read */
 	int64_t secret_mtime_ns;

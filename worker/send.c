@@ -9,12 +9,16 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include <sluice/dialect.h>
 #include <sluice/header.h>
 #include <sluice/log.h>
 
 #include "outcome.h"
 
-enum { SEND_BUFFER_MAX = 64 << 20 }; /* bytes of answers in memory */
+enum {
+	SEND_BUFFER_MAX = 64 << 20, /* bytes of answers in memory */
+	SAID_MAX = 1000,            /* bytes of an answer quoted in a message */
+};
 
 /* The heap of waiting lines -------------------------------------------- */
 
@@ -130,6 +134,7 @@ write_result(struct line *line, const struct upstream_result *got,
     const struct outcome *out, struct result *r)
 {
 	char id[48] = "batch_req_";
+	struct buf message = { 0 };
 	struct answer_line text = {
 		.id = id,
 		.custom_id = chunk_custom_id(line->run->chunk, line->index),
@@ -143,10 +148,20 @@ write_result(struct line *line, const struct upstream_result *got,
 	line_hash(line, "result", id + strlen(id));
 	if (text.request_id.p == NULL)
 		text.request_id = slice_str(id);
-	if (got->end == UPSTREAM_TOO_LARGE)
+	if (got->end == UPSTREAM_TOO_LARGE) {
 		text.message = "The answer was longer than the path allows "
 			       "(--answer-max).";
+	} else if (out->code != NULL && got->end == UPSTREAM_ANSWERED) {
+		buf_addf(&message,
+		    "The request is larger than a limit of the upstream, which "
+		    "said (HTTP %d): ",
+		    got->status);
+		buf_add(&message, got->body.p,
+		    got->body.n < SAID_MAX ? got->body.n : SAID_MAX);
+		text.message = buf_cstr(&message);
+	}
 	answer_write(&r->text, &text);
+	buf_fini(&message);
 }
 
 static enum outcome_end
@@ -170,10 +185,14 @@ end_of(enum upstream_end end)
 }
 
 static bool
-counts_as_trouble(const struct upstream_result *got, bool good_body)
+counts_as_trouble(const struct upstream_result *got, bool good_body,
+    const struct dialect_answer *said)
 {
 	switch (got->end) {
 	case UPSTREAM_ANSWERED:
+		if (said->refusal != DIALECT_SERVED &&
+		    said->refusal != DIALECT_OVERLOAD)
+			return false;
 		return got->status >= 500 || got->status == 403 ||
 		    (got->status >= 200 && got->status < 300 && !good_body);
 	case UPSTREAM_UNKNOWN:
@@ -186,15 +205,53 @@ counts_as_trouble(const struct upstream_result *got, bool good_body)
 
 /* What is said of a line that goes again, or a path that is down. */
 static void
-describe(const struct upstream_result *got, struct result *r)
+describe(const struct upstream_result *got, bool billing, struct result *r)
 {
 	if (got->end == UPSTREAM_ANSWERED)
 		snprintf(r->why, sizeof(r->why), "HTTP %d%s", got->status,
-		    got->status >= 300 && got->status < 400
+		    billing ? ": the account with the upstream is out of money "
+			      "or credit (billing)"
+			: got->status >= 300 && got->status < 400
 			? ": a redirect; correct the path's url"
 			: "");
 	else
 		snprintf(r->why, sizeof(r->why), "%s", got->why);
+}
+
+/* What the dispatcher should know of an answer's limits. */
+static void
+keep_said(const struct dialect_answer *said, bool refused, int32_t in_flight,
+    struct result *r)
+{
+	size_t bytes = said->nreadings * sizeof(said->readings[0]);
+
+	r->dialect = said->dialect;
+	if (said->nreadings == 0 && !refused)
+		return;
+	r->said = xcalloc(1, sizeof(*r->said) + bytes);
+	r->said->refused = refused;
+	r->said->refusal = said->refusal;
+	r->said->dim = said->refused_dim;
+	r->said->window_s = said->refused_window_s;
+	r->said->wait_ms = said->wait_ms;
+	snprintf(r->said->wait_from, sizeof(r->said->wait_from), "%s",
+	    said->wait_from == NULL ? "" : said->wait_from);
+	r->said->in_flight = in_flight;
+	r->said->nreadings = said->nreadings;
+	memcpy(r->said->readings, said->readings, bytes);
+}
+
+static void
+read_answer(const struct path *path, const struct upstream_result *got,
+    bool good_body, struct dialect_answer *said)
+{
+	bool served = got->status >= 200 && got->status < 300;
+
+	memset(said, 0, sizeof(*said));
+	if (got->end == UPSTREAM_ANSWERED)
+		dialect_read(path->dialect, got->status, got->headers,
+		    served && good_body ? (struct slice){ 0 } : got->body,
+		    (int64_t)time(NULL), said);
 }
 
 static void
@@ -203,19 +260,20 @@ take_answer(
 {
 	struct path *path = line->run->path;
 	struct result *r = result_new(line, RESULT_AGAIN);
+	struct dialect_answer said;
 	struct outcome_in in = {
 		.end = end_of(got->end),
 		.status = got->status,
-		.headers = got->headers,
+		.said = &said,
 		.tries = line->tries,
 		.attempts = path->attempts,
 		.chance = chance(s),
-		.now_s = (int64_t)time(NULL),
 	};
 	struct outcome out;
 
 	in.good_body = answer_check(got->body, &r->usage);
-	if (counts_as_trouble(got, in.good_body))
+	read_answer(path, got, in.good_body, &said);
+	if (counts_as_trouble(got, in.good_body, &said))
 		in.bulk = health_failed(&path->health,
 		    (uint64_t)line->run->batch << 32 ^
 			(uint64_t)line_number(line));
@@ -231,9 +289,12 @@ take_answer(
 		    (line->not_after_us - line->run->keep_us);
 		r->ms = got->ms;
 	}
+	r->connect_us = got->connect_us;
 	r->status = (int16_t)got->status;
+	/* This call is counted no more. */
+	keep_said(&said, out.kind == OUTCOME_REFUSED, path->in_flight + 1, r);
 	if (got->end == UPSTREAM_ANSWERED &&
-	    (got->status < 200 || got->status >= 300))
+	    (got->status < 200 || got->status >= 300 || said.error_in_body))
 		answer_redact((char *)(uintptr_t)got->body.p, got->body.n,
 		    buf_slice(&path->secret));
 	switch (out.kind) {
@@ -253,8 +314,7 @@ take_answer(
 		break;
 	case OUTCOME_REFUSED:
 		r->refused = r->ok = true;
-		r->refused_tokens = answer_names_tokens(got->body);
-		r->pause_ms = r->wait_ms = out.pause_ms;
+		r->wait_ms = out.pause_ms;
 		break;
 	case OUTCOME_DOWN:
 		r->down = true;
@@ -266,7 +326,7 @@ take_answer(
 		break;
 	}
 	if (r->kind == RESULT_AGAIN && r->why[0] == '\0')
-		describe(got, r);
+		describe(got, said.refusal == DIALECT_BILLING, r);
 	finish(s, line, r);
 }
 

@@ -28,7 +28,10 @@ enum dialect_dim {
 	DIALECT_CONCURRENT,
 };
 
-/* One limit as one answer tells it. */
+/*
+ * One limit as one answer tells it.  window_s is 0, too, where dialects that
+ * cannot be told apart differ in it.
+ */
 struct dialect_reading {
 	enum dialect_dim dim;
 	int32_t window_s;  /* 0: the dialect does not say */
@@ -36,7 +39,8 @@ struct dialect_reading {
 	int64_t remaining; /* -1: not said */
 	int64_t reset_ms;  /* after the answer; -1: not said, or absurd */
 	bool dynamic;      /* a limit that moves with use */
-	char from[DIALECT_FROM_MAX + 1]; /* the header, in lower case */
+	/* The header, in lower case; of RateLimit with the policy's name. */
+	char from[DIALECT_FROM_MAX + 1];
 };
 
 enum dialect_refusal {
@@ -58,13 +62,21 @@ struct dialect_answer {
 	enum dialect_dim refused_dim; /* as far as it says */
 	int32_t refused_window_s;     /* 0: not said */
 	int64_t wait_ms;              /* 0: not said */
-	const char *wait_from; /* header or "body"; NULL when wait_ms is 0 */
-	bool error_in_body;    /* a 2xx whose body is an error */
+	/* A header, "body" or "rule"; NULL when wait_ms is 0.  It lives as long
+	 * as the answer. */
+	const char *wait_from;
+	bool error_in_body; /* a 2xx whose body is an error */
 };
 
 /*
- * dialect: a name, or NULL or "auto" to recognise it.  now_s (Unix time) stands
- * in for a missing Date header.
+ * dialect: a name, or NULL or "auto" (or an unknown one) to recognise it.
+ * now_s (Unix time) stands in for a missing Date header.  A body that is known
+ * to be a result need not be given.  Any bytes are read safely; what makes no
+ * sense is as if it were not there.
+ *
+ * The wait is the first of these that makes sense: retry-after-ms,
+ * x-ms-retry-after-ms, Retry-After, what an error says, and if it is a refusal
+ * of a rate the latest reset of the readings with nothing left.
  */
 void dialect_read(const char *dialect, int status, struct slice headers,
     struct slice body, int64_t now_s, struct dialect_answer *out);

@@ -51,6 +51,9 @@ struct upstream_result {
 	const char *why; /* libcurl's words for ends without an answer */
 	int64_t sent_us; /* boot time when the first byte left; 0: none */
 	int64_t ms;      /* from then to the end */
+	/* To connect, without the name's lookup and TLS; 0: no connection was
+	 * made for it. */
+	int64_t connect_us;
 };
 
 /* Headers that many calls share; wiped when the last call with them is over. */

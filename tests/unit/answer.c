@@ -374,20 +374,8 @@ keys_are_blanked(void)
 	answer_redact(NULL, 0, (struct slice){ 0 });
 }
 
-static void
-a_refusal_may_be_about_tokens(void)
-{
-	CU_ASSERT(answer_names_tokens(SLICE("on tokens per min (TPM)")));
-	CU_ASSERT(answer_names_tokens(SLICE("token")));
-	CU_ASSERT(answer_names_tokens(SLICE("Tokens per minute")));
-	CU_ASSERT_FALSE(answer_names_tokens(SLICE("on requests per min")));
-	CU_ASSERT_FALSE(answer_names_tokens((struct slice){ "token", 4 }));
-	CU_ASSERT_FALSE(answer_names_tokens(SLICE("")));
-	CU_ASSERT_FALSE(answer_names_tokens((struct slice){ 0 }));
-}
-
 UNIT_MAIN("answer", UNIT(usage_is_read_in_every_dialect),
     UNIT(an_answer_is_an_object_without_error), UNIT(bodies_stay_as_they_came),
     UNIT(a_body_that_is_nested_too_deep_is_text),
     UNIT(a_failure_has_a_code_and_a_message), UNIT(any_bytes_make_a_line),
-    UNIT(keys_are_blanked), UNIT(a_refusal_may_be_about_tokens))
+    UNIT(keys_are_blanked))

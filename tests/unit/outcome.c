@@ -1,6 +1,5 @@
 #include "../../worker/outcome.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "unit.h"
@@ -11,9 +10,11 @@ enum { FIRST, LAST, BULK, BULK_LAST, TIMES }; /* of three tries */
 static struct outcome
 outcome(enum outcome_end end, int status, bool good_body, int time)
 {
+	struct dialect_answer said;
 	struct outcome_in in = {
 		.end = end,
 		.status = status,
+		.said = &said,
 		.good_body = good_body,
 		.bulk = time >= BULK,
 		.tries = time == LAST || time == BULK_LAST ? 2 : 0,
@@ -22,6 +23,8 @@ outcome(enum outcome_end end, int status, bool good_body, int time)
 	};
 	struct outcome out;
 
+	dialect_read(
+	    NULL, status, (struct slice){ 0 }, (struct slice){ 0 }, 0, &said);
 	memset(&out, 0x55, sizeof(out));
 	outcome_of(&in, &out);
 	return out;
@@ -131,9 +134,11 @@ attempts_are_counted_to_the_last(void)
 {
 	for (int attempts = 1; attempts <= 5; attempts++)
 		for (int tries = 0; tries <= 6; tries++) {
+			struct dialect_answer said = { 0 };
 			struct outcome_in in = {
 				.end = OUTCOME_ANSWER,
 				.status = 500,
+				.said = &said,
 				.tries = tries,
 				.attempts = attempts,
 			};
@@ -171,110 +176,75 @@ the_wait_doubles_up_to_thirty_seconds(void)
 		}
 }
 
-#define NOW  784111777 /* in the tables: Sun, 06 Nov 1994 08:49:37 GMT */
-#define DATE "Date: Sun, 06 Nov 1994 09:00:00 GMT\r\n"
-#define D400                                                                   \
-	"00000000000000000000000000000000000000000000000000000000000000000000" \
-	"00000000000000000000000000000000000000000000000000000000000000000000" \
-	"00000000000000000000000000000000000000000000000000000000000000000000" \
-	"00000000000000000000000000000000000000000000000000000000000000000000" \
-	"00000000000000000000000000000000000000000000000000000000000000000000" \
-	"000000000000000000000000000000000000000000000000000000000000"
-
+#define NOW 784111777 /* in the tables: Sun, 06 Nov 1994 08:49:37 GMT */
 static void
-retry_after_is_read_or_ignored(void)
+refusals_are_told_apart(void)
 {
 	static const struct {
-		const char *why, *headers;
-		int64_t ms;
+		const char *why;
+		int status;
+		enum dialect_refusal refusal;
+		enum outcome_kind kind;
+		const char *code;
 	} cases[] = {
-		{ "none", "", 0 },
-		{ "seconds", "Retry-After: 7\r\n", 7000 },
-		{ "a fraction", "retry-after: 0.25\r\n", 250 },
-		{ "no digit before the point", "retry-after: .5\r\n", 500 },
-		{ "rounded up", "retry-after: 1.2345\r\n", 1235 },
-		{ "never to nothing", "retry-after: 0.000001\r\n", 1 },
-		{ "zero is as good as none", "retry-after: 0\r\n", 0 },
-		{ "so is 0.0", "retry-after: 0.0\r\n", 0 },
-		{ "31 days", "retry-after: 2678400\r\n", 2678400000 },
-		{ "and a second", "retry-after: 2678401\r\n", 0 },
-		{ "32 days", "retry-after: 2764800\r\n", 0 },
-		{ "over 64 bits", "retry-after: 18446744073709551617\r\n", 0 },
-		{ "over a double", "retry-after: 1" D400 "\r\n", 0 },
-		{ "a fraction over a double", "retry-after: 1." D400 "\r\n",
-		    0 },
-		{ "a small one, too", "retry-after: 0." D400 "1\r\n", 0 },
-		{ "empty", "retry-after:\r\n", 0 },
-		{ "a point", "retry-after: .\r\n", 0 },
-		{ "two points", "retry-after: 1.2.3\r\n", 0 },
-		{ "minus", "retry-after: -1\r\n", 0 },
-		{ "plus", "retry-after: +1\r\n", 0 },
-		{ "an exponent", "retry-after: 1e5\r\n", 0 },
-		{ "infinity", "retry-after: inf\r\n", 0 },
-		{ "no number", "retry-after: nan\r\n", 0 },
-		{ "hexadecimal", "retry-after: 0x10\r\n", 0 },
-		{ "a unit", "retry-after: 5s\r\n", 0 },
-		{ "two of them", "retry-after: 5, 6\r\n", 0 },
-		{ "milliseconds", "retry-after-ms: 1500\r\n", 1500 },
-		{ "milliseconds, Azure", "x-ms-retry-after-ms: 20.1\r\n", 21 },
-		{ "the finer goes first",
-		    "retry-after: 7\r\nx-ms-retry-after-ms: 20\r\n"
-		    "retry-after-ms: 10\r\n",
-		    10 },
-		{ "then Azure's", "retry-after: 7\r\nx-ms-retry-after-ms: 20",
-		    20 },
-		{ "if it makes sense", "retry-after-ms: x\r\nretry-after: 7",
-		    7000 },
-		{ "or says more than none",
-		    "retry-after-ms: 0\r\nretry-after: 7", 7000 },
-		{ "a date", "retry-after: Sun, 06 Nov 1994 08:49:57 GMT\r\n",
-		    20000 },
-		{ "a date against their clock",
-		    DATE "retry-after: Sun, 06 Nov 1994 09:00:30 GMT\r\n",
-		    30000 },
-		{ "which may be behind ours",
-		    "Date: Sat, 05 Nov 1994 00:00:00 GMT\r\n"
-		    "retry-after: Sat, 05 Nov 1994 00:00:01 GMT\r\n",
-		    1000 },
-		{ "their clock is broken",
-		    "Date: noon\r\n"
-		    "retry-after: Sun, 06 Nov 1994 08:49:57 GMT\r\n",
-		    20000 },
-		{ "now", "retry-after: Sun, 06 Nov 1994 08:49:37 GMT\r\n", 0 },
-		{ "the past", "retry-after: Sun, 06 Nov 1994 08:49:36 GMT\r\n",
-		    0 },
-		{ "over the year's end",
-		    "Date: Sat, 31 Dec 1994 23:59:59 GMT\r\n"
-		    "retry-after: Sun, 01 Jan 1995 00:00:01 GMT\r\n",
-		    2000 },
-		{ "31 days", DATE "retry-after: Wed, 07 Dec 1994 09:00:00 GMT",
-		    2678400000 },
-		{ "and a second",
-		    DATE "retry-after: Wed, 07 Dec 1994 09:00:01 GMT", 0 },
-		{ "the year 9999", "retry-after: Fri, 31 Dec 9999 23:59:59 GMT",
-		    0 },
-		{ "no such month", "retry-after: Sun, 06 Foo 1994 08:49:57 GMT",
-		    0 },
-		{ "no such hour", "retry-after: Sun, 06 Nov 1994 25:49:57 GMT",
-		    0 },
-		{ "another zone", "retry-after: Sun, 06 Nov 1994 08:49:57 CET",
-		    0 },
-		{ "more after it",
-		    "retry-after: Sun, 06 Nov 1994 08:49:57 GMT x", 0 },
-		{ "a form nobody sends",
-		    "retry-after: Sunday, 06-Nov-94 08:49:57 GMT", 0 },
-		{ "too long for a date",
-		    "retry-after: Sun, 06 Nov 1994 08:49:57 GMT          x",
-		    0 },
+		{ "a window", 429, DIALECT_RATE, OUTCOME_REFUSED, NULL },
+		{ "a day", 429, DIALECT_DAY, OUTCOME_REFUSED, NULL },
+		{ "seats", 429, DIALECT_CONCURRENCY, OUTCOME_REFUSED, NULL },
+		{ "not declared", 403, DIALECT_SECONDARY, OUTCOME_REFUSED,
+		    NULL },
+		{ "throttled, if for their trouble", 429, DIALECT_OVERLOAD,
+		    OUTCOME_REFUSED, NULL },
+		{ "an error as any", 503, DIALECT_OVERLOAD, OUTCOME_AGAIN,
+		    NULL },
+		{ "the same in a body", 200, DIALECT_OVERLOAD, OUTCOME_AGAIN,
+		    NULL },
+		{ "a refusal in a body", 200, DIALECT_RATE, OUTCOME_REFUSED,
+		    NULL },
+		{ "money", 429, DIALECT_BILLING, OUTCOME_DOWN, NULL },
+		{ "money in a body", 200, DIALECT_BILLING, OUTCOME_DOWN, NULL },
+		{ "money, though 400 is the line's", 400, DIALECT_BILLING,
+		    OUTCOME_DOWN, NULL },
+		{ "never", 429, DIALECT_TOO_LARGE, OUTCOME_FAILED,
+		    "request_exceeds_limit" },
+		{ "never", 413, DIALECT_TOO_LARGE, OUTCOME_FAILED,
+		    "request_exceeds_limit" },
+		{ "an error that is none", 200, DIALECT_SERVED, OUTCOME_AGAIN,
+		    NULL },
+		{ "what is left", 400, DIALECT_SERVED, OUTCOME_FAILED, NULL },
 	};
 
-	/* Dates are GMT, wherever we are. */
-	setenv("TZ", "XYZ5", 1);
-	for (size_t i = 0; i < NITEMS(cases); i++)
-		CHECK(outcome_retry_after_ms(
-			  slice_str(cases[i].headers), NOW) == cases[i].ms,
+	for (size_t i = 0; i < NITEMS(cases); i++) {
+		struct dialect_answer said = { .refusal = cases[i].refusal,
+			.wait_ms = 7000 };
+		struct outcome_in in = {
+			.end = OUTCOME_ANSWER,
+			.status = cases[i].status,
+			.said = &said,
+			.attempts = 3,
+		};
+		struct outcome out;
+
+		outcome_of(&in, &out);
+		CHECK(out.kind == cases[i].kind, cases[i].why);
+		CHECK(cases[i].code == NULL ? out.code == NULL
+					    : out.code != NULL &&
+			    strcmp(out.code, cases[i].code) == 0,
 		    cases[i].why);
-	CU_ASSERT_EQUAL(outcome_retry_after_ms((struct slice){ 0 }, NOW), 0);
+		CHECK(out.pause_ms == (out.kind == OUTCOME_REFUSED ? 7000 : 0),
+		    cases[i].why);
+		CHECK(out.wait_ms == (out.kind == OUTCOME_AGAIN ? 7000 : 0),
+		    cases[i].why);
+	}
+	/* A result is a result, whatever else the answer says. */
+	struct dialect_answer said = { .refusal = DIALECT_RATE };
+	struct outcome_in in = { .end = OUTCOME_ANSWER,
+		.status = 200,
+		.good_body = true,
+		.said = &said };
+	struct outcome out;
+
+	outcome_of(&in, &out);
+	CU_ASSERT_EQUAL(out.kind, OUTCOME_DONE);
 }
 
 static void
@@ -303,16 +273,18 @@ what_the_upstream_asks_for_goes_before_chance(void)
 	};
 
 	for (size_t i = 0; i < NITEMS(cases); i++) {
+		struct dialect_answer said;
 		struct outcome_in in = {
 			.end = OUTCOME_ANSWER,
 			.status = cases[i].status,
-			.headers = slice_str(cases[i].headers),
+			.said = &said,
 			.attempts = 3,
 			.chance = 0.5,
-			.now_s = NOW,
 		};
 		struct outcome out;
 
+		dialect_read(NULL, cases[i].status, slice_str(cases[i].headers),
+		    (struct slice){ 0 }, NOW, &said);
 		outcome_of(&in, &out);
 		CHECK(out.wait_ms == cases[i].wait_ms &&
 			out.pause_ms == cases[i].pause_ms,
@@ -323,6 +295,5 @@ what_the_upstream_asks_for_goes_before_chance(void)
 UNIT_MAIN("outcome", UNIT(every_status_means_something),
     UNIT(an_end_without_an_answer_has_a_code),
     UNIT(attempts_are_counted_to_the_last),
-    UNIT(the_wait_doubles_up_to_thirty_seconds),
-    UNIT(retry_after_is_read_or_ignored),
+    UNIT(the_wait_doubles_up_to_thirty_seconds), UNIT(refusals_are_told_apart),
     UNIT(what_the_upstream_asks_for_goes_before_chance))
