@@ -158,11 +158,13 @@ language sql stable set search_path = '' security definer as $$
 $$;
 
 -- The next lines of a lane: per chunk, their indexes in it and what the planner
--- must know of each.
+-- must know of each.  A chunk that holds none of them has its row as well (line
+-- null), so that the reader gets past any number of those.
+drop function if exists sluice.lane_lines(bigint, integer, integer);
 create or replace function sluice.lane_lines(
     p_lane bigint, p_from integer, p_chunks integer
 ) returns table (chunk_id bigint, first_line integer, line smallint[],
-    bytes integer[], cap integer[])
+    bytes integer[], cap integer[], lines integer)
 language plpgsql stable set search_path = '' security definer
 set plan_cache_mode = force_custom_plan as $$
 declare
@@ -170,7 +172,7 @@ declare
 begin
 	select * into v_lane from sluice.batch_lane l where l.id = p_lane;
 	return query
-		select p.chunk_id, p.first_line, c.line, c.bytes, c.cap
+		select p.chunk_id, p.first_line, c.line, c.bytes, c.cap, p.lines
 		from (
 			select * from sluice.place q
 			where q.purge_day = v_lane.purge_day and q.file_id = v_lane.file_id
@@ -191,7 +193,6 @@ begin
 			    and p.first_line + m.i - 1 >= p_from
 			offset 0
 		) c
-		where c.line is not null
 		order by p.first_line;
 end $$;
 
