@@ -388,7 +388,8 @@ dispatcher_on_reaped(struct db_result *res, void *arg)
 		start_over(dr, res);
 		return;
 	}
-	if (db_int(res, 0, 0, 0) > 0 || db_int(res, 0, 0, 2) > 0)
+	if (db_int(res, 0, 0, 0) > 0 || db_int(res, 0, 0, 1) > 0 ||
+	    db_int(res, 0, 0, 2) > 0)
 		log_warn("dispatch.reaped", "workers=%d lines=%d stale=%d",
 		    (int)db_int(res, 0, 0, 0), (int)db_int(res, 0, 0, 1),
 		    (int)db_int(res, 0, 0, 2));

@@ -352,8 +352,9 @@ language sql set search_path = '' as $$
 $$;
 
 -- Workers whose lease is over: what they had out goes again (it may have been
--- sent: the attempt counts), their seats stay taken while the upstream may still
--- work on their calls.  And runs that nobody took in time.
+-- sent: the attempt counts), and whatever else a dead worker holds; their seats
+-- stay taken while the upstream may still work on their calls.  And runs that
+-- nobody took in time.
 create or replace function sluice.reap(p_epoch bigint)
 returns table (workers integer, lines integer, stale integer)
 language plpgsql set search_path = '' security definer as $$
@@ -369,17 +370,20 @@ begin
 		returning w.id
 	loop
 		workers := workers + 1;
-		for v_run in
-			delete from sluice.run r where r.worker_id = v_worker returning *
-		loop
-			perform sluice.run_give_back(v_run, true, 'worker lost');
-			lines := lines + bit_count(v_run.open);
-		end loop;
 		update sluice.seat s set frozen_until = now() + make_interval(secs => (
 			select coalesce(max(p.whole_ms), 0) / 1000.0 from sluice.path p
 			join sluice.rate_limit l on l.pool_id = p.pool_id
 			where l.id = s.limit_id))
 		where s.worker_id = v_worker;
+	end loop;
+	for v_run in
+		delete from sluice.run r
+		where r.worker_id is not null and not exists (select from sluice.worker w
+			where w.id = r.worker_id and w.state <> 'dead')
+		returning *
+	loop
+		perform sluice.run_give_back(v_run, true, 'worker lost');
+		lines := lines + bit_count(v_run.open);
 	end loop;
 	delete from sluice.seat s where s.frozen_until < now() or not exists (
 		select from sluice.rate_limit l

@@ -85,11 +85,28 @@ create or replace function sluice.take_runs(
 language plpgsql set search_path = '' security definer as $$
 declare
 	v_want record;
+	v_due boolean := exists (
+		select from json_to_recordset(p_want) as j (path integer)
+		join sluice.run r on r.path_id = j.path and r.worker_id is null
+		    and r.send_at <= statement_timestamp()
+			+ make_interval(secs => p_ahead_us / 1e6));
 begin
-	perform from sluice.worker w
-	where w.id = p_worker and w.state = 'live' and w.lease_until > clock_timestamp();
+	-- Who finds the worker dead must find its runs, too: the row is locked until
+	-- they are committed.  Not for nothing: a lock costs a synchronous commit.
+	if v_due then
+		perform from sluice.worker w
+		where w.id = p_worker and w.state = 'live'
+		    and w.lease_until > clock_timestamp() for share;
+	else
+		perform from sluice.worker w
+		where w.id = p_worker and w.state = 'live'
+		    and w.lease_until > clock_timestamp();
+	end if;
 	if not found then
 		raise exception using errcode = 'SL410', message = 'lease lost';
+	end if;
+	if not v_due then
+		return;
 	end if;
 	for v_want in
 		select * from json_to_recordset(p_want) as j (path integer, lines integer)
