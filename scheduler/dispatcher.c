@@ -57,7 +57,8 @@ struct dispatcher {
 	int at_config, at_lanes, at_lines, at_retries;
 	int64_t lines_of[LANES_READ], retries_of[LANES_READ];
 	size_t nlines, nretries;
-	size_t lines_from; /* lane with which the next look begins */
+	size_t lines_from;   /* lane with which the next look begins */
+	int64_t due_through; /* lane with which the last one ended */
 	bool stopping;
 	void (*on_stopped)(void *arg);
 	void *stopped_arg;
@@ -340,6 +341,26 @@ look_for_lines(struct dispatcher *dr, struct db_call *call)
 	}
 }
 
+/* In turn; not of a lane that has not used up what was read before. */
+static void
+look_for_retries(struct dispatcher *dr, struct db_call *call)
+{
+	size_t n = dr->world.ndue, from = 0;
+
+	while (from < n && dr->world.due[from] <= dr->due_through)
+		from++;
+	for (size_t i = 0; i < n && dr->nretries < LANES_READ; i++) {
+		int64_t id = dr->world.due[(from + i) % n];
+		const struct dispatch_lane *lane = dispatch_lane(&dr->d, id);
+
+		if (lane == NULL || lane->again.first < lane->again.n)
+			continue;
+		db_add(call, STMT_LANE_RETRIES, id, (int64_t)RETRY_AHEAD_MS,
+		    (int64_t)RETRIES_READ);
+		dr->retries_of[dr->nretries++] = dr->due_through = id;
+	}
+}
+
 static void
 look(struct dispatcher *dr, int64_t now_ms)
 {
@@ -367,12 +388,7 @@ look(struct dispatcher *dr, int64_t now_ms)
 	look_for_lines(dr, call);
 	next += (int)dr->nlines;
 	dr->at_retries = next;
-	for (size_t i = 0; i < dr->world.ndue && dr->nretries < LANES_READ;
-	     i++) {
-		db_add(call, STMT_LANE_RETRIES, dr->world.due[i],
-		    (int64_t)RETRY_AHEAD_MS, (int64_t)RETRIES_READ);
-		dr->retries_of[dr->nretries++] = dr->world.due[i];
-	}
+	look_for_retries(dr, call);
 	set_stage(dr, STAGE_LOOK);
 	db_send(call);
 }
