@@ -351,6 +351,8 @@ void dispatch_lanes_end(struct dispatch *d);
 struct dispatch_lane *dispatch_lane(struct dispatch *d, int64_t id);
 void dispatch_lane_fresh(
     struct dispatch_lane *lane, const struct dispatch_line *line);
+/* Its lines before this one are all there: there may be none in many chunks. */
+void dispatch_lane_read(struct dispatch_lane *lane, int32_t end);
 void dispatch_lane_again(
     struct dispatch_lane *lane, const struct dispatch_line *line);
 /* It has fewer fresh lines at hand than one plan may want. */

@@ -111,6 +111,13 @@ dispatch_lane_fresh(
 }
 
 void
+dispatch_lane_read(struct dispatch_lane *lane, int32_t end)
+{
+	if (lane->read_line < end)
+		lane->read_line = end;
+}
+
+void
 dispatch_lane_again(
     struct dispatch_lane *lane, const struct dispatch_line *line)
 {

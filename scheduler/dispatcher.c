@@ -60,6 +60,8 @@ struct dispatcher {
 	int at_config, at_lanes, at_lines, at_retries;
 	int64_t lines_of[LANES_READ], retries_of[LANES_READ];
 	size_t nlines, nretries;
+	size_t lines_from;   /* lane with which the next look begins */
+	int64_t due_through; /* lane with which the last one ended */
 	bool stopping;
 	void (*on_stopped)(void *arg);
 	void *stopped_arg;
@@ -221,6 +223,8 @@ read_lines(
 
 			dispatch_lane_fresh(lane, &line);
 		}
+		dispatch_lane_read(lane,
+		    (int32_t)(db_int(res, s, i, 1) + db_int(res, s, i, 5)));
 	}
 	buf_fini(&index);
 	buf_fini(&bytes);
@@ -334,6 +338,54 @@ look_for_lanes(struct dispatcher *dr, struct db_call *call)
 }
 
 static void
+look_for_lines_of(
+    struct dispatcher *dr, struct db_call *call, const struct dispatch_lane *l)
+{
+	if (!dispatch_lane_wants(l))
+		return;
+	for (size_t i = 0; i < dr->nlines; i++)
+		if (dr->lines_of[i] == l->id)
+			return;
+	db_add(call, STMT_LANE_LINES, l->id, (int64_t)l->read_line,
+	    (int64_t)CHUNKS_READ);
+	dr->lines_of[dr->nlines++] = l->id;
+}
+
+/* Half the room is for those that go first, the rest for all in turn. */
+static void
+look_for_lines(struct dispatcher *dr, struct db_call *call)
+{
+	size_t n = dr->d.nlanes, from = dr->lines_from;
+
+	for (size_t i = 0; i < n && dr->nlines < LANES_READ / 2; i++)
+		look_for_lines_of(dr, call, dr->d.lanes[i]);
+	for (size_t i = 0; i < n && dr->nlines < LANES_READ; i++) {
+		dr->lines_from = (from + i + 1) % n;
+		look_for_lines_of(dr, call, dr->d.lanes[(from + i) % n]);
+	}
+}
+
+/* In turn; not of a lane that has not used up what was read before. */
+static void
+look_for_retries(struct dispatcher *dr, struct db_call *call)
+{
+	size_t n = dr->world.ndue, from = 0;
+
+	while (from < n && dr->world.due[from] <= dr->due_through)
+		from++;
+	for (size_t i = 0; i < n && dr->nretries < LANES_READ; i++) {
+		int64_t id = dr->world.due[(from + i) % n];
+		const struct dispatch_lane *lane = dispatch_lane(&dr->d, id);
+
+		if (lane == NULL || lane->again.first < lane->again.n)
+			continue;
+		db_add(call, STMT_LANE_RETRIES, id, (int64_t)RETRY_AHEAD_MS,
+		    (int64_t)RETRIES_READ);
+		dr->retries_of[dr->nretries++] = dr->due_through = id;
+	}
+}
+
+static void
 look(struct dispatcher *dr, int64_t now_ms)
 {
 	struct db_call *call = db_call(dr->db, dispatcher_on_looked, dr);
@@ -357,23 +409,10 @@ look(struct dispatcher *dr, int64_t now_ms)
 		dr->lanes_at_ms = now_ms + LANES_EVERY_MS;
 	}
 	dr->at_lines = next;
-	for (size_t i = 0; i < dr->d.nlanes && dr->nlines < LANES_READ; i++) {
-		const struct dispatch_lane *lane = dr->d.lanes[i];
-
-		if (!dispatch_lane_wants(lane))
-			continue;
-		db_add(call, STMT_LANE_LINES, lane->id,
-		    (int64_t)lane->read_line, (int64_t)CHUNKS_READ);
-		dr->lines_of[dr->nlines++] = lane->id;
-		next++;
-	}
+	look_for_lines(dr, call);
+	next += (int)dr->nlines;
 	dr->at_retries = next;
-	for (size_t i = 0; i < dr->world.ndue && dr->nretries < LANES_READ;
-	     i++) {
-		db_add(call, STMT_LANE_RETRIES, dr->world.due[i],
-		    (int64_t)RETRY_AHEAD_MS, (int64_t)RETRIES_READ);
-		dr->retries_of[dr->nretries++] = dr->world.due[i];
-	}
+	look_for_retries(dr, call);
 	set_stage(dr, STAGE_LOOK);
 	db_send(call);
 }
@@ -389,7 +428,8 @@ dispatcher_on_reaped(struct db_result *res, void *arg)
 		start_over(dr, res);
 		return;
 	}
-	if (db_int(res, 0, 0, 0) > 0 || db_int(res, 0, 0, 2) > 0)
+	if (db_int(res, 0, 0, 0) > 0 || db_int(res, 0, 0, 1) > 0 ||
+	    db_int(res, 0, 0, 2) > 0)
 		log_warn("dispatch.reaped", "workers=%d lines=%d stale=%d",
 		    (int)db_int(res, 0, 0, 0), (int)db_int(res, 0, 0, 1),
 		    (int)db_int(res, 0, 0, 2));

@@ -165,11 +165,13 @@ language sql stable set search_path = '' security definer as $$
 $$;
 
 -- The next lines of a lane: per chunk, their indexes in it and what the planner
--- must know of each.
+-- must know of each.  A chunk that holds none of them has its row as well (line
+-- null), so that the reader gets past any number of those.
+drop function if exists sluice.lane_lines(bigint, integer, integer);
 create or replace function sluice.lane_lines(
     p_lane bigint, p_from integer, p_chunks integer
 ) returns table (chunk_id bigint, first_line integer, line smallint[],
-    bytes integer[], cap integer[])
+    bytes integer[], cap integer[], lines integer)
 language plpgsql stable set search_path = '' security definer
 set plan_cache_mode = force_custom_plan as $$
 declare
@@ -177,7 +179,7 @@ declare
 begin
 	select * into v_lane from sluice.batch_lane l where l.id = p_lane;
 	return query
-		select p.chunk_id, p.first_line, c.line, c.bytes, c.cap
+		select p.chunk_id, p.first_line, c.line, c.bytes, c.cap, p.lines
 		from (
 			select * from sluice.place q
 			where q.purge_day = v_lane.purge_day and q.file_id = v_lane.file_id
@@ -198,7 +200,6 @@ begin
 			    and p.first_line + m.i - 1 >= p_from
 			offset 0
 		) c
-		where c.line is not null
 		order by p.first_line;
 end $$;
 
@@ -389,8 +390,9 @@ language sql set search_path = '' as $$
 $$;
 
 -- Workers whose lease is over: what they had out goes again (it may have been
--- sent: the attempt counts), their seats stay taken while the upstream may still
--- work on their calls.  And runs that nobody took in time.
+-- sent: the attempt counts), and whatever else a dead worker holds; their seats
+-- stay taken while the upstream may still work on their calls.  And runs that
+-- nobody took in time.
 create or replace function sluice.reap(p_epoch bigint)
 returns table (workers integer, lines integer, stale integer)
 language plpgsql set search_path = '' security definer as $$
@@ -406,17 +408,20 @@ begin
 		returning w.id
 	loop
 		workers := workers + 1;
-		for v_run in
-			delete from sluice.run r where r.worker_id = v_worker returning *
-		loop
-			perform sluice.run_give_back(v_run, true, 'worker lost');
-			lines := lines + bit_count(v_run.open);
-		end loop;
 		update sluice.seat s set frozen_until = now() + make_interval(secs => (
 			select coalesce(max(p.whole_ms), 0) / 1000.0 from sluice.path p
 			join sluice.rate_limit l on l.pool_id = p.pool_id
 			where l.id = s.limit_id))
 		where s.worker_id = v_worker;
+	end loop;
+	for v_run in
+		delete from sluice.run r
+		where r.worker_id is not null and not exists (select from sluice.worker w
+			where w.id = r.worker_id and w.state <> 'dead')
+		returning *
+	loop
+		perform sluice.run_give_back(v_run, true, 'worker lost');
+		lines := lines + bit_count(v_run.open);
 	end loop;
 	delete from sluice.seat s where s.frozen_until < now() or not exists (
 		select from sluice.rate_limit l

@@ -76,8 +76,8 @@ $$;
 -- Runs whose slots are near, for a worker that has room for so many lines of
 -- each path: p_want = [{path, lines}].  Times go out as durations.
 drop function if exists sluice.take_runs(bigint, json, bigint);
-create function sluice.take_runs(
-    p_worker bigint, p_want json, p_ahead_us bigint
+create or replace function sluice.take_runs(
+    p_worker bigint, p_want json, p_ahead_us bigint, p_era integer default 0
 ) returns table (id bigint, batch_id bigint, batch_uid text, lane_id bigint,
     model text, endpoint text, path_id integer, purge_day text, chunk_id bigint,
     first_line integer, line smallint[], slot_us integer[], est_input integer[],
@@ -86,11 +86,28 @@ create function sluice.take_runs(
 language plpgsql set search_path = '' security definer as $$
 declare
 	v_want record;
+	v_due boolean := exists (
+		select from json_to_recordset(p_want) as j (path integer)
+		join sluice.run r on r.path_id = j.path and r.worker_id is null
+		    and r.send_at <= statement_timestamp()
+			+ make_interval(secs => p_ahead_us / 1e6));
 begin
-	perform from sluice.worker w
-	where w.id = p_worker and w.state = 'live' and w.lease_until > clock_timestamp();
+	-- Who finds the worker dead must find its runs, too: the row is locked until
+	-- they are committed.  Not for nothing: a lock costs a synchronous commit.
+	if v_due then
+		perform from sluice.worker w
+		where w.id = p_worker and w.state = 'live' and w.era = p_era
+		    and w.lease_until > clock_timestamp() for share;
+	else
+		perform from sluice.worker w
+		where w.id = p_worker and w.state = 'live' and w.era = p_era
+		    and w.lease_until > clock_timestamp();
+	end if;
 	if not found then
 		raise exception using errcode = 'SL410', message = 'lease lost';
+	end if;
+	if not v_due then
+		return;
 	end if;
 	for v_want in
 		select * from json_to_recordset(p_want) as j (path integer, lines integer)
@@ -127,6 +144,30 @@ begin
 			join sluice.batch_lane l on l.id = t.lane_id
 			order by t.send_at, t.id;
 	end loop;
+end $$;
+
+-- After a take whose answer was lost: the worker holds these runs and no others.
+-- A take that is still on its way waits for the row or comes too late for its
+-- era.  What the worker never heard of was never sent.  Returns its lines.
+create or replace function sluice.runs_keep(
+    p_worker bigint, p_era integer, p_runs bigint[]
+) returns integer
+language plpgsql set search_path = '' security definer as $$
+declare
+	v_lines integer := 0;
+	v_run sluice.run;
+begin
+	update sluice.worker w set era = p_era
+	where w.id = p_worker and w.state <> 'dead' and w.era <= p_era;
+	if not found then
+		raise exception using errcode = 'SL410', message = 'lease lost';
+	end if;
+	for v_run in delete from sluice.run r
+	    where r.worker_id = p_worker and r.id <> all (p_runs) returning * loop
+		perform sluice.run_give_back(v_run, false, 'take lost');
+		v_lines := v_lines + bit_count(v_run.open);
+	end loop;
+	return v_lines;
 end $$;
 
 create or replace function sluice.run_chunk(p_day date, p_chunk bigint)

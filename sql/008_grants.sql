@@ -53,7 +53,7 @@ begin
 	for f in select p.oid::regprocedure from pg_catalog.pg_proc p
 	    where p.pronamespace = 'sluice'::regnamespace and p.proname in (
 		'worker_start', 'worker_beat', 'worker_stop', 'worker_config',
-		'take_runs', 'run_chunk', 'settle_runs', 'runs_open', 'settle_chunk')
+		'take_runs', 'runs_keep', 'run_chunk', 'settle_runs', 'runs_open', 'settle_chunk')
 	loop
 		execute format('grant execute on function %s to sluice_worker', f);
 	end loop;

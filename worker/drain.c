@@ -49,7 +49,9 @@ struct drain {
 	enum stage stage;
 	int64_t id;
 	struct runs runs;
-	bool beating, taking, configuring, checking, checked;
+	int64_t era; /* of takes: one more when an answer is lost */
+	bool unsure; /* the database may think that we have more runs */
+	bool beating, taking, keeping, configuring, checking, checked;
 	int64_t beat_at_ms, take_at_ms, refresh_at_ms, start_at_ms;
 	int64_t beat_sent_us, take_sent_us; /* boot time */
 	int64_t give_up_ms;                 /* stopping: calls are ended */
@@ -96,6 +98,10 @@ drain_on_taken(struct db_result *res, void *arg)
 	d->taking = false;
 	if (db_is(res, "SL410") && d->stage == STAGE_LIVE)
 		lose_lease(d, "take refused");
+	if (db_unknown(res)) {
+		d->unsure = true;
+		d->era++;
+	}
 	if (db_rc(res) != SLC_OK)
 		return;
 	runs_add(&d->runs, res, d->take_sent_us, got_us);
@@ -113,9 +119,39 @@ take(struct drain *d, int64_t now_ms)
 		d->taking = true;
 		d->take_sent_us = boot_us();
 		db_run(d->takes, drain_on_taken, d, STMT_TAKE_RUNS, d->id,
-		    buf_cstr(&want), (int64_t)TAKE_AHEAD_US);
+		    buf_cstr(&want), (int64_t)TAKE_AHEAD_US, d->era);
 	}
 	buf_fini(&want);
+}
+
+static void
+drain_on_kept(struct db_result *res, void *arg)
+{
+	struct drain *d = arg;
+
+	d->keeping = false;
+	if (db_is(res, "SL410") &&
+	    (d->stage == STAGE_LIVE || d->stage == STAGE_STOPPING))
+		lose_lease(d, "runs lost");
+	if (db_rc(res) != SLC_OK)
+		return;
+	d->unsure = false;
+	log_warn("worker.take_lost", "id=%" PRId64 " lines=%" PRId64, d->id,
+	    db_int(res, 0, 0, 0));
+}
+
+/* Nobody would send what we do not know of: say what we do know. */
+static void
+keep(struct drain *d, int64_t now_ms)
+{
+	struct buf ids = { 0 };
+
+	d->keeping = true;
+	d->take_at_ms = now_ms + TAKE_IDLE_MS;
+	runs_ids(&d->runs, &ids);
+	db_run(d->takes, drain_on_kept, d, STMT_RUNS_KEEP, d->id, d->era,
+	    buf_cstr(&ids));
+	buf_fini(&ids);
 }
 
 /* Beats ---------------------------------------------------------------- */
@@ -213,6 +249,8 @@ drain_on_started(struct db_result *res, void *arg)
 		return;
 	}
 	d->id = db_int(res, 0, 0, 0);
+	d->era = 0;
+	d->unsure = false;
 	d->sender.stopping = false;
 	flush_worker(d->flush, d->id);
 	set_stage(d, STAGE_LIVE);
@@ -307,7 +345,7 @@ static bool
 is_quiet(const struct drain *d)
 {
 	return d->runs.n == 0 && flush_idle(d->flush) && !d->taking &&
-	    !d->beating && !d->configuring && !d->checking;
+	    !d->keeping && !d->beating && !d->configuring && !d->checking;
 }
 
 static void
@@ -320,9 +358,13 @@ stop_step(struct drain *d, int64_t now_ms)
 		d->gave_up = true;
 	}
 	/* The database is away: what it cannot be told it finds out itself. */
-	if (now_ms >= d->give_up_ms + GIVE_UP_MS)
+	if (now_ms >= d->give_up_ms + GIVE_UP_MS) {
 		flush_drop(d->flush);
-	if (is_quiet(d)) {
+		d->unsure = false;
+	}
+	if (d->unsure && !d->keeping && now_ms >= d->take_at_ms)
+		keep(d, now_ms);
+	else if (!d->unsure && is_quiet(d)) {
 		set_stage(d, STAGE_LEAVING);
 		db_run(d->takes, drain_on_left, d, STMT_WORKER_STOP, d->id);
 	}
@@ -355,6 +397,9 @@ drain_on_timer(uv_timer_t *timer)
 			set_stage(d, STAGE_STOPPING);
 			d->beat_at_ms = 0;
 			runs_stop(&d->runs, false);
+		} else if (d->unsure) {
+			if (!d->keeping && now_ms >= d->take_at_ms)
+				keep(d, now_ms);
 		} else if (!d->taking && now_ms >= d->take_at_ms &&
 		    d->paths.revision > 0 &&
 		    *flush_bytes(d->flush) < WAITING_BYTES_MAX &&

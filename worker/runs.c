@@ -167,6 +167,15 @@ runs_add(
 }
 
 void
+runs_ids(const struct runs *r, struct buf *out)
+{
+	buf_addc(out, '{');
+	for (size_t i = 0; i < r->n; i++)
+		buf_addf(out, "%s%" PRId64, i == 0 ? "" : ",", r->list[i]->id);
+	buf_addc(out, '}');
+}
+
+void
 runs_stop(struct runs *r, bool calls)
 {
 	sender_stop(r->sender, r->list, r->n, calls);

@@ -28,6 +28,9 @@ bool runs_want(const struct runs *r, struct buf *out);
 void runs_add(
     struct runs *r, struct db_result *res, int64_t asked_us, int64_t got_us);
 
+/* The last argument of sluice.runs_keep(): those in hand. */
+void runs_ids(const struct runs *r, struct buf *out);
+
 /* flush.h's settled; arg is the runs. */
 void runs_on_settled(struct line *line, void *arg);
 

@@ -69,8 +69,9 @@
 	    "select sluice.worker_beat($1, $2, $3, $4, $5)")                  \
 	X(STMT_WORKER_STOP, "i", "select sluice.worker_stop($1)")             \
 	X(STMT_WORKER_CONFIG, "", "select sluice.worker_config()")            \
-	X(STMT_TAKE_RUNS, "isi",                                              \
-	    "select * from sluice.take_runs($1, $2, $3)")                     \
+	X(STMT_TAKE_RUNS, "isii",                                             \
+	    "select * from sluice.take_runs($1, $2, $3, $4)")                 \
+	X(STMT_RUNS_KEEP, "iis", "select sluice.runs_keep($1, $2, $3)")       \
 	X(STMT_RUN_CHUNK, "di", "select * from sluice.run_chunk($1, $2)")     \
 	X(STMT_SETTLE_RUNS, "isss",                                           \
 	    "select sluice.settle_runs($1, $2, $3, $4)")                      \

@@ -1,0 +1,44 @@
+"""What the dispatcher reads: nobody's lines are left out for others'."""
+import unittest
+
+from e2e.harness import Sluice, Upstream, line, lines, until
+
+
+class Reading(unittest.TestCase):
+    def test_lines_of_a_model_far_into_a_file_are_found(self):
+        """More chunks of another model lie before them than one look reads."""
+        up = Upstream()
+        s = Sluice()
+        s.path(up)
+        data = lines(4500) + "".join(
+            line(f"b-{i}", model="m2") + "\n" for i in range(5))
+        found = [s.submit(data) for _ in range(8)]
+        # Eight lanes that wait take nothing from a ninth.
+        for b in [s.submit(lines(3, model="m3")), *found]:
+            self.assertEqual(s.wait(b, 60)["request_counts"]["failed"], 0)
+        s.stop()
+        up.stop()
+
+    def test_retries_of_a_dead_path_do_not_hold_up_others(self):
+        up = Upstream()
+        s = Sluice()
+        s.apply({"paths": [
+            {"name": "dead", "url": "http://127.0.0.1:1", "models": ["d*"]},
+            {"name": "sim", "url": up.url, "models": ["m*"]}]})
+        for i in range(8):
+            s.submit(lines(3, model=f"d{i}"))
+        until(lambda: s.sql("select count(distinct lane_id) from sluice.retry "
+                            "where not_before < now()") == "8")
+        up.control(fault=["500=0.3"])
+        b = s.submit(lines(30, model="m1"))
+        until(lambda: s.sql("select count(*) from sluice.retry r join "
+                            "sluice.batch_lane l on l.id = r.lane_id "
+                            "where l.model = 'm1'") != "0")
+        up.control(fault=[])
+        self.assertEqual(s.wait(b, 20)["request_counts"]["completed"], 30)
+        s.stop()
+        up.stop()
+
+
+if __name__ == "__main__":
+    unittest.main()
