@@ -171,8 +171,7 @@ dispatch_read_config(struct dispatch *d, struct slice text, struct slc_err *err)
 	d->revision = get_int(doc, "revision");
 	d->timeline = (int32_t)get_int(doc, "timeline");
 	d->timeline_new = d->timeline != get_int(doc, "timeline_was");
-	d->failed_over =
-	    d->timeline_new && get_int(doc, "timeline_was") > 0;
+	d->failed_over = d->timeline_new && get_int(doc, "timeline_was") > 0;
 	json_array_foreach(json_object_get(doc, "estimates"), i, v)
 	    read_estimate(d, v);
 	for (i = 0; i < npaths; i++)

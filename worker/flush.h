@@ -45,6 +45,7 @@ struct result {
 	/* RESULT_AGAIN */
 	int64_t wait_ms;
 	int16_t tries;
+	int16_t times_refused; /* in a row */
 	/* what the dispatcher should know */
 	bool answered; /* the upstream worked on it: latency and usage count */
 	bool ok;       /* the path is well */

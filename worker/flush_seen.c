@@ -196,7 +196,7 @@ write_entries(const struct result *const *list, size_t n, struct buf *out)
 
 	buf_adds(out, ",\"entries\":[");
 	for (size_t i = 0; i < n; i++)
-		if (list[i]->line->run->metered && list[i]->sent_us > 0) {
+		if (list[i]->line->run->metered) {
 			if (any)
 				buf_addc(out, ',');
 			write_entry(list[i], out);

@@ -35,6 +35,7 @@ paths_fini(struct paths *p)
 		wipe(&path->secret);
 		buf_fini(&path->secret);
 		upstream_headers_drop(path->headers);
+		free(path->held_model);
 		free(path->name);
 		free(path->url);
 		free(path->ca_file);

@@ -42,6 +42,10 @@ struct path {
 	size_t answer_max;
 	bool gone; /* removed by the operator */
 	struct health health;
+	/* After a refusal lines of that model do not leave: those on their
+	 * way here were planned before the dispatcher knew. */
+	char *held_model;
+	int64_t held_until_us; /* boot time */
 	/* lines of this worker on it */
 	int32_t held; /* taken, without an outcome */
 	int32_t in_flight;

@@ -91,7 +91,11 @@ enum {
 	COL_SEND_US,
 	COL_IN_US,
 	COL_KEEP_US,
+	COL_REFUSED,
+	COL_MAX_TOKENS,
 };
+
+enum { COLS = 7 }; /* with an element for each line */
 
 static void
 run_add(struct runs *r, struct db_result *res, int row, int64_t asked_us,
@@ -99,7 +103,7 @@ run_add(struct runs *r, struct db_result *res, int row, int64_t asked_us,
 {
 	struct path *path =
 	    paths_find(r->paths, (int32_t)db_int(res, 0, row, COL_PATH));
-	struct buf cols[6] = { { 0 } };
+	struct buf cols[COLS] = { { 0 } };
 	int64_t send_us = db_int(res, 0, row, COL_SEND_US);
 	int64_t in_us = db_int(res, 0, row, COL_IN_US);
 	struct slice model = db_slice(res, 0, row, COL_MODEL);
@@ -108,8 +112,9 @@ run_add(struct runs *r, struct db_result *res, int row, int64_t asked_us,
 	size_t n = 0;
 
 	assert(path != NULL); /* we asked for it */
-	for (int c = 0; c < 6; c++) {
-		size_t k = db_ints(res, 0, row, COL_LINE + c, &cols[c], 0);
+	for (int c = 0; c < COLS; c++) {
+		size_t k = db_ints(res, 0, row,
+		    c < 6 ? COL_LINE + c : COL_REFUSED, &cols[c], 0);
 
 		n = c == 0 ? k : n;
 	}
@@ -124,6 +129,7 @@ run_add(struct runs *r, struct db_result *res, int row, int64_t asked_us,
 	run->endpoint = xstrndup(endpoint.p, endpoint.n);
 	run->first_line = (int32_t)db_int(res, 0, row, COL_FIRST_LINE);
 	run->keep_us = db_int(res, 0, row, COL_KEEP_US);
+	run->max_tokens = db_int(res, 0, row, COL_MAX_TOKENS); /* null: 0 */
 	run->metered = !db_null(res, 0, row, COL_SLOT_US);
 	run->n = run->open = n;
 	for (size_t i = 0; i < n; i++) {
@@ -140,13 +146,14 @@ run_add(struct runs *r, struct db_result *res, int row, int64_t asked_us,
 			.est_output = element(&cols[3], i),
 			.tries = (int16_t)element(&cols[4], i),
 			.sends = (int16_t)element(&cols[5], i),
+			.refused = (int16_t)element(&cols[6], i),
 			.slot_us = send_us + slot_us,
 			.not_before_us = got_us + in_us + slot_us,
 			.not_after_us =
 			    asked_us + in_us + slot_us + run->keep_us,
 		};
 	}
-	for (int c = 0; c < 6; c++)
+	for (int c = 0; c < COLS; c++)
 		buf_fini(&cols[c]);
 	path->held += (int32_t)n;
 	if (r->n == r->cap) {

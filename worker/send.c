@@ -13,11 +13,15 @@
 #include <sluice/header.h>
 #include <sluice/log.h>
 
+#include "cap.h"
 #include "outcome.h"
 
 enum {
 	SEND_BUFFER_MAX = 64 << 20, /* bytes of answers in memory */
 	SAID_MAX = 1000,            /* bytes of an answer quoted in a message */
+	HOLD_MS = 1500,             /* the dispatcher's horizon, and the news */
+	REFUSED_PARK = 5,           /* refusals in a row; then it waits */
+	PARK_MS = 900000,
 };
 
 /* The heap of waiting lines -------------------------------------------- */
@@ -115,6 +119,7 @@ result_new(struct line *line, enum result_kind kind)
 	r->kind = kind;
 	r->sends = line->sends;
 	r->tries = line->tries;
+	r->times_refused = line->refused;
 	return r;
 }
 
@@ -241,6 +246,31 @@ keep_said(const struct dialect_answer *said, bool refused, int32_t in_flight,
 	memcpy(r->said->readings, said->readings, bytes);
 }
 
+/* No line of the model leaves until the dispatcher has had time to hear. */
+static void
+hold(struct path *path, const char *model, int64_t wait_ms)
+{
+	int64_t until_us;
+
+	if (wait_ms <= 0 || wait_ms > HOLD_MS)
+		wait_ms = HOLD_MS;
+	until_us = boot_us() + wait_ms * 1000;
+	if (path->held_model == NULL || strcmp(path->held_model, model) != 0) {
+		free(path->held_model);
+		path->held_model = xstrdup(model);
+		path->held_until_us = 0;
+	}
+	if (path->held_until_us < until_us)
+		path->held_until_us = until_us;
+}
+
+static bool
+is_held(const struct path *path, const char *model, int64_t now_us)
+{
+	return now_us < path->held_until_us &&
+	    strcmp(path->held_model, model) == 0;
+}
+
 static void
 read_answer(const struct path *path, const struct upstream_result *got,
     bool good_body, struct dialect_answer *said)
@@ -309,12 +339,20 @@ take_answer(
 		write_result(line, got, &out, r);
 		break;
 	case OUTCOME_AGAIN:
+		r->times_refused = 0;
 		r->wait_ms = out.wait_ms;
 		r->tries = (int16_t)(line->tries + 1);
 		break;
 	case OUTCOME_REFUSED:
 		r->refused = r->ok = true;
 		r->wait_ms = out.pause_ms;
+		r->times_refused = (int16_t)(line->refused + 1);
+		if (r->times_refused >= REFUSED_PARK) {
+			r->times_refused = 0;
+			if (r->wait_ms < PARK_MS)
+				r->wait_ms = PARK_MS;
+		}
+		hold(path, line->run->model, out.pause_ms);
 		break;
 	case OUTCOME_DOWN:
 		r->down = true;
@@ -350,6 +388,7 @@ send_on_done(const struct upstream_result *got, void *arg)
 	struct sender *s = line->run->sender;
 
 	line->call = NULL;
+	buf_fini(&line->body);
 	s->in_flight--;
 	path->in_flight--;
 	paths_rise(s->paths, path, line->run->model);
@@ -380,6 +419,9 @@ start_call(struct sender *s, struct line *line)
 	buf_clear(&s->url);
 	paths_url(path->url, run->endpoint, &s->url);
 	request.url = buf_cstr(&s->url);
+	if (run->max_tokens > 0 &&
+	    cap_add(request.body, run->endpoint, run->max_tokens, &line->body))
+		request.body = buf_slice(&line->body);
 	line_hash(line, "attempt", key + 17);
 	line_set(line, LINE_SENDING);
 	s->in_flight++;
@@ -394,14 +436,15 @@ pump_path(struct sender *s, struct path *path, int64_t now_us)
 
 	while ((line = *at) != NULL) {
 		bool late = now_us > line->not_after_us, seat;
+		bool held = is_held(path, line->run->model, now_us);
 
-		if (!late && s->in_flight >= s->max_in_flight)
+		if (!late && !held && s->in_flight >= s->max_in_flight)
 			return;
-		seat = !late && path->trouble[0] == '\0' &&
+		seat = !late && !held && path->trouble[0] == '\0' &&
 		    now_us < s->lease_until_us &&
 		    paths_sit(s->paths, path, line->run->model);
 
-		if (!late && !seat && path->trouble[0] == '\0') {
+		if (!late && !held && !seat && path->trouble[0] == '\0') {
 			at = &line->next;
 			continue;
 		}
@@ -411,6 +454,9 @@ pump_path(struct sender *s, struct path *path, int64_t now_us)
 		path->nready--;
 		if (seat)
 			start_call(s, line);
+		else if (held)
+			sender_give_back(
+			    s, line, "others of its model were refused", false);
 		else if (late)
 			sender_give_back(s, line, "no seat in time", false);
 		else

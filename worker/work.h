@@ -26,12 +26,13 @@ struct line {
 	struct line *next; /* in its path's queue of ready lines */
 	enum line_state state;
 	int16_t index; /* in the chunk, from 1 */
-	int16_t tries, sends;
+	int16_t tries, sends, refused;
 	int32_t est_input, est_output;
 	int64_t slot_us;       /* the database's time */
 	int64_t not_before_us; /* boot time */
 	int64_t not_after_us;
 	struct upstream_call *call;
+	struct buf body; /* while it is sent, when it is not the chunk's */
 };
 
 /* Lines handed to this worker together; freed when all are settled. */
@@ -44,7 +45,8 @@ struct run {
 	struct chunk *chunk;
 	int32_t first_line; /* of the chunk in its file */
 	int64_t keep_us;
-	bool metered; /* rate limits want to know what its lines cost */
+	int64_t max_tokens; /* for lines without a cap; 0: leave them */
+	bool metered;       /* rate limits want to know what its lines cost */
 	size_t n, open;
 	struct line lines[];
 };

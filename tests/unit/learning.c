@@ -1,0 +1,162 @@
+/* What refusals and headers teach: ladder, concurrency, others' use. */
+#include "unit.h"
+
+#include <stdlib.h>
+
+#include "../../scheduler/aimd.h"
+#include "../../scheduler/estimate.h"
+#include "../../scheduler/foreign.h"
+
+#define S INT64_C(1000000)
+
+static void
+the_ladder_takes_one_step_a_window_and_rests_after_an_hour(void)
+{
+	struct ladder l = { 0 };
+
+	CU_ASSERT(ladder_refused(&l, 1000 * S, 999 * S, 60 * S));
+	CU_ASSERT_EQUAL(l.step, 1);
+	/* Calls that had left by then, or in the window after it. */
+	CU_ASSERT_FALSE(ladder_refused(&l, 1001 * S, 998 * S, 60 * S));
+	CU_ASSERT_FALSE(ladder_refused(&l, 1050 * S, 1049 * S, 60 * S));
+	CU_ASSERT(ladder_refused(&l, 1070 * S, 1069 * S, 60 * S));
+	CU_ASSERT_EQUAL(l.step, 2);
+	CU_ASSERT_FALSE(ladder_rest(&l, 1070 * S + LADDER_HOLD_US - 1));
+	CU_ASSERT(ladder_rest(&l, 1070 * S + LADDER_HOLD_US));
+	CU_ASSERT_EQUAL(l.step, 1);
+}
+
+static void
+a_step_down_that_was_wrong_is_not_soon_repeated(void)
+{
+	struct ladder l = { 0 };
+	int64_t now = 1000 * S;
+
+	ladder_refused(&l, now, now, 60 * S);
+	now += LADDER_HOLD_US;
+	CU_ASSERT(ladder_rest(&l, now));
+	CU_ASSERT(ladder_refused(&l, now + 5 * S, now + 4 * S, 60 * S));
+	CU_ASSERT_EQUAL(l.step, 1);
+	CU_ASSERT_FALSE(ladder_rest(&l, now + 5 * S + LADDER_HOLD_US));
+	CU_ASSERT(ladder_rest(&l, now + 5 * S + 2 * LADDER_HOLD_US));
+}
+
+static void
+concurrency_is_doubled_until_a_refusal(void)
+{
+	struct aimd a = { 0 };
+	int64_t now = 0;
+
+	CU_ASSERT_EQUAL(aimd_limit(&a), AIMD_START);
+	aimd_grow(&a, now, S, 1); /* not needed: not raised */
+	CU_ASSERT_EQUAL(aimd_limit(&a), AIMD_START);
+	for (int i = 0; i < 3; i++) {
+		now += S;
+		aimd_grow(&a, now, S, aimd_limit(&a));
+		aimd_grow(&a, now, S, aimd_limit(&a)); /* once a latency */
+	}
+	CU_ASSERT_EQUAL(aimd_limit(&a), 8 * AIMD_START);
+	aimd_refused(&a, now + 1, now, 26);
+	CU_ASSERT_EQUAL(aimd_limit(&a), 25);
+	aimd_refused(&a, now + 2, now, 27); /* they left before that */
+	CU_ASSERT_EQUAL(aimd_limit(&a), 25);
+	aimd_grow(&a, now + 10 * S, S, 25);
+	CU_ASSERT_EQUAL(aimd_limit(&a), 25);
+	aimd_grow(&a, now + 2 + AIMD_RISE_US, S, 25);
+	CU_ASSERT_EQUAL(aimd_limit(&a), 26);
+	aimd_refused(
+	    &a, now + 2 * AIMD_RISE_US, now + 2 * AIMD_RISE_US - 1, 26);
+	CU_ASSERT(aimd_limit(&a) < 26 && aimd_limit(&a) >= 23);
+}
+
+/* An hour of a fixed window of 1000 a minute: ours, and others' at a rate. */
+static void
+play_fixed(double others_per_s, int64_t lag_us, struct foreign *f,
+    struct pace *p, int64_t *now)
+{
+	int64_t begin = *now, used = 0, others = 0, mine = 0, window = 0;
+	double due = 0;
+
+	for (int64_t t = 0; t < 600 * S; t += 100000) {
+		struct dialect_reading said = { .dim = DIALECT_REQUESTS,
+			.limit = 1000 };
+
+		*now = begin + t;
+		if (*now / (60 * S) != window) {
+			window = *now / (60 * S);
+			used = 0;
+		}
+		due += others_per_s / 10;
+		for (; due >= 1; due--) {
+			used++;
+			others++;
+		}
+		pace_begin(p, *now);
+		if (pace_earliest(p, 1, *now) <= *now) {
+			pace_grant(p, 1, *now, PACE_LATE_US, 1);
+			used++;
+			mine++;
+			said.remaining = 1000 - used;
+			said.reset_ms =
+			    ((window + 1) * 60 * S - *now - lag_us) / 1000;
+			foreign_seen(f, p, &said, *now, *now + lag_us);
+			foreign_room(f, p, *now, &p->others);
+		}
+	}
+}
+
+static void
+others_are_seen_in_a_fixed_window(void)
+{
+	struct foreign f = { 0 };
+	struct pace p;
+	int64_t now = 60000 * S;
+
+	pace_init(&p, PACE_REQUESTS, 1000, 60 * S);
+	play_fixed(0, 2 * S, &f, &p, &now);
+	CU_ASSERT_EQUAL(f.reset, FOREIGN_FIXED);
+	CU_ASSERT_FALSE(foreign_active(&f, now));
+	CU_ASSERT_EQUAL(p.others.units, 0);
+	CU_ASSERT_EQUAL(pace_allowed(&p, now), 1000);
+	play_fixed(5, 2 * S, &f, &p, &now); /* 300 a minute */
+	CU_ASSERT(foreign_active(&f, now));
+	CU_ASSERT(f.rate * 60e6 > 270 && f.rate * 60e6 < 330);
+	CU_ASSERT(p.others.units > 280 && p.others.units < 400);
+	pace_fini(&p);
+}
+
+static void
+what_is_still_out_is_the_long_ones(void)
+{
+	struct estimate e = { 0 };
+	double young, old, variance;
+
+	estimate_pending(&e, 0, -1, &young, &variance);
+	CU_ASSERT_EQUAL((int)young, ESTIMATE_OUTPUT);
+	CU_ASSERT(variance > 0);
+	for (int i = 0; i < 1000; i++) {
+		struct estimate_sample s = { .n = 1,
+			.output = 100 + i,
+			.output2 = (100.0 + i) * (100 + i),
+			.ms = 1000 + 10 * i };
+
+		estimate_learn(&e, &s);
+		estimate_learn_age(&e, 1000 + 10 * i, 100 + i);
+	}
+	estimate_pending(&e, 0, -1, &young, &variance);
+	CU_ASSERT(young > 550 && young < 650);
+	estimate_pending(&e, 8000, -1, &old, &variance);
+	CU_ASSERT(old > 850 && old < 1100);
+	estimate_pending(&e, 8000, 300, &old, &variance);
+	CU_ASSERT_EQUAL((int)old, 300);
+	/* Older than everything: as the oldest. */
+	estimate_pending(&e, 3600000, -1, &old, &variance);
+	CU_ASSERT(old > 900);
+}
+
+UNIT_MAIN("learning",
+    UNIT(the_ladder_takes_one_step_a_window_and_rests_after_an_hour),
+    UNIT(a_step_down_that_was_wrong_is_not_soon_repeated),
+    UNIT(concurrency_is_doubled_until_a_refusal),
+    UNIT(others_are_seen_in_a_fixed_window),
+    UNIT(what_is_still_out_is_the_long_ones))
