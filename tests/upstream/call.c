@@ -266,6 +266,7 @@ call_start(struct call *call, struct conn *c, int64_t now_ns)
 	double ms = latency_draw_ms(&u->conf.latency, &u->latencies);
 	const struct fault_kind *kind = call->fault.kind;
 
+	ms += u->conf.token_ms * (double)call->answer.completion;
 	call->conn = c;
 	c->call = call;
 	stats_start(&u->stats, call->model, now_ns);

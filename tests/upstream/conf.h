@@ -44,6 +44,7 @@ struct conf { /* copied as a value */
 	enum dialect headers;
 	struct foreign_plan foreign;
 	struct latency latency;
+	double token_ms;
 	struct faults faults;
 	struct {
 		double from_s, to_s; /* since the start */

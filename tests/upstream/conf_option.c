@@ -236,6 +236,8 @@ const struct option options[] = {
 	    "since the start (or since they were set)" },
 	{ "latency", "MS", set_latency, AT(latency), ANY_TIME,
 	    "8000, 300-800 or lognormal:MEDIAN:SIGMA (0)" },
+	{ "token-ms", "X", set_real, AT(token_ms), ANY_TIME,
+	    "further ms for each completion token (0)" },
 	{ "fault", "KIND=P[,X]", set_fault_chance, AT(faults), LIST,
 	    "a call fails so with probability P; repeatable" },
 	{ "fault-first", "KIND=N[,X]", set_fault_first, AT(faults), LIST,
