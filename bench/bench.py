@@ -50,3 +50,54 @@ def table(rows):
     for r in rows:
         print("  ".join(str(c).ljust(w) for c, w in zip(r, widths)).rstrip(),
               flush=True)
+
+
+def in_windows(up, amount, window_s, from_s=0.0, unit=lambda x: 1):
+    """(most in any closed window, share of the limit used from from_s on).
+
+    The share is taken from the first accepted send to the last, so that it is
+    exact for few sends, too.
+    """
+    sends = [(x["t"], unit(x)) for x in up.sends() if x["fate"] == "accepted"]
+    most = total = old = 0
+    for t, n in sends:
+        total += n
+        while t - sends[old][0] > window_s:
+            total -= sends[old][1]
+            old += 1
+        most = max(most, total)
+    steady = [(t, n) for t, n in sends if t >= from_s]
+    if len(steady) < 2:
+        return most, 0.0
+    units = sum(n for _, n in steady[:-1])
+    return most, units / ((steady[-1][0] - steady[0][0]) / window_s * amount)
+
+
+def busy(before, after, seats):
+    """Seats in use between two looks at /_stats, as a share."""
+    took = after["elapsed_s"] - before["elapsed_s"]
+    return (after["mean_running"] * after["elapsed_s"] -
+            before["mean_running"] * before["elapsed_s"]) / (seats * took)
+
+
+def put_path(s, up, limits, charge=None, **more):
+    """As Sluice.path; what this server does not know yet is left out."""
+    def doc(**extra):
+        return {"paths": [{
+            "name": "sim", "url": up.url, "models": ["*"],
+            "limits": [{"dimension": d, "window_s": w, "amount": a}
+                       for d, w, a in limits], **more, **extra}]}
+    if charge is not None:
+        a = s.call("POST", "/admin/v1/apply", json_body=doc(charge=charge))
+        if a.status == 200:
+            return True
+    s.apply(doc())
+    return charge is None
+
+
+def kill(s, *ups):
+    """The end of a run whose work need not be finished."""
+    for p in s.workers + s.schedulers:
+        p.kill()
+    for up in ups:
+        up.stop()

@@ -24,7 +24,7 @@ struct call {
 	uint64_t arrival;
 	uint16_t model;
 	int64_t charged; /* tokens */
-	char headers[RATE_HEADERS_MAX];
+	struct text headers;
 };
 
 static const struct {
@@ -50,9 +50,9 @@ call_new(struct upstream *u)
 		return call;
 	}
 	call = text_realloc(NULL, sizeof(*call));
+	*call = (struct call){ .u = u };
 	uv_timer_init(u->loop, &call->timer);
 	call->timer.data = call;
-	call->u = u;
 	return call;
 }
 
@@ -70,66 +70,6 @@ reply_error(struct conn *c, int status, const char *message, const char *type,
 	conn_reply(c, &r);
 }
 
-static void
-reply_pretty(struct conn *c, struct reply *r, struct text *body)
-{
-	json_t *json = json_loadb(body->p, body->n, 0, NULL);
-	struct text lines = { 0 };
-	char *dump = json_dumps(json, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-
-	if (dump != NULL)
-		text_adds(&lines, dump);
-	r->body = &lines;
-	conn_reply(c, r);
-	free(lines.p);
-	free(dump);
-	json_decref(json);
-}
-
-/* Send what a call with a fault gets; returns the status, 0 for none. */
-static int
-reply_fault(struct call *call, struct reply *r, struct text *body)
-{
-	const struct fault_kind *kind = call->fault.kind;
-	struct conn *c = call->conn;
-
-	switch (kind->act) {
-	case ACT_ERROR:
-	case ACT_ERROR_200:
-		r->status = kind->status;
-		r->retry_after_s = call->fault.extra;
-		text_clear(body);
-		answer_error(body, kind->message, kind->type, kind->code);
-		break;
-	case ACT_CUT_BEFORE:
-		conn_close(c);
-		return 0;
-	case ACT_RESET:
-		conn_reset(c);
-		return 0;
-	case ACT_CUT_MID:
-		r->cut_at = body->n / 2;
-		break;
-	case ACT_GARBAGE:
-		r->type = "text/html";
-		text_clear(body);
-		text_adds(body,
-		    "<html><head><title>Welcome</title></head>"
-		    "<body><h1>It works!</h1></body></html>\n");
-		break;
-	case ACT_EMPTY:
-		r->body = NULL;
-		break;
-	case ACT_PRETTY:
-		reply_pretty(c, r, body);
-		return r->status;
-	default:
-		break; /* the fault is in the body that is already there */
-	}
-	conn_reply(c, r);
-	return r->status;
-}
-
 static int
 call_reply(struct call *call)
 {
@@ -138,7 +78,7 @@ call_reply(struct call *call)
 	struct reply r = {
 		.status = 200,
 		.body = body,
-		.headers = call->headers,
+		.headers = call->headers.p,
 		.id = { call->answer.hash, call->answer.serial },
 	};
 
@@ -149,20 +89,19 @@ call_reply(struct call *call)
 	text_clear(body);
 	answer_write(body, &call->answer);
 	if (call->fault.kind != NULL)
-		return reply_fault(call, &r, body);
+		return fault_reply(call->conn, &call->fault, &r, body);
 	conn_reply(call->conn, &r);
 	return r.status;
 }
 
+/* The account is put right once the answer is known. */
 static void
-call_finish(struct call *call)
+call_settle(struct call *call, int64_t now_ns)
 {
 	struct upstream *u = call->u;
-	int64_t now_ns = upstream_now(u);
-	int64_t actual = call->answer.prompt + call->answer.completion;
-	int status = 0;
+	int64_t input = call->answer.prompt;
+	int64_t actual = input + call->answer.completion;
 
-	stats_stop(&u->stats, call->model, now_ns);
 	if (u->conf.charge == CHARGE_DECLARED_REFUNDED &&
 	    call->charged > actual) {
 		/* Tickets are worth nothing to limits set since. */
@@ -171,6 +110,24 @@ call_finish(struct call *call)
 			    call->charged - actual, now_ns);
 		call->charged = actual;
 	}
+	if (u->conf.charge == CHARGE_ACTUAL_LATE && call->charged == 0) {
+		call->ask.units[DIM_TOKENS] = actual;
+		call->ask.units[DIM_INPUT] = input;
+		call->ask.units[DIM_OUTPUT] = actual - input;
+		limiter_charge_tokens(&u->limits, &call->ask, now_ns);
+		call->charged = actual;
+	}
+}
+
+static void
+call_finish(struct call *call)
+{
+	struct upstream *u = call->u;
+	int64_t now_ns = upstream_now(u);
+	int status = 0;
+
+	stats_stop(&u->stats, call->model, now_ns);
+	call_settle(call, now_ns);
 	if (call->conn != NULL) {
 		struct conn *c = call->conn;
 
@@ -257,14 +214,25 @@ make_answer(struct answer *a, struct upstream *u, size_t route,
 	a->cut_short = a->completion == q->output_max;
 }
 
+/* Tokens taken at admission: what comes with input and what may come out. */
 static int64_t
 tokens_to_charge(
     const struct conf *conf, const struct answer *a, const struct request *q)
 {
-	if (conf->charge == CHARGE_ACTUAL || !answer_has_text(a->endpoint))
+	switch (conf->charge) {
+	case CHARGE_ACTUAL_LATE:
+		return 0;
+	case CHARGE_INPUT_ONLY:
+		return a->prompt;
+	case CHARGE_ACTUAL:
 		return a->prompt + a->completion;
-	return a->prompt +
-	    (q->output_max >= 0 ? q->output_max : conf->declared_default);
+	default:
+		if (!answer_has_text(a->endpoint))
+			return a->prompt;
+		return a->prompt +
+		    (q->output_max >= 0 ? q->output_max
+					: conf->declared_default);
+	}
 }
 
 /* Chance decides, once a call is accepted, how it will end. */
@@ -298,6 +266,7 @@ call_start(struct call *call, struct conn *c, int64_t now_ns)
 	double ms = latency_draw_ms(&u->conf.latency, &u->latencies);
 	const struct fault_kind *kind = call->fault.kind;
 
+	ms += u->conf.token_ms * (double)call->answer.completion;
 	call->conn = c;
 	c->call = call;
 	stats_start(&u->stats, call->model, now_ns);
@@ -310,6 +279,38 @@ call_start(struct call *call, struct conn *c, int64_t now_ns)
 	else
 		uv_timer_start(
 		    &call->timer, call_on_time, (uint64_t)llround(ms), 0);
+}
+
+static void
+call_refuse(struct call *call, struct conn *c, struct arrival *a,
+    struct limit *l, int64_t wait_ns)
+{
+	struct upstream *u = c->u;
+	struct dialect_refusal refusal = { .set = &u->limits,
+		.limit = l,
+		.model = call->ask.model,
+		.asked = call->ask.units[l->dim],
+		.wait_ns = wait_ns,
+		.now_ns = a->ns,
+		.no_retry_after = u->conf.no_retry_after };
+	struct dialect_said said;
+	struct reply r = { .body = &u->server.body, .id = { 0, ++u->serial } };
+
+	l->refused++;
+	text_clear(&u->server.body);
+	dialect_refuse(
+	    &u->server.body, &call->headers, u->conf.headers, &refusal, &said);
+	text_add(&call->headers, "", 1);
+	a->fate = FATE_REFUSED;
+	a->status = (uint16_t)said.status;
+	stats_arrive(&u->stats, a, c->key.v, c->key.n);
+	r.status = said.status;
+	r.type = said.type;
+	r.retry_after_s = said.retry_after_s;
+	r.headers = call->headers.p;
+	conn_reply(c, &r);
+	call->next = u->free_calls;
+	u->free_calls = call;
 }
 
 /* A request in good order: ask the limits, charge them, begin. */
@@ -326,30 +327,28 @@ call_judge(struct upstream *u, struct conn *c, size_t route,
 	make_answer(&call->answer, u, route, q, a, c->body.n);
 	a->tokens = call->charged =
 	    tokens_to_charge(&u->conf, &call->answer, q);
+	a->input = (int32_t)call->answer.prompt;
 	call->ask = (struct limit_ask){ .model = m->name,
-		.tokens = a->tokens,
 		.running = u->stats.running,
 		.model_running = m->running };
+	stats_units(call->ask.units, a);
+	if (u->conf.charge == CHARGE_ACTUAL_LATE)
+		call->ask.units[DIM_TOKENS] = call->ask.units[DIM_INPUT] =
+		    call->ask.units[DIM_OUTPUT] = 1;
 	call->limits_era = u->limits_era;
 	refusal = limiter_refusal(&u->limits, &call->ask, a->ns, &wait_ns);
+	if (u->conf.charge == CHARGE_ACTUAL_LATE)
+		stats_units(call->ask.units, a);
 	if (refusal == NULL || u->conf.charge_refused)
 		limiter_charge(&u->limits, &call->ask, a->ns, &call->ticket);
-	call->headers[0] = '\0';
-	if (u->conf.headers == HEADERS_OPENAI)
-		refuse_headers(call->headers, &u->limits, m->name, a->ns);
-
+	text_clear(&call->headers);
+	dialect_headers(
+	    &call->headers, u->conf.headers, &u->limits, m->name, a->ns);
 	if (refusal != NULL) {
-		refusal->refused++;
-		a->fate = FATE_REFUSED;
-		a->status = 429;
-		stats_arrive(&u->stats, a, c->key.v, c->key.n);
-		refuse_reply(c, refusal,
-		    refusal->dim == DIM_TOKENS ? a->tokens : 1, wait_ns,
-		    call->headers);
-		call->next = u->free_calls;
-		u->free_calls = call;
+		call_refuse(call, c, a, refusal, wait_ns);
 		return;
 	}
+	text_add(&call->headers, "", 1);
 	draw_fault(call, c);
 	a->fate = FATE_ACCEPTED;
 	if (call->fault.kind != NULL)

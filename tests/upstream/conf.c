@@ -1,15 +1,7 @@
-#include <math.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf.h"
-
-/*
- * Each sets one field from its text; a NULL text empties a list, so that a
- * list sent to /_control replaces the one before it.
- */
-typedef bool setter(void *field, const char *arg, char err[160]);
+#include "conf_option.h"
 
 static bool
 fail(char err[160], const char *what)
@@ -18,268 +10,12 @@ fail(char err[160], const char *what)
 	return false;
 }
 
-static bool
-set_listen(void *field, const char *arg, char err[160])
-{
-	struct conf *c = field;
-	const char *colon = strrchr(arg, ':');
-	size_t n = colon != NULL ? (size_t)(colon - arg) : 0;
-	char *end;
-
-	if (n == 0 || n >= sizeof(c->host))
-		return fail(err, "an address is HOST:PORT");
-	c->port = strtol(colon + 1, &end, 10);
-	if (end == colon + 1 || *end != '\0' || c->port < 0 || c->port > 65535)
-		return fail(err, "a port is 0..65535");
-	snprintf(c->host, sizeof(c->host), "%.*s", (int)n, arg);
-	if (strncmp(c->host, "127.", 4) != 0)
-		return fail(err, "only loopback addresses (127.x.y.z)");
-	return true;
-}
-
-static bool
-set_file(void *field, const char *arg, char err[160])
-{
-	if (strlen(arg) >= sizeof(((struct conf *)0)->port_file))
-		return fail(err, "the name is too long");
-	strcpy(field, arg);
-	return true;
-}
-
-static bool
-set_key(void *field, const char *arg, char err[160])
-{
-	struct conf *c = field;
-
-	if (arg == NULL)
-		c->keys.n = 0;
-	else if (c->keys.n == CONF_KEYS_MAX || strlen(arg) >= CONF_KEY_MAX)
-		return fail(err, "too many keys, or too long a one");
-	else
-		strcpy(c->keys.v[c->keys.n++], arg);
-	return true;
-}
-
-static bool
-set_flag(void *field, const char *arg, char err[160])
-{
-	(void)err;
-	*(bool *)field = arg != NULL && strcmp(arg, "false") != 0;
-	return true;
-}
-
-static bool
-set_count(void *field, const char *arg, char err[160])
-{
-	char *end;
-	long long n = strtoll(arg, &end, 10);
-
-	if (end == arg || *end != '\0' || n < 0 || n > INT64_C(1) << 40)
-		return fail(err, "takes a whole number >= 0");
-	*(int64_t *)field = n;
-	return true;
-}
-
-static bool
-set_real(void *field, const char *arg, char err[160])
-{
-	char *end;
-	double x = strtod(arg, &end);
-
-	if (end == arg || *end != '\0' || !(x >= 0) || x > 1e9)
-		return fail(err, "takes a number >= 0");
-	*(double *)field = x;
-	return true;
-}
-
-static bool
-set_bytes_per_token(void *field, const char *arg, char err[160])
-{
-	if (!set_real(field, arg, err))
-		return false;
-	return *(double *)field >= 0.01 || fail(err, "is at least 0.01");
-}
-
-static bool
-set_latency(void *field, const char *arg, char err[160])
-{
-	return latency_parse(field, arg) ||
-	    fail(err, "is 8000, 300-800 or lognormal:MEDIAN:SIGMA");
-}
-
-static bool
-set_limit(void *field, const char *arg, char err[160])
-{
-	struct limiter *set = field;
-
-	if (arg == NULL) {
-		set->n = 0;
-		return true;
-	}
-	return limiter_add(set, arg, err);
-}
-
-static bool
-set_fault(void *field, enum fault_when when, const char *arg, char err[160])
-{
-	if (arg == NULL) {
-		faults_drop(field, when);
-		return true;
-	}
-	return faults_add(field, when, arg, err);
-}
-
-static bool
-set_fault_chance(void *field, const char *arg, char err[160])
-{
-	return set_fault(field, FAULT_CHANCE, arg, err);
-}
-
-static bool
-set_fault_first(void *field, const char *arg, char err[160])
-{
-	return set_fault(field, FAULT_FIRST, arg, err);
-}
-
-static bool
-set_fault_match(void *field, const char *arg, char err[160])
-{
-	return set_fault(field, FAULT_MATCH, arg, err);
-}
-
-static bool
-set_outage(void *field, const char *arg, char err[160])
-{
-	struct conf *c = field;
-	int end = 0;
-
-	c->outage.from_s = c->outage.to_s = 0;
-	if (strcmp(arg, "true") == 0)
-		c->outage.to_s = HUGE_VAL;
-	else if (strcmp(arg, "false") != 0 &&
-	    (sscanf(arg, "%lf-%lf%n", &c->outage.from_s, &c->outage.to_s,
-		 &end) != 2 ||
-		arg[end] != '\0'))
-		return fail(err, "is FROM-TO, in seconds since the start");
-	return true;
-}
-
-static bool
-set_word(void *field, const char *arg, const char *const *words, char err[160])
-{
-	for (int i = 0; words[i] != NULL; i++) {
-		if (strcmp(words[i], arg) == 0) {
-			memcpy(field, &i, sizeof(i));
-			return true;
-		}
-	}
-	return fail(err, "no such choice (see --help)");
-}
-
-static bool
-set_charge(void *field, const char *arg, char err[160])
-{
-	static const char *const words[] = { "actual", "declared",
-		"declared-refunded", NULL };
-
-	return set_word(field, arg, words, err);
-}
-
-static bool
-set_style(void *field, const char *arg, char err[160])
-{
-	static const char *const words[] = { "echo", "words", NULL };
-
-	return set_word(field, arg, words, err);
-}
-
-static bool
-set_headers(void *field, const char *arg, char err[160])
-{
-	static const char *const words[] = { "none", "openai", NULL };
-
-	return set_word(field, arg, words, err);
-}
-
-#define AT(field) offsetof(struct conf, field)
-
-enum { ANY_TIME, LIST, AT_START }; /* lists, too, change at any time */
-
-static const struct option {
-	const char *name;
-	const char *arg; /* NULL: a flag */
-	setter *set;
-	size_t at;
-	int when;
-	const char *help;
-} options[] = {
-	{ "listen", "HOST:PORT", set_listen, 0, AT_START,
-	    "where to listen, loopback only; port 0: any free\n"
-	    "one (127.0.0.1:0)" },
-	{ "port-file", "FILE", set_file, AT(port_file), AT_START,
-	    "write the port there, all at once, when ready" },
-	{ "key", "KEY", set_key, 0, LIST,
-	    "a key to let in, all others get 401; repeatable\n"
-	    "(without: every key, or none, is good)" },
-	{ "limit", "SPEC", set_limit, AT(limits), LIST,
-	    "a limit to enforce, see below; repeatable" },
-	{ "model-limit", "MODEL:SPEC", set_limit, AT(limits), AT_START,
-	    "the same, counting one model alone" },
-	{ "charge", "HOW", set_charge, AT(charge), ANY_TIME,
-	    "tokens taken at admission: actual, declared\n"
-	    "(prompt and max_tokens) or declared-refunded\n"
-	    "(the same, corrected at the end) (actual)" },
-	{ "declared-default", "N", set_count, AT(declared_default), ANY_TIME,
-	    "max_tokens of a request that has none (512)" },
-	{ "charge-refused", NULL, set_flag, AT(charge_refused), ANY_TIME,
-	    "a refused call costs what an accepted one does" },
-	{ "no-retry-after", NULL, set_flag, AT(no_retry_after), ANY_TIME,
-	    "429 without Retry-After" },
-	{ "headers", "openai", set_headers, AT(headers), ANY_TIME,
-	    "x-ratelimit-* on every answer that was judged" },
-	{ "latency", "MS", set_latency, AT(latency), ANY_TIME,
-	    "8000, 300-800 or lognormal:MEDIAN:SIGMA (0)" },
-	{ "fault", "KIND=P[,X]", set_fault_chance, AT(faults), LIST,
-	    "a call fails so with probability P; repeatable" },
-	{ "fault-first", "KIND=N[,X]", set_fault_first, AT(faults), LIST,
-	    "so do the first N calls; repeatable" },
-	{ "fault-match", "TEXT=KIND[,X]", set_fault_match, AT(faults), LIST,
-	    "and calls whose body holds TEXT; repeatable" },
-	{ "outage", "FROM-TO", set_outage, 0, ANY_TIME,
-	    "reset connections between these seconds since\n"
-	    "the start, as soon as their headers have come\n"
-	    "(/_stats still answers); true, false: until told" },
-	{ "idle-close-ms", "N", set_count, AT(idle_close_ms), ANY_TIME,
-	    "close connections idle for so long (0: never)" },
-	{ "close-after-read-once", NULL, set_flag, AT(close_once), ANY_TIME,
-	    "once, on a connection used before: read the\n"
-	    "whole request, close before any answer" },
-	{ "bytes-per-token", "X", set_bytes_per_token, AT(bytes_per_token),
-	    ANY_TIME, "bytes of the body to a prompt token (4)" },
-	{ "output-mean", "N", set_real, AT(output_mean), ANY_TIME,
-	    "mean completion tokens, within max_tokens (12)" },
-	{ "output-cv", "X", set_real, AT(output_cv), ANY_TIME,
-	    "their coefficient of variation (0.5)" },
-	{ "answers", "STYLE", set_style, AT(style), ANY_TIME,
-	    "echo: \"echo:\", the hash of the body and filler\n"
-	    "words; words: one category such as net (echo)" },
-	{ "dimensions", "N", set_count, AT(dimensions), ANY_TIME,
-	    "numbers of an embedding, if not requested (16)" },
-	{ "seed", "N", set_count, AT(seed), AT_START,
-	    "of latencies, faults and random phases (1)" },
-	{ "no-log", NULL, set_flag, AT(no_log), AT_START,
-	    "remember no arrivals, only counts: for benchmarks" },
-};
-
-enum { NOPTIONS = sizeof(options) / sizeof(options[0]) };
-
 static const struct option *
 find_option(const char *name, size_t n)
 {
-	for (size_t i = 0; i < NOPTIONS; i++)
-		if (strlen(options[i].name) == n &&
-		    strncmp(options[i].name, name, n) == 0)
-			return &options[i];
+	for (const struct option *o = options; o->name != NULL; o++)
+		if (strlen(o->name) == n && strncmp(o->name, name, n) == 0)
+			return o;
 	return NULL;
 }
 
@@ -395,8 +131,11 @@ static const char help_head[] =
 static const char help_limits[] =
     "\nA limit is DIM/WINDOW=AMOUNT[:ALGO[:ARG]] or concurrent=N, where DIM "
     "is\n"
-    "requests or tokens and WINDOW 100ms, 1s, 1m, 1h, 1d and so on:\n"
+    "requests, tokens, input-tokens or output-tokens and WINDOW 100ms, 1s, "
+    "1m,\n"
+    "1h, 1d and so on:\n"
     "  requests/1m=60             never over 60 in any closed minute (log)\n"
+    "  requests/1m=60:log1s       the same by a clock of whole seconds\n"
     "  requests/1m=60:fixed       60 in each minute of the clock (UTC)\n"
     "  requests/1m=60:fixed:17.5s these start 17.5 s later; or at random\n"
     "  tokens/1m=90000:counter    and the share of the minute before\n"
@@ -423,8 +162,7 @@ void
 conf_help(FILE *to)
 {
 	fputs(help_head, to);
-	for (size_t i = 0; i < NOPTIONS; i++) {
-		const struct option *o = &options[i];
+	for (const struct option *o = options; o->name != NULL; o++) {
 		const char *line = o->help;
 		int used = fprintf(to, "  --%s%s%s", o->name,
 		    o->arg != NULL ? " " : "", o->arg != NULL ? o->arg : "");

@@ -12,7 +12,9 @@
 
 #include "answer.h"
 #include "chance.h"
+#include "dialect.h"
 #include "fault.h"
+#include "foreign.h"
 #include "limiter.h"
 
 enum { CONF_KEYS_MAX = 32, CONF_KEY_MAX = 128 };
@@ -22,9 +24,9 @@ enum conf_charge {
 	CHARGE_ACTUAL,            /* prompt and the answer to come */
 	CHARGE_DECLARED,          /* prompt and max_tokens */
 	CHARGE_DECLARED_REFUNDED, /* the same, corrected at the end */
+	CHARGE_INPUT_ONLY,        /* prompt */
+	CHARGE_ACTUAL_LATE,       /* actual, at the end; any room lets in */
 };
-
-enum conf_headers { HEADERS_NONE, HEADERS_OPENAI };
 
 struct conf { /* copied as a value */
 	char host[64];
@@ -39,8 +41,10 @@ struct conf { /* copied as a value */
 	int64_t declared_default;
 	bool charge_refused;
 	bool no_retry_after;
-	enum conf_headers headers;
+	enum dialect headers;
+	struct foreign_plan foreign;
 	struct latency latency;
+	double token_ms;
 	struct faults faults;
 	struct {
 		double from_s, to_s; /* since the start */

@@ -43,7 +43,7 @@ control_change(struct upstream *u, const json_t *changes, char err[160])
 	struct conf conf = u->conf;
 	const char *name;
 	json_t *value;
-	bool reset = false, limits = false;
+	bool reset = false, limits = false, foreign = false;
 
 	json_object_foreach((json_t *)changes, name, value)
 	{
@@ -52,12 +52,15 @@ control_change(struct upstream *u, const json_t *changes, char err[160])
 		else if (!conf_change(&conf, name, value, err))
 			return false;
 		limits |= strcmp(name, "limit") == 0;
+		foreign |= strcmp(name, "foreign") == 0;
 	}
 	u->conf = conf;
 	if (reset)
 		stats_reset(&u->stats, upstream_now(u));
 	if (reset || limits)
 		upstream_set_limits(u);
+	if (foreign)
+		foreign_start(u);
 	server_set_sweep(u);
 	return true;
 }

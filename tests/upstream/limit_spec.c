@@ -8,6 +8,7 @@
 
 static const char *const algo_names[ALGOS] = {
 	[ALGO_LOG] = "log",
+	[ALGO_LOG1S] = "log1s",
 	[ALGO_FIXED] = "fixed",
 	[ALGO_COUNTER] = "counter",
 	[ALGO_BUCKET] = "bucket",
@@ -19,8 +20,24 @@ static const struct {
 } dims[] = {
 	{ "requests/", DIM_REQUESTS },
 	{ "tokens/", DIM_TOKENS },
+	{ "input-tokens/", DIM_INPUT },
+	{ "output-tokens/", DIM_OUTPUT },
 	{ "concurrent=", DIM_CONCURRENT },
 };
+
+const char *
+limit_dim_name(enum limit_dim dim)
+{
+	static const char *const names[DIMS] = {
+		[DIM_REQUESTS] = "requests",
+		[DIM_TOKENS] = "tokens",
+		[DIM_INPUT] = "input-tokens",
+		[DIM_OUTPUT] = "output-tokens",
+		[DIM_CONCURRENT] = "concurrent",
+	};
+
+	return names[dim];
+}
 
 /* "100ms", "1.5s", "1m", "1h", "1d"; moves p behind it. */
 static bool
@@ -80,13 +97,14 @@ parse_algo(struct limit *l, const char *p)
 		    strncmp(p, algo_names[l->algo], n) == 0)
 			break;
 	if (l->algo == ALGOS)
-		return "the algorithm is log, fixed, counter or bucket";
+		return "the algorithm is log, log1s, fixed, counter or bucket";
 	p += n;
 	if (*p == '\0')
 		return NULL;
 	p++;
 	switch (l->algo) {
 	case ALGO_LOG:
+	case ALGO_LOG1S:
 		return "log takes no argument";
 	case ALGO_BUCKET:
 		if (!parse_count(&p, &l->capacity) || *p != '\0')
@@ -125,8 +143,8 @@ parse_limit(struct limit *l, const char *p)
 		break;
 	}
 	if (at == NULL)
-		return "it starts with requests/, tokens/ or concurrent=, or "
-		       "with a model and a colon before that";
+		return "it starts with a dimension such as requests/ (see "
+		       "--help), or with a model and a colon before that";
 	if (strlen(at) >= sizeof(l->spec))
 		return "it is too long";
 	strcpy(l->spec, at);
@@ -150,7 +168,7 @@ limiter_add(struct limiter *set, const char *spec, char err[160])
 	    set->n == LIMITS_MAX ? "too many limits" : parse_limit(&l, spec);
 
 	if (why != NULL) {
-		snprintf(err, 160, "%.60s: %s", spec, why);
+		snprintf(err, 160, "%.50s: %.100s", spec, why);
 		return false;
 	}
 	set->v[set->n++] = l;

@@ -35,6 +35,12 @@ ring_push(struct limit *l, int64_t now_ns, int64_t units)
 	l->sum += units;
 }
 
+static int64_t
+whole_s(int64_t ns)
+{
+	return ns - ns % 1000000000;
+}
+
 /* Forget what no longer counts at now_ns. */
 static void
 limit_roll(struct limit *l, int64_t now_ns)
@@ -42,6 +48,9 @@ limit_roll(struct limit *l, int64_t now_ns)
 	int64_t period;
 
 	switch (l->algo) {
+	case ALGO_LOG1S:
+		now_ns = whole_s(now_ns);
+		__attribute__((fallthrough));
 	case ALGO_LOG:
 		for (; l->head < l->tail; l->head++) {
 			if (now_ns - ring_at(l, l->head)->ns <= l->window_ns)
@@ -79,6 +88,7 @@ limit_used(const struct limit *l, int64_t now_ns)
 {
 	switch (l->algo) {
 	case ALGO_LOG:
+	case ALGO_LOG1S:
 		return (double)l->sum;
 	case ALGO_FIXED:
 		return (double)l->current;
@@ -91,6 +101,15 @@ limit_used(const struct limit *l, int64_t now_ns)
 	default:
 		return (double)l->capacity - l->level;
 	}
+}
+
+/* When a charge of a log no longer counts. */
+static int64_t
+forgotten_ns(const struct limit *l, const struct charge *charge)
+{
+	int64_t ns = charge->ns + l->window_ns;
+
+	return l->algo == ALGO_LOG1S ? whole_s(ns) + 1000000000 : ns + 1;
 }
 
 /* When units spread over a window have decayed until only room are left. */
@@ -119,11 +138,11 @@ limit_wait(struct limit *l, int64_t units, int64_t now_ns)
 		return 0;
 	switch (l->algo) {
 	case ALGO_LOG:
+	case ALGO_LOG1S:
 		for (uint64_t i = l->head; i < l->tail; i++) {
 			over -= (double)ring_at(l, i)->units;
 			if (over <= 0)
-				return ring_at(l, i)->ns + l->window_ns + 1 -
-				    now_ns;
+				return forgotten_ns(l, ring_at(l, i)) - now_ns;
 		}
 		return LIMIT_NEVER;
 	case ALGO_FIXED:
@@ -145,6 +164,9 @@ static uint64_t
 limit_charge(struct limit *l, int64_t units, int64_t now_ns)
 {
 	switch (l->algo) {
+	case ALGO_LOG1S:
+		now_ns = whole_s(now_ns);
+		__attribute__((fallthrough));
 	case ALGO_LOG:
 		ring_push(l, now_ns, units);
 		return l->tail - 1;
@@ -163,6 +185,7 @@ limit_refund(struct limit *l, uint64_t ticket, int64_t units)
 {
 	switch (l->algo) {
 	case ALGO_LOG:
+	case ALGO_LOG1S:
 		if (ticket < l->head)
 			return;
 		ring_at(l, ticket)->units -= units;
@@ -184,12 +207,6 @@ bool
 limit_applies(const struct limit *l, const char *model)
 {
 	return l->model[0] == '\0' || strcmp(l->model, model) == 0;
-}
-
-static int64_t
-units_of(const struct limit *l, const struct limit_ask *ask)
-{
-	return l->dim == DIM_TOKENS ? ask->tokens : 1;
 }
 
 static bool
@@ -216,7 +233,7 @@ limiter_refusal(struct limiter *set, const struct limit_ask *ask,
 			ns = is_full(l, ask) ? 1000000000 : 0;
 		} else {
 			limit_roll(l, now_ns);
-			ns = limit_wait(l, units_of(l, ask), now_ns);
+			ns = limit_wait(l, ask->units[l->dim], now_ns);
 		}
 		if (ns > *wait_ns) {
 			*wait_ns = ns;
@@ -236,7 +253,27 @@ limiter_charge(struct limiter *set, const struct limit_ask *ask, int64_t now_ns,
 		if (l->dim == DIM_CONCURRENT || !limit_applies(l, ask->model))
 			continue;
 		limit_roll(l, now_ns);
-		ticket->at[i] = limit_charge(l, units_of(l, ask), now_ns);
+		ticket->at[i] = limit_charge(l, ask->units[l->dim], now_ns);
+	}
+}
+
+static bool
+is_of_tokens(const struct limit *l)
+{
+	return l->dim != DIM_REQUESTS && l->dim != DIM_CONCURRENT;
+}
+
+void
+limiter_charge_tokens(
+    struct limiter *set, const struct limit_ask *ask, int64_t now_ns)
+{
+	for (size_t i = 0; i < set->n; i++) {
+		struct limit *l = &set->v[i];
+
+		if (!is_of_tokens(l) || !limit_applies(l, ask->model))
+			continue;
+		limit_roll(l, now_ns);
+		limit_charge(l, ask->units[l->dim], now_ns);
 	}
 }
 
@@ -247,7 +284,8 @@ limiter_refund(struct limiter *set, const struct limit_ask *ask,
 	for (size_t i = 0; i < set->n; i++) {
 		struct limit *l = &set->v[i];
 
-		if (l->dim != DIM_TOKENS || !limit_applies(l, ask->model))
+		if ((l->dim != DIM_TOKENS && l->dim != DIM_OUTPUT) ||
+		    !limit_applies(l, ask->model))
 			continue;
 		limit_roll(l, now_ns);
 		limit_refund(l, ticket->at[i], tokens);
@@ -270,9 +308,10 @@ limit_reset_ns(struct limit *l, int64_t now_ns)
 	limit_roll(l, now_ns);
 	switch (l->algo) {
 	case ALGO_LOG:
+	case ALGO_LOG1S:
 		if (l->head == l->tail)
 			return 0;
-		return ring_at(l, l->tail - 1)->ns + l->window_ns + 1 - now_ns;
+		return forgotten_ns(l, ring_at(l, l->tail - 1)) - now_ns;
 	case ALGO_FIXED:
 	case ALGO_COUNTER:
 		if (l->algo == ALGO_COUNTER && l->current > 0)

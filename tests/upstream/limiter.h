@@ -6,6 +6,7 @@
  *
  *   log      at most AMOUNT in any closed interval of WINDOW, both ends
  *            included
+ *   log1s    the same by a clock that knows whole seconds only
  *   fixed    at most AMOUNT in each interval of WINDOW; they are counted from
  *            1970-01-01 UTC plus a phase, hence 1m is the calendar's minute
  *   counter  fixed, and the share of the window before that a sliding window
@@ -25,8 +26,22 @@
 enum { LIMITS_MAX = 32 };
 #define LIMIT_NEVER INT64_MAX
 
-enum limit_dim { DIM_REQUESTS, DIM_TOKENS, DIM_CONCURRENT, DIMS };
-enum limit_algo { ALGO_LOG, ALGO_FIXED, ALGO_COUNTER, ALGO_BUCKET, ALGOS };
+enum limit_dim {
+	DIM_REQUESTS,
+	DIM_TOKENS, /* as the account is charged */
+	DIM_INPUT,  /* of them */
+	DIM_OUTPUT,
+	DIM_CONCURRENT,
+	DIMS
+};
+enum limit_algo {
+	ALGO_LOG,
+	ALGO_LOG1S,
+	ALGO_FIXED,
+	ALGO_COUNTER,
+	ALGO_BUCKET,
+	ALGOS
+};
 
 struct limit {
 	char spec[96];  /* as given, without the model */
@@ -56,7 +71,7 @@ struct limiter {
 
 struct limit_ask {
 	const char *model;
-	int64_t tokens;
+	int64_t units[DIMS];   /* of DIM_CONCURRENT: unused */
 	int64_t running;       /* calls in progress, this one not among them */
 	int64_t model_running; /* of them, those of the same model */
 };
@@ -76,6 +91,7 @@ bool limiter_add(struct limiter *set, const char *spec, char err[160]);
 void limiter_start(struct limiter *set, uint64_t (*random)(void *), void *arg);
 void limiter_fini(struct limiter *set);
 
+const char *limit_dim_name(enum limit_dim dim); /* "input-tokens" */
 bool limit_applies(const struct limit *l, const char *model);
 
 /*
@@ -86,7 +102,10 @@ struct limit *limiter_refusal(struct limiter *set, const struct limit_ask *ask,
     int64_t now_ns, int64_t *wait_ns);
 void limiter_charge(struct limiter *set, const struct limit_ask *ask,
     int64_t now_ns, struct limit_ticket *ticket);
-/* Take tokens back from what ask was charged. */
+/* Charge the units of ask but no request: what became known later. */
+void limiter_charge_tokens(
+    struct limiter *set, const struct limit_ask *ask, int64_t now_ns);
+/* Take output tokens back from what ask was charged. */
 void limiter_refund(struct limiter *set, const struct limit_ask *ask,
     const struct limit_ticket *ticket, int64_t tokens, int64_t now_ns);
 

@@ -3,13 +3,13 @@
  *
  *   serve     connections and HTTP
  *   call      a request from its arrival to its answer
- *   refuse    429 and the x-ratelimit headers
+ *   foreign   other clients of the same account
  *   control   /_stats, /_sends, /_control
  *   conf      options
  *
- * and, pure: limiter, limit_spec, fault, chance, answer, request, stats.
- * Nothing here comes from lib/ or include/sluice: the product is judged by
- * code of its own.
+ * and, pure: limiter, limit_spec, dialect, fault, chance, answer, request,
+ * stats. Nothing here comes from lib/ or include/sluice: the product is judged
+ * by code of its own.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -58,10 +58,10 @@ upstream_set_limits(struct upstream *u)
 		const struct arrival *a = &u->stats.log[i];
 		struct limit_ask ask = {
 			.model = u->stats.models[a->model].name,
-			.tokens = a->tokens,
 		};
 
-		if (a->fate == FATE_ACCEPTED)
+		stats_units(ask.units, a);
+		if (a->fate == FATE_ACCEPTED || a->fate == FATE_FOREIGN)
 			limiter_charge(&u->limits, &ask, a->ns, &unused);
 	}
 }
@@ -135,10 +135,12 @@ upstream_init(struct upstream *u)
 	u->latencies.state = seed * 3;
 	u->faults.state = seed * 3 + 1;
 	u->phases.state = seed * 3 + 2;
+	u->foreign.chance.state = ~seed;
 	u->stats.no_log = u->conf.no_log;
 	/* Arrivals that name no model have number 0. */
 	stats_model(&u->stats, "", 0);
 	upstream_set_limits(u);
+	foreign_start(u);
 }
 
 int

@@ -127,6 +127,23 @@ remember(
 	text_add(&s->keys, "", 1);
 }
 
+void
+stats_units(int64_t units[DIMS], const struct arrival *a)
+{
+	units[DIM_REQUESTS] = units[DIM_CONCURRENT] = 1;
+	units[DIM_TOKENS] = a->tokens;
+	units[DIM_INPUT] = a->input < a->tokens ? a->input : a->tokens;
+	units[DIM_OUTPUT] = a->tokens - units[DIM_INPUT];
+}
+
+void
+stats_foreign(struct stats *s, const struct arrival *a)
+{
+	s->fates[a->fate]++;
+	if (!s->no_log)
+		remember(s, a, NULL, 0);
+}
+
 uint64_t
 stats_arrive(
     struct stats *s, const struct arrival *a, const char *key, size_t key_n)

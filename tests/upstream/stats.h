@@ -2,7 +2,7 @@
  * stats - what arrived, when, and what became of it.
  *
  * Pure: times are passed in, ns since 1970.  It keeps its own log, whatever
- * the limiter thinks, so that windows can be counted after the fact: 40 bytes
+ * the limiter thinks, so that windows can be counted after the fact: 48 bytes
  * for each arrival, about 40 for the two sets of hashes, and the text of its
  * Idempotency-Key.
  */
@@ -22,12 +22,16 @@ enum fate {
 	FATE_DENIED,   /* wrong key or no sensible request; never judged */
 	FATE_REFUSED,  /* by a limit */
 	FATE_ACCEPTED, /* charged, whatever was answered */
+	FATE_FOREIGN_REFUSED,
+	FATE_FOREIGN, /* charged */
+	FATES
 };
 
 struct arrival {
 	int64_t ns;
 	uint64_t body;   /* hash */
 	int64_t tokens;  /* charged, as the account stands now */
+	int32_t input;   /* of them */
 	uint32_t key_at; /* Idempotency-Key, in keys; 0: none */
 	uint16_t status; /* 0: not answered */
 	uint16_t model;
@@ -55,7 +59,7 @@ struct stats {
 	struct text keys;
 	struct tally keys_seen, bodies_seen;
 
-	uint64_t arrivals, fates[FATE_ACCEPTED + 1];
+	uint64_t arrivals, fates[FATES];
 	uint64_t status[STATUS_MAX], faults[KINDS_MAX];
 	uint64_t prompt_tokens, completion_tokens;
 	uint64_t resends;    /* arrivals whose key had come before */
@@ -81,6 +85,12 @@ void stats_reset(struct stats *s, int64_t now_ns);
 /* The number of a model; all beyond MODELS_MAX share the last. */
 uint16_t stats_model(struct stats *s, const char *name, size_t n);
 
+/* What an arrival costs in each dimension. */
+void stats_units(int64_t units[DIMS], const struct arrival *a);
+
+/* Others' calls stand in the log and in fates, and count nowhere else. */
+void stats_foreign(struct stats *s, const struct arrival *a);
+
 /* Returns what stats_settle() knows the arrival by. */
 uint64_t stats_arrive(
     struct stats *s, const struct arrival *a, const char *key, size_t key_n);
@@ -89,8 +99,10 @@ void stats_settle(struct stats *s, uint64_t ticket, int status, int64_t tokens);
 void stats_start(struct stats *s, uint16_t model, int64_t now_ns);
 void stats_stop(struct stats *s, uint16_t model, int64_t now_ns);
 
-/* Most units accepted in any closed interval of l's window. */
-int64_t stats_max_in_window(const struct stats *s, const struct limit *l);
+/* Most units accepted in any closed interval of l's window; all: others', too.
+ */
+int64_t
+stats_max_in_window(const struct stats *s, const struct limit *l, bool all);
 
 struct stats_query {
 	double from_s, to_s; /* since the first arrival; to_s < 0: the last */

@@ -8,24 +8,28 @@
 #include "stats.h"
 
 static int64_t
-units(const struct stats *s, const struct limit *l, const struct arrival *a)
+units(const struct stats *s, const struct limit *l, const struct arrival *a,
+    bool all)
 {
-	if (a->fate != FATE_ACCEPTED ||
+	int64_t each[DIMS];
+
+	if ((a->fate != FATE_ACCEPTED && !(all && a->fate == FATE_FOREIGN)) ||
 	    !limit_applies(l, s->models[a->model].name))
 		return 0;
-	return l->dim == DIM_TOKENS ? a->tokens : 1;
+	stats_units(each, a);
+	return each[l->dim];
 }
 
 int64_t
-stats_max_in_window(const struct stats *s, const struct limit *l)
+stats_max_in_window(const struct stats *s, const struct limit *l, bool all)
 {
 	int64_t sum = 0, most = 0;
 	size_t old = 0;
 
 	for (size_t i = 0; i < s->n; i++) {
-		sum += units(s, l, &s->log[i]);
+		sum += units(s, l, &s->log[i], all);
 		while (s->log[i].ns - s->log[old].ns > l->window_ns)
-			sum -= units(s, l, &s->log[old++]);
+			sum -= units(s, l, &s->log[old++], all);
 		if (sum > most)
 			most = sum;
 	}
@@ -34,13 +38,13 @@ stats_max_in_window(const struct stats *s, const struct limit *l)
 
 static int64_t
 units_between(const struct stats *s, const struct limit *l, int64_t from_ns,
-    int64_t to_ns)
+    int64_t to_ns, bool all)
 {
 	int64_t sum = 0;
 
 	for (size_t i = 0; i < s->n; i++)
 		if (s->log[i].ns >= from_ns && s->log[i].ns < to_ns)
-			sum += units(s, l, &s->log[i]);
+			sum += units(s, l, &s->log[i], all);
 	return sum;
 }
 
@@ -59,9 +63,9 @@ static void
 add_limit(struct text *out, const struct stats *s, const struct limit *l,
     int64_t from_ns, int64_t to_ns)
 {
-	double seconds = (double)(to_ns - from_ns) / 1e9;
 	double window_s = (double)l->window_ns / 1e9;
-	int64_t sum;
+	double most =
+	    (double)(to_ns - from_ns) / 1e9 * (double)l->amount / window_s;
 
 	text_addf(out, "{\"limit\":\"%s\",\"model\":", l->spec);
 	if (l->model[0] != '\0')
@@ -80,13 +84,17 @@ add_limit(struct text *out, const struct stats *s, const struct limit *l,
 		text_adds(out, ",\"max_in_window\":null}");
 		return;
 	}
-	sum = units_between(s, l, from_ns, to_ns);
-	text_addf(out,
-	    ",\"max_in_window\":%" PRId64 ",\"units\":%" PRId64
-	    ",\"utilisation\":%.5f}",
-	    stats_max_in_window(s, l), sum,
-	    seconds > 0 ? (double)sum / ((double)l->amount / window_s * seconds)
-			: 0.0);
+	for (int all = 0; all <= 1; all++) {
+		const char *total = all > 0 ? "total_" : "";
+		int64_t sum = units_between(s, l, from_ns, to_ns, all);
+
+		text_addf(out,
+		    ",\"%smax_in_window\":%" PRId64 ",\"%sunits\":%" PRId64
+		    ",\"%sutilisation\":%.5f",
+		    total, stats_max_in_window(s, l, all), total, sum, total,
+		    most > 0 ? (double)sum / most : 0.0);
+	}
+	text_adds(out, "}");
 }
 
 static void
@@ -153,10 +161,13 @@ stats_json(struct text *out, const struct stats *s,
 	text_addf(out,
 	    "{\"elapsed_s\":%.6f,\"arrivals\":%" PRIu64 ",\"accepted\":%" PRIu64
 	    ",\"refused\":%" PRIu64 ",\"denied\":%" PRIu64
-	    ",\"abandoned\":%" PRIu64,
+	    ",\"abandoned\":%" PRIu64 ",\"foreign_sent\":%" PRIu64
+	    ",\"foreign_refused\":%" PRIu64,
 	    (double)(s->last_ns - s->first_ns) / 1e9, s->arrivals,
 	    s->fates[FATE_ACCEPTED], s->fates[FATE_REFUSED],
-	    s->fates[FATE_DENIED], s->abandoned);
+	    s->fates[FATE_DENIED], s->abandoned,
+	    s->fates[FATE_FOREIGN] + s->fates[FATE_FOREIGN_REFUSED],
+	    s->fates[FATE_FOREIGN_REFUSED]);
 	add_counts(out, s);
 	text_addf(out,
 	    ",\"prompt_tokens\":%" PRIu64 ",\"completion_tokens\":%" PRIu64
@@ -190,7 +201,10 @@ stats_json(struct text *out, const struct stats *s,
 void
 stats_sends(struct text *out, const struct stats *s, size_t first, size_t count)
 {
-	static const char *const fates[] = { "denied", "refused", "accepted" };
+	static const char *const fates[FATES] = { "denied", "refused",
+		"accepted", "foreign_refused", "foreign" };
+	int64_t start_ns =
+	    s->arrivals > 0 || s->n == 0 ? s->first_ns : s->log[0].ns;
 
 	for (size_t i = first; i < s->n && count-- > 0; i++) {
 		const struct arrival *a = &s->log[i];
@@ -199,8 +213,8 @@ stats_sends(struct text *out, const struct stats *s, size_t first, size_t count)
 		text_addf(out,
 		    "{\"t\":%.9f,\"status\":%d,\"fate\":\"%s\","
 		    "\"tokens\":%" PRId64 ",\"model\":\"%s\",\"body\":\"",
-		    (double)(a->ns - s->first_ns) / 1e9, a->status,
-		    fates[a->fate], a->tokens, s->models[a->model].name);
+		    (double)(a->ns - start_ns) / 1e9, a->status, fates[a->fate],
+		    a->tokens, s->models[a->model].name);
 		text_addx(out, a->body);
 		text_adds(out, "\",\"key\":");
 		if (a->key_at > 0)

@@ -12,8 +12,6 @@
 #include "serve.h"
 #include "stats.h"
 
-enum { RATE_HEADERS_MAX = 400 };
-
 struct upstream {
 	uv_loop_t *loop;
 	struct server server;
@@ -22,6 +20,7 @@ struct upstream {
 	uint32_t limits_era; /* counts the times limits were replaced */
 	struct stats stats;
 	struct chance latencies, faults, phases;
+	struct foreign foreign;
 	struct call *free_calls;
 	uint64_t serial; /* of the last call */
 	int64_t start_ns;
@@ -35,12 +34,12 @@ bool upstream_is_out(const struct upstream *u);
 /* Put conf.limits in force; they learn what has been accepted so far. */
 void upstream_set_limits(struct upstream *u);
 
-/* refuse.c: what a client is told of the limits. */
-void refuse_headers(char out[RATE_HEADERS_MAX], struct limiter *set,
-    const char *model, int64_t now_ns);
-/* The 429 of limit l; asked: the units it was asked for. */
-void refuse_reply(struct conn *c, const struct limit *l, int64_t asked,
-    int64_t wait_ns, const char *headers);
+/*
+ * fault_reply.c: send what a call with a fault gets in place of r, whose body
+ * is the good answer; returns the status, 0 for none.
+ */
+int fault_reply(
+    struct conn *c, const struct fault *f, struct reply *r, struct text *body);
 
 /* control.c: what lives below /_; control_stats() appends GET /_stats. */
 void control_on_request(struct upstream *u, struct conn *c);
