@@ -25,6 +25,8 @@ static const struct view_col path_show_cols[] = {
 	{ "secret file", "secret_file", VIEW_TEXT },
 	{ "ca file", "ca_file", VIEW_TEXT },
 	{ "models", "models", VIEW_WORDS },
+	{ "dialect", "dialect", VIEW_TEXT },
+	{ "charge", "charge", VIEW_TEXT },
 	{ "health", "health", VIEW_TEXT },
 	{ "because", "why", VIEW_TEXT },
 	{ "tried again", "retry_at", VIEW_TIME },

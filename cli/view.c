@@ -54,6 +54,9 @@ add_value(struct buf *to, const json_t *object, const struct view_col *col)
 	case VIEW_COUNT:
 		buf_addf(to, "%" PRId64, n);
 		break;
+	case VIEW_NUMBER:
+		buf_addf(to, "%g", json_number_value(value));
+		break;
 	case VIEW_SIZE:
 		buf_adds(to, out_size(n, text));
 		break;

@@ -41,6 +41,7 @@ language sql stable set search_path = '' security definer as $$
 		'paths', (select coalesce(json_agg(json_build_object('id', p.id,
 				'pool', p.pool_id, 'name', p.name, 'models', p.models,
 				'whole_ms', p.whole_ms, 'health', coalesce(s.health, 'up'),
+				'dialect', p.dialect, 'charge', p.charge,
 				'until_us', sluice.epoch_us(s.until),
 				'failures', coalesce(s.failures, 0)) order by p.id), '[]')
 			from sluice.path p left join sluice.path_state s on s.path_id = p.id
@@ -49,6 +50,7 @@ language sql stable set search_path = '' security definer as $$
 				'pool', l.pool_id, 'path', l.path_id, 'model', l.model,
 				'dimension', l.dimension, 'window_s', l.window_s,
 				'amount', l.amount, 'headroom', l.headroom, 'reserve', l.reserve,
+				'stream_cost', l.stream_cost,
 				'next_us', sluice.epoch_us(s.next_at),
 				'paused_us', sluice.epoch_us(s.paused_until)) order by l.id), '[]')
 			from sluice.rate_limit l

@@ -62,7 +62,7 @@ language sql stable set search_path = '' security definer as $$
 		'paths', (select coalesce(json_agg(json_build_object('id', p.id,
 				'pool', p.pool_id, 'name', p.name, 'url', p.url,
 				'secret_file', p.secret_file, 'ca_file', p.ca_file,
-				'http2', p.http2,
+				'http2', p.http2, 'dialect', p.dialect,
 				'attempts', p.attempts, 'connect_ms', p.connect_ms,
 				'idle_ms', p.idle_ms, 'whole_ms', p.whole_ms,
 				'answer_max', p.answer_max)), '[]')

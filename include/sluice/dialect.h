@@ -41,13 +41,13 @@ struct dialect_reading {
 
 enum dialect_refusal {
 	DIALECT_SERVED,
-	DIALECT_RATE,       /* of a window: wait */
-	DIALECT_DAY,        /* of a day or longer: wait for its end */
+	DIALECT_RATE,        /* of a window: wait */
+	DIALECT_DAY,         /* of a day or longer: wait for its end */
 	DIALECT_CONCURRENCY, /* too many calls at once */
-	DIALECT_TOO_LARGE,  /* this request is more than the limit: never */
-	DIALECT_BILLING,    /* out of money: an operator must act */
-	DIALECT_OVERLOAD,   /* the provider's trouble; says nothing of limits */
-	DIALECT_SECONDARY,  /* an undeclared limit: a minute at least */
+	DIALECT_TOO_LARGE,   /* this request is more than the limit: never */
+	DIALECT_BILLING,     /* out of money: an operator must act */
+	DIALECT_OVERLOAD,  /* the provider's trouble; says nothing of limits */
+	DIALECT_SECONDARY, /* an undeclared limit: a minute at least */
 };
 
 struct dialect_answer {
@@ -72,7 +72,7 @@ void dialect_read(const char *dialect, int status, struct slice headers,
 /* All names, "auto" excepted; ends with NULL. */
 extern const char *const dialect_names[];
 
-const char *dialect_dim_name(enum dialect_dim dim); /* "requests", ... */
+const char *dialect_dim_name(enum dialect_dim dim);       /* "requests", ... */
 const char *dialect_refusal_name(enum dialect_refusal r); /* "rate", ... */
 /* The reverse; unknown words are DIALECT_UNKNOWN and DIALECT_RATE. */
 enum dialect_dim dialect_dim_of(const char *name);

@@ -228,6 +228,142 @@ headroom = 0.1
         self.run_ok("path", "remove", "a")
         self.run_ok("pool", "remove", "house")
 
+    def shown(self, name):
+        return json.loads(self.run_ok("path", "show", name, "--json"))
+
+    def add(self, name, *args):
+        """path add, and what the path then is."""
+        self.run_ok("path", "add", name, "--url", self.up.url, "--models", "x",
+                    *args)
+        self.addCleanup(sluice, "path", "remove", name, url=self.url)
+        shown = self.shown(name)
+        return shown, {(x["model"], x["dimension"], x["window_s"]): x
+                       for x in shown["limits"]}
+
+    def test_dialect_charge_and_stream_cost(self):
+        shown, limits = self.add("opts", "--limit", "requests/1m=5", "--limit",
+                                 "tokens/1m=5k")
+        self.assertEqual((shown["dialect"], shown["charge"]),
+                         ("auto", "actual"))
+        self.assertEqual(limits["*", "requests", 60]["stream_cost"], "once")
+        self.assertNotIn("stream_cost", limits["*", "tokens", 60])
+        changes = self.run_ok(
+            "path", "edit", "opts", "--dialect", "openai", "--charge",
+            "declared-refunded", "--stream-cost", "chunk")
+        self.assertIn("dialect auto -> openai", changes)
+        self.assertIn("charge actual -> declared-refunded", changes)
+        self.assertIn("stream cost once -> chunk", changes)
+        # another edit keeps them
+        self.run_ok("path", "edit", "opts", "--attempts", "7")
+        shown = self.shown("opts")
+        self.assertEqual((shown["dialect"], shown["charge"]),
+                         ("openai", "declared-refunded"))
+        self.assertEqual({x["dimension"]: x.get("stream_cost")
+                          for x in shown["limits"]},
+                         {"requests": "chunk", "tokens": None})
+        # those who pace and send are told
+        conf = json.loads(self.s.sql("select sluice.dispatch_config()"))
+        path = next(p for p in conf["paths"] if p["name"] == "opts")
+        self.assertEqual((path["dialect"], path["charge"]),
+                         ("openai", "declared-refunded"))
+        self.assertEqual({x["dimension"]: x["stream_cost"]
+                          for x in conf["limits"] if x["path"] == path["id"]},
+                         {"requests": "chunk", "tokens": "once"})
+        conf = json.loads(self.s.sql("select sluice.worker_config()"))
+        self.assertEqual([p["dialect"] for p in conf["paths"]
+                          if p["name"] == "opts"], ["openai"])
+
+    def test_wrong_words_are_named(self):
+        for option, word, says in (
+                ("--dialect", "x", "not one of auto, "),
+                ("--charge", "all", "not one of declared, declared-refunded, "
+                                    "actual, input-only"),
+                ("--stream-cost", "twice", "not one of once, chunk"),
+                ("--preset", "nonsense", "sluice preset list")):
+            with self.subTest(option):
+                self.assertIn(says, self.run_bad(
+                    2, "path", "add", "w", "--url", self.up.url, "--models",
+                    "m", option, word))
+        path = {"name": "w", "url": self.up.url, "models": ["m"]}
+        limit = {"dimension": "requests", "window_s": 60, "amount": 1}
+        for more, param in (
+                ({"dialect": "x"}, "dialect"), ({"dialect": 1}, "dialect"),
+                ({"charge": "x"}, "charge"),
+                ({"limits": [{**limit, "stream_cost": "x"}]},
+                 "limits.stream_cost"),
+                ({"limits": [{**limit, "dimension": "tokens",
+                              "stream_cost": "chunk"}]},
+                 "limits.stream_cost")):
+            with self.subTest(more):
+                a = self.s.call("POST", "/admin/v1/apply",
+                                json_body={"paths": [{**path, **more}]})
+                self.assertEqual(a.status, 400)
+                self.assertEqual(a.error["param"], param)
+                self.assertIn("path w", a.error["message"])
+
+    def test_a_preset_expands_and_what_is_given_wins(self):
+        args = ("path", "add", "dry", "--url", self.up.url, "--models", "x",
+                "--preset", "chunks-pro", "--dry-run")
+        dry = self.run_ok(*args)
+        for text in ("dialect chunks", "requests/1m = 60", "concurrent = 5",
+                     "gpt-4:tokens/1m = 10000", "each chunk"):
+            self.assertIn(text, dry)
+        self.assertIn("requests/1m = 60",
+                      str(json.loads(self.run_ok(*args, "--json"))["changes"]))
+        self.run_bad(5, "path", "show", "dry")
+        shown, limits = self.add("plan", "--preset", "chunks-pro", "--limit",
+                                 "requests/1m=90", "--limit",
+                                 "gpt-4:requests/1m=20", "--charge", "declared",
+                                 "--headroom", "0.1")
+        self.assertEqual((shown["dialect"], shown["charge"]),
+                         ("chunks", "declared"))
+        self.assertEqual(len(limits), 11)
+        self.assertEqual(limits["*", "requests", 60]["amount"], 90)
+        self.assertEqual(limits["gpt-4", "requests", 60]["amount"], 20)
+        self.assertEqual(limits["*", "requests", 86400]["amount"], 10000)
+        self.assertEqual(limits["*", "concurrent", 0]["amount"], 5)
+        self.assertEqual(limits["gpt-4", "requests", 60]["stream_cost"],
+                         "chunk")
+        self.assertEqual({x["headroom"] for x in limits.values()}, {0.1})
+        self.assertNotIn("chunks-pro", self.s.sql(
+            "select row_to_json(p) from sluice.path p where name = 'plan'"))
+
+    def test_a_preset_asks_for_what_it_cannot_know(self):
+        def add(preset, *more):
+            return sluice("path", "add", "ask", "--url", self.up.url,
+                          "--models", "x", "--dry-run", "--preset", preset,
+                          *more, url=self.url)
+        p = add("account-enterprise")
+        self.assertEqual(p.returncode, 2)
+        self.assertIn("needs requests/1h=N", p.stderr)
+        p = add("account-enterprise", "--limit", "requests/1h=3000")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertIn("requests/1h = 3000", p.stdout)
+        self.assertNotIn("/1m", p.stdout)
+        self.assertEqual(add("openai").returncode, 2)
+        self.assertEqual(add("openai", "--limit", "tokens/1m=1k").returncode, 0)
+        f = write(f"[path ini]\nurl = {self.up.url}\nmodels = x\n"
+                  "limit = tokens/1m=7k\npreset = relay-default\n")
+        out = self.run_ok("apply", "-f", f, "--dry-run")
+        for text in ("dialect relay", "requests/1m = 100", "concurrent = 10",
+                     "tokens/1m = 7000"):
+            self.assertIn(text, out)
+        f = write(f"[path ini]\nurl = {self.up.url}\nmodels = x\n"
+                  "preset = deepseek\n")
+        self.assertIn("concurrent=N", self.run_bad(1, "apply", "-f", f))
+
+    def test_presets_are_listed_without_a_server(self):
+        p = sluice("preset", "list", "--quiet", key=None)
+        self.assertIn("relay-default\n", p.stdout)
+        for name in p.stdout.split():
+            p = sluice("preset", "show", name, "--json", key=None)
+            shown = json.loads(p.stdout)
+            self.assertRegex(shown["as_of"], r"^20\d\d-\d\d-\d\d$")
+            self.assertTrue(shown["source"] and shown["about"])
+        self.assertIn("tokens/1m=500k",
+                      sluice("preset", "show", "relay-default").stdout)
+        self.assertEqual(sluice("preset", "show", "x").returncode, 5)
+
     def test_help_teaches(self):
         for args in (["--help"], ["help"], ["help", "submit"],
                      ["path", "add", "--help"], ["--version"]):
