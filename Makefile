@@ -48,7 +48,7 @@ PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/header lib/glob lib/diale
 	scheduler/breaker scheduler/dispatch scheduler/dispatch_conf \
 	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_json \
 	worker/outcome worker/answer worker/health \
-	cli/js cli/limits cli/preset
+	cli/js cli/limits cli/preset cli/chart
 O = $(B)/obj/$(MODE)
 obj = $(patsubst %.c,$(O)/%.o,$(1))
 
