@@ -36,7 +36,8 @@ chart_bar(double share, int cells, bool ascii, struct buf *to)
 double
 chart_top(double most)
 {
-	static const double steps[] = { 1, 2, 3, 4, 5, 6, 8, 10 };
+	static const double steps[] = { 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8,
+		10 };
 	double unit = 1;
 
 	while (unit * 10 < most)

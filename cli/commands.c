@@ -93,6 +93,11 @@ static const struct cli_opt path_add_opts[] = {
 };
 static const struct cli_opt path_edit_opts[] = { PATH_SETTINGS, EDIT, END };
 
+static const struct cli_opt watch_opts[] = {
+	{ "count", 'n', "N", "end after so many seconds" },
+	END,
+};
+
 static const struct cli_opt apply_opts[] = {
 	{ "file", 'f', "FILE", "the pools and paths there are to be" },
 	{ "dry-run", 0, NULL, "only say what would change" },
@@ -245,9 +250,26 @@ const struct cli_cmd cli_cmds[] = {
 	    cmd_path_list },
 	{ "Upstreams", "path show", "NAME", 1, 1, NULL,
 	    "all about one path, and what of its limits is used",
+	    "Its settings; each limit, how full it is and of what we may use, FOREIGN use\n"
+	    "by others of the same account, the STEP that it went down for refusals; and\n"
+	    "what was learned from its answers, and from which header.\n"
+	    "\n"
 	    "Examples:\n"
-	    "  sluice path show glm\n",
+	    "  sluice path show glm\n"
+	    "  sluice path show glm --json | jq .learned.readings\n",
 	    cmd_path_show },
+	{ "Upstreams", "path watch", "[NAME]", 0, 1, watch_opts,
+	    "the limits and the sends of paths, live",
+	    "Once a second: how full each limit is, which one holds the path back (>) and\n"
+	    "until when, and the sends of the last minute under the rate of that limit.\n"
+	    "In a pipe a line for each path and second; with --json a document for each\n"
+	    "second.  Ctrl-C ends it, with status 130.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice path watch glm\n"
+	    "  sluice path watch --count 60 >> paths.log\n"
+	    "  sluice path watch glm --json | jq --unbuffered .now.binds\n",
+	    cmd_path_watch },
 	{ "Upstreams", "path remove", "NAME", 1, 1, NULL, "remove a path",
 	    "Calls that are open end; lines not sent go another way, or wait.\n"
 	    "\n"

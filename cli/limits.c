@@ -93,3 +93,17 @@ limits_each(
 			json_object_set(limit, member, value);
 	}
 }
+
+void
+limits_name(const json_t *limit, struct buf *to)
+{
+	const char *model = js_text(limit, "model");
+	int64_t window_s = js_int(limit, "window_s");
+	char window[32] = "";
+
+	if (window_s > 0)
+		spec_window_text(window_s, window);
+	buf_addf(to, "%s%s%s%s%s", strcmp(model, "*") ? model : "",
+	    strcmp(model, "*") ? ":" : "", js_text(limit, "dimension"),
+	    window_s > 0 ? "/" : "", window);
+}

@@ -27,7 +27,10 @@ enum slc_rc limits_set(json_t *limits, const char *text, struct slc_err *err);
 /* Remove one; its amount may be left out. */
 enum slc_rc limits_unset(json_t *limits, const char *text, struct slc_err *err);
 
-/* "gpt-4:requests/1m", as people write it, without an amount. */
+/* What a limit is called: "gpt-4:requests/1m". */
+void limits_name(const json_t *limit, struct buf *to);
+
+/* The reverse: a limit without an amount. */
 enum slc_rc
 limits_kind(const char *text, struct spec_limit *out, struct slc_err *err);
 

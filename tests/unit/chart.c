@@ -38,8 +38,9 @@ the_top_is_round_and_not_below(void)
 {
 	static const struct {
 		double most, top;
-	} cases[] = { { 0, 1 }, { 0.4, 1 }, { 1, 1 }, { 1.1, 2 }, { 7, 8 },
-		{ 9, 10 }, { 10, 10 }, { 10.5, 20 }, { 61, 80 }, { 650, 800 } };
+	} cases[] = { { 0, 1 }, { 0.4, 1 }, { 1, 1 }, { 1.1, 1.2 }, { 7, 8 },
+		{ 9, 10 }, { 10, 10 }, { 10.5, 12 }, { 12.1, 15 }, { 21, 25 },
+		{ 61, 80 }, { 650, 800 } };
 
 	for (size_t i = 0; i < NITEMS(cases); i++)
 		CU_ASSERT_DOUBLE_EQUAL(
