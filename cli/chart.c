@@ -55,7 +55,7 @@ chart_mark_row(const struct chart *c)
 
 	if (!(c->mark > 0 && c->mark <= c->top))
 		return -1;
-	/* A mark between two rows belongs to the one below it. */
+	/* One on the edge of two rows belongs to the lower. */
 	row = c->rows - (int)ceil(c->mark / c->top * c->rows);
 	return row < 0 ? 0 : row;
 }

@@ -13,11 +13,11 @@ enum {
 	FRAME_BAR_MIN = 8,
 	FRAME_BAR_MAX = 40,
 	FRAME_ROWS_MAX = 8,
-	FRAME_SCALE = 7,  /* columns of the scale beside a chart */
+	FRAME_SCALE = 7,   /* columns of the scale beside a chart */
 	FRAME_BESIDE = 44, /* of what stands beside a bar */
-	FRAME_FIXED = 8,  /* lines of a path besides limits and chart */
+	FRAME_FIXED = 8,   /* lines of a path besides limits and chart */
 };
-#define BOLD "\x1b[1m"
+#define BOLD  "\x1b[1m"
 #define PLAIN "\x1b[0m"
 
 static void
@@ -45,8 +45,8 @@ add_head(const json_t *path, struct buf *to)
 	buf_adds(to, "  ");
 	add_clean(to, js_text(path, "url"));
 	if (js_num(path, "now.at") > 0)
-		buf_addf(to, "  %s",
-		    out_clock(floor(js_num(path, "now.at")), at));
+		buf_addf(
+		    to, "  %s", out_clock(floor(js_num(path, "now.at")), at));
 	buf_addc(to, '\n');
 }
 
@@ -127,15 +127,14 @@ add_limit(const json_t *path, const json_t *limit, const struct path_frame *f,
 	buf_addf(to, "%s%-*s  ", is_binding(path, limit) ? "> " : "  ",
 	    name_width, buf_cstr(&name));
 	chart_bar(amount > 0 ? used / amount : 1, bar, f->ascii, to);
-	snprintf(
-	    both, sizeof(both), "%s/%s", out_count(used, a), out_count(amount, b));
+	snprintf(both, sizeof(both), "%s/%s", out_count(used, a),
+	    out_count(amount, b));
 	buf_addf(to, "  %-11s", both);
-	if (js_num(limit, "per_s") > 0)
-		buf_addf(
-		    to, "  %s/s", out_count(js_num(limit, "per_s"), a));
+	if (js_num(limit, "per_s") > 0 && js_int(limit, "window_s") > 0)
+		buf_addf(to, "  %s/s", out_count(js_num(limit, "per_s"), a));
 	if (js_num(limit, "foreign") > 0)
-		buf_addf(to, "  foreign %s",
-		    out_count(js_num(limit, "foreign"), a));
+		buf_addf(
+		    to, "  foreign %s", out_count(js_num(limit, "foreign"), a));
 	if (js_num(limit, "ladder") > 0)
 		buf_addf(to, "  step %.0f", js_num(limit, "ladder"));
 	if (js_num(limit, "paused_until") > 0)
@@ -150,8 +149,8 @@ add_limit(const json_t *path, const json_t *limit, const struct path_frame *f,
 }
 
 static void
-add_limits(const json_t *path, const json_t *limits,
-    const struct path_frame *f, struct buf *to)
+add_limits(const json_t *path, const json_t *limits, const struct path_frame *f,
+    struct buf *to)
 {
 	int width = 0;
 
@@ -183,7 +182,8 @@ marked_limit(const json_t *path, const json_t *limits)
 			continue;
 		if (is_binding(path, l))
 			return l;
-		if (least == NULL || js_num(l, "per_s") < js_num(least, "per_s"))
+		if (least == NULL ||
+		    js_num(l, "per_s") < js_num(least, "per_s"))
 			least = l;
 	}
 	return least;
@@ -195,13 +195,13 @@ add_axis(const struct chart *c, bool ascii, struct buf *to)
 	buf_addf(to, "%*d %s", FRAME_SCALE - 2, 0, ascii ? "+" : "└");
 	for (size_t i = 0; i < c->n; i++)
 		buf_adds(to, ascii ? "-" : "─");
-	buf_addf(to, "\n%*s-%zu s%*s\n", FRAME_SCALE, "", c->n,
-	    (int)c->n - 5, "now");
+	buf_addf(to, "\n%*s-%zu s%*s\n", FRAME_SCALE, "", c->n, (int)c->n - 5,
+	    "now");
 }
 
 static void
-add_chart(const json_t *path, const json_t *limits,
-    const struct path_frame *f, int rows, bool axis, struct buf *to)
+add_chart(const json_t *path, const json_t *limits, const struct path_frame *f,
+    int rows, bool axis, struct buf *to)
 {
 	const json_t *sends = js_at(path, "now.sends");
 	const json_t *limit = marked_limit(path, limits);
@@ -218,8 +218,8 @@ add_chart(const json_t *path, const json_t *limits,
 	if (all < c.n || all == 0)
 		return;
 	for (size_t i = 0; i < c.n; i++) {
-		values[i] = json_number_value(
-		    json_array_get(sends, all - c.n + i));
+		values[i] =
+		    json_number_value(json_array_get(sends, all - c.n + i));
 		most = fmax(most, values[i]);
 	}
 	c.mark = js_num(limit, "per_s");
@@ -245,8 +245,8 @@ add_chart(const json_t *path, const json_t *limits,
 }
 
 static void
-add_path(const json_t *path, const struct path_frame *f, int height,
-    struct buf *to)
+add_path(
+    const json_t *path, const struct path_frame *f, int height, struct buf *to)
 {
 	json_t *limits = path_now_limits(path);
 	int rows = height - FRAME_FIXED - (int)json_array_size(limits);
@@ -275,8 +275,9 @@ cut(struct buf *text, int lines)
 			n = i + 1;
 		if (lines < 0) {
 			text->n = n;
-			buf_adds(text, "(more: a taller terminal, or one "
-				       "NAME)\n");
+			buf_adds(text,
+			    "(more: a taller terminal, or one "
+			    "NAME)\n");
 			return;
 		}
 	}
@@ -297,8 +298,8 @@ path_frame(const json_t *shown, const struct path_frame *frame, struct buf *to)
 	if (list == NULL && shown != NULL)
 		add_path(shown, frame, height, to);
 	for (int i = 0; list != NULL && i < n; i++)
-		add_path(json_array_get(list, (size_t)i), frame, height / n,
-		    to);
+		add_path(
+		    json_array_get(list, (size_t)i), frame, height / n, to);
 	if (list != NULL && n == 0)
 		buf_adds(to, "there are no paths: sluice path add\n");
 	cut(to, frame->height);
@@ -319,8 +320,8 @@ path_frame_line(const json_t *path, struct buf *to)
 		buf_adds(to, " now=unknown");
 	if (json_array_size(sends) > 0)
 		buf_addf(to, " sends=%.0f",
-		    json_number_value(json_array_get(
-			sends, json_array_size(sends) - 1)));
+		    json_number_value(
+			json_array_get(sends, json_array_size(sends) - 1)));
 	for (size_t i = 0; js_at(path, "now") != NULL && i < NITEMS(counts);
 	     i++)
 		buf_addf(to, " %s=%.0f", counts[i],

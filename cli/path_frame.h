@@ -16,8 +16,8 @@ struct path_frame {
  * A path or a list of them: lines that end in a newline, height of them at
  * most.  What does not fit in width is for the terminal to cut.
  */
-void path_frame(
-    const json_t *shown, const struct path_frame *frame, struct buf *to);
+void
+path_frame(const json_t *shown, const struct path_frame *frame, struct buf *to);
 
 /* "main health=up sends=10 ... requests/1m=595/600", without a newline. */
 void path_frame_line(const json_t *path, struct buf *to);

@@ -27,8 +27,7 @@ find_said(const json_t *path, const json_t *limit, const char *of)
 }
 
 static void
-add_limits(
-    json_t *to, const json_t *path, const json_t *limits, const char *of)
+add_limits(json_t *to, const json_t *path, const json_t *limits, const char *of)
 {
 	static const char *const said_of[] = { "amount", "used", "foreign",
 		"ladder", "per_s", "paused_until", "why" };
@@ -46,8 +45,8 @@ add_limits(
 		json_object_set_new(
 		    limit, "name", json_string(buf_cstr(&name)));
 		json_object_set_new(limit, "of", json_string(of));
-		json_object_set_new(limit, "configured",
-		    json_integer(js_int(shown, "amount")));
+		json_object_set_new(
+		    limit, "configured", json_integer(js_int(shown, "amount")));
 		json_object_set_new(limit, "amount",
 		    json_integer(
 			(json_int_t)(js_num(shown, "amount") * share + 1e-6)));

@@ -184,8 +184,8 @@ print_limits(const struct cli *cli, const json_t *path)
 
 	for (size_t i = 0; i < NITEMS(cells); i++)
 		if (column_shown(&cells[i], limits)) {
-			cols[n] = (struct out_col){ cells[i].title,
-				cells[i].right };
+			cols[n] =
+			    (struct out_col){ cells[i].title, cells[i].right };
 			shown[n++] = &cells[i];
 		}
 	if (json_array_size(limits) > 0) {
@@ -211,8 +211,8 @@ add_reading(struct out_table *t, const json_t *reading)
 
 	if (js_int(reading, "window_s") > 0)
 		spec_window_text(js_int(reading, "window_s"), window);
-	out_cell(t, "%s%s%s", js_text(reading, "dim"), window[0] ? "/" : "",
-	    window);
+	out_cell(
+	    t, "%s%s%s", js_text(reading, "dim"), window[0] ? "/" : "", window);
 	if (json_object_get(reading, "reset_in_s") != NULL)
 		out_cell(t, "%.0f of %.0f left, reset in %.3g s%s%s%s",
 		    js_num(reading, "remaining"), js_num(reading, "limit"),

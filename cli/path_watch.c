@@ -28,8 +28,8 @@ struct watch {
 	struct cli *cli;
 	struct client client;
 	struct buf url;
-	json_t *last;   /* what the server showed */
-	bool terminal;  /* redraw in place */
+	json_t *last;    /* what the server showed */
+	bool terminal;   /* redraw in place */
 	int64_t away_ms; /* since when the server is away; 0: it is not */
 	struct slc_err trouble;
 };
@@ -41,8 +41,7 @@ static volatile sig_atomic_t resized;
 static void
 watch_on_signal(int signum)
 {
-	if (farewell.n > 0 &&
-	    write(STDOUT_FILENO, farewell.p, farewell.n) < 0)
+	if (farewell.n > 0 && write(STDOUT_FILENO, farewell.p, farewell.n) < 0)
 		_exit(CLI_ERROR);
 	if (signum == SIGINT)
 		_exit(CLI_INTERRUPTED);
@@ -62,8 +61,7 @@ static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
 static void
 catch_signals(bool on)
 {
-	struct sigaction end = { .sa_handler =
-				     on ? watch_on_signal : SIG_DFL };
+	struct sigaction end = { .sa_handler = on ? watch_on_signal : SIG_DFL };
 	struct sigaction resize = { .sa_handler =
 					on ? watch_on_resize : SIG_DFL };
 
