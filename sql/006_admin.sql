@@ -124,23 +124,6 @@ language sql stable set search_path = '' security definer as $$
 	    and l.removed_at is null
 $$;
 
--- What was learned of a path: its dialect, readings, ... as the dispatcher left
--- them, and of each model how much it takes and how long.
-create or replace function sluice.path_learned(p_path integer) returns json
-language sql stable set search_path = '' security definer as $$
-	select (coalesce((select s.learned from sluice.path_state s
-			where s.path_id = p_path), '{}')::jsonb
-		|| jsonb_strip_nulls(jsonb_build_object('models', (
-			select jsonb_agg(jsonb_build_object('model', e.model,
-				'answers', round((e.learned ->> 'n')::numeric),
-				'bytes_per_token', round(1 / nullif(
-					(e.learned ->> 'ratio')::numeric, 0), 2),
-				'output_tokens', round((e.learned ->> 'output')::numeric),
-				'latency_ms', round((e.learned ->> 'ms')::numeric))
-				order by e.model)
-			from sluice.estimate e where e.path_id = p_path))))::json
-$$;
-
 create or replace function sluice.path_object(p_path sluice.path) returns json
 language sql stable set search_path = '' security definer as $$
 	select json_strip_nulls(json_build_object('object', 'path',
