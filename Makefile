@@ -51,7 +51,8 @@ PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/header lib/glob \
 	scheduler/dispatch_begin \
 	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_read \
 	scheduler/dispatch_write scheduler/dispatch_explain \
-	worker/outcome worker/answer worker/health worker/cap
+	worker/outcome worker/answer worker/health worker/cap \
+	cli/js cli/limits cli/preset cli/chart
 O = $(B)/obj/$(MODE)
 obj = $(patsubst %.c,$(O)/%.o,$(1))
 
@@ -59,13 +60,14 @@ LIB_C    = $(wildcard lib/*.c)
 PURE_C   = $(wildcard $(addsuffix .c,$(PURE)))
 SLUICED  = $(call obj,$(wildcard scheduler/*.c))
 WORKER   = $(call obj,$(wildcard worker/*.c))
-CLI      = $(call obj,$(wildcard cli/*.c)) $(O)/sql_files.o
+CLI      = $(call obj,$(wildcard cli/*.c)) $(O)/sql_files.o $(O)/preset_files.o
 UNITS    = $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*.c))
 HTTP     = $(patsubst %,$(B)/http/%,framing limits parse times answers)
 HTTP_O   = $(call obj,$(wildcard scheduler/http*.c) scheduler/server.c \
 	tests/http/peer.c tests/http/serve.c tests/http/hostile.c)
 UPSTREAM = $(call obj,$(wildcard tests/upstream/*.c))
 SQL      = $(sort $(wildcard sql/*.sql))
+PRESETS  = $(sort $(wildcard presets/*.json))
 
 all: $(addprefix $(B)/,$(PROGRAMS))
 
@@ -95,17 +97,22 @@ $(O)/%.o: %.c
 	$(say) CC $<
 	$(quiet)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-# The numbered files of sql/ travel inside the program.
+# The numbered files of sql/ and those of presets/ travel inside the program.
 $(O)/sql_files.S: $(SQL) tools/embed
 	@mkdir -p $(@D)
-	$(quiet)tools/embed $(SQL) >$@
-$(O)/sql_files.o: $(O)/sql_files.S
+	$(quiet)tools/embed sql_files $(SQL) >$@
+$(O)/preset_files.S: $(PRESETS) tools/embed
+	@mkdir -p $(@D)
+	$(quiet)tools/embed preset_files $(PRESETS) >$@
+$(O)/%_files.o: $(O)/%_files.S
 	$(quiet)$(CC) -c -o $@ $<
 
 $(B)/unit/%: $(O)/tests/unit/%.o $(O)/libpure.a $(B)/.mode
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(quiet)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) -ljansson -lcrypto -lcunit -lm
+
+$(B)/unit/preset: $(O)/preset_files.o
 
 deps:
 	@tools/deps

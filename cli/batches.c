@@ -4,6 +4,7 @@
 #include "batch.h"
 #include "js.h"
 #include "out.h"
+#include "path_now.h"
 #include "view.h"
 
 static const struct view_col list_cols[] = {
@@ -22,6 +23,7 @@ static const struct view list_view = VIEW(VIEW_LIST, list_cols);
 static const struct view_col show_cols[] = {
 	{ "id", "id", VIEW_TEXT },
 	{ "status", "status", VIEW_TEXT },
+	{ "just now", "said", VIEW_TEXT },
 	{ "endpoint", "endpoint", VIEW_TEXT },
 	{ "model", "model", VIEW_TEXT },
 	{ "priority", "sluice.priority", VIEW_PRIORITY },
@@ -65,6 +67,23 @@ cmd_list(struct cli *cli)
 	return code;
 }
 
+/* What holds it back, in words. */
+static void
+say_waiting(json_t *batch)
+{
+	const json_t *waiting = js_at(batch, "sluice.waiting");
+	struct buf said = { 0 }, whose = { 0 };
+
+	if (waiting == NULL)
+		return;
+	buf_addf(&whose, "path %s", js_text(waiting, "path"));
+	path_now_waits(
+	    waiting, js_text(waiting, "limit"), buf_cstr(&whose), &said);
+	json_object_set_new(batch, "said", json_string(buf_cstr(&said)));
+	buf_fini(&whose);
+	buf_fini(&said);
+}
+
 enum cli_exit
 cmd_show(struct cli *cli)
 {
@@ -76,6 +95,7 @@ cmd_show(struct cli *cli)
 	if (rc == SLC_OK)
 		rc = batch_get(&c, cli->operand[0], &batch, &err);
 	if (rc == SLC_OK && !out_json(cli, buf_slice(&c.body))) {
+		say_waiting(batch);
 		view_print(cli, &show_view, batch);
 		batch_say_faults(cli, batch);
 	}

@@ -61,6 +61,8 @@ static const struct cli_opt content_opts[] = { OUTPUT("where to"), END };
 	{ "limit", 'l', "SPEC", "what the upstream allows; any number" },     \
 	{ "headroom", 0, "SHARE", "stay below all these limits by that much,"  \
 	    " as 0.17" },                                                     \
+	{ "stream-cost", 0, "WORD", "a streamed answer is a request once, or " \
+	    "each chunk" },                                                   \
 	{ "reserve", 0, "SHARE", "of all these limits, kept for live calls" }
 #define PATH_SETTINGS                                                         \
 	{ "url", 0, "URL", "where the API is, without /v1" },                 \
@@ -69,6 +71,9 @@ static const struct cli_opt content_opts[] = { OUTPUT("where to"), END };
 	{ "secret-file", 0, "FILE", "its API key; read by workers alone" },   \
 	{ "ca-file", 0, "FILE", "authorities to trust [the system's]" },       \
 	POOL_SETTINGS,                                                        \
+	{ "dialect", 0, "NAME", "how its answers speak of limits [auto]" },    \
+	{ "charge", 0, "WORD", "what counts as tokens: declared, "             \
+	    "declared-refunded, actual, input-only [actual]" },               \
 	{ "attempts", 0, "N", "tries of a line, 1..20 [5]" },                 \
 	{ "connect-timeout", 0, "SPAN", "[10s]" },                            \
 	{ "idle-timeout", 0, "SPAN", "nothing received for so long [10m]" },  \
@@ -79,8 +84,19 @@ static const struct cli_opt content_opts[] = { OUTPUT("where to"), END };
 
 static const struct cli_opt pool_add_opts[] = { POOL_SETTINGS, END };
 static const struct cli_opt pool_edit_opts[] = { POOL_SETTINGS, EDIT, END };
-static const struct cli_opt path_add_opts[] = { PATH_SETTINGS, END };
+static const struct cli_opt path_add_opts[] = {
+	{ "preset", 0, "NAME", "settings and limits of a known provider; what "
+	    "else is given wins" },
+	PATH_SETTINGS,
+	{ "dry-run", 0, NULL, "only say what would be added" },
+	END,
+};
 static const struct cli_opt path_edit_opts[] = { PATH_SETTINGS, EDIT, END };
+
+static const struct cli_opt watch_opts[] = {
+	{ "count", 'n', "N", "end after so many seconds" },
+	END,
+};
 
 static const struct cli_opt apply_opts[] = {
 	{ "file", 'f', "FILE", "the pools and paths there are to be" },
@@ -208,10 +224,16 @@ const struct cli_cmd cli_cmds[] = {
 	    "add a way to an upstream",
 	    SPECS
 	    "\n"
+	    "A preset (sluice preset list) expands into settings and limits here and now;\n"
+	    "an option wins over its setting, a limit over its limit of the same model,\n"
+	    "dimension and window.\n"
+	    "\n"
 	    "Examples:\n"
 	    "  sluice path add glm --url https://api.example --models 'glm-*' \\\n"
 	    "      --secret-file glm.key --limit requests/1m=300 --limit tokens/1m=200k \\\n"
-	    "      --limit 'glm-4:requests/1m=10' --limit concurrent=10 --headroom 0.1\n",
+	    "      --limit 'glm-4:requests/1m=10' --limit concurrent=10 --headroom 0.1\n"
+	    "  sluice path add relay --preset relay-default --url https://relay.example \\\n"
+	    "      --models '*' --secret-file relay.key --limit requests/1m=200 --dry-run\n",
 	    cmd_path_add },
 	{ "Upstreams", "path edit", "NAME", 1, 1, path_edit_opts,
 	    "change a path",
@@ -228,9 +250,26 @@ const struct cli_cmd cli_cmds[] = {
 	    cmd_path_list },
 	{ "Upstreams", "path show", "NAME", 1, 1, NULL,
 	    "all about one path, and what of its limits is used",
+	    "Its settings; each limit, how full it is and of what we may use, FOREIGN use\n"
+	    "by others of the same account, the STEP that it went down for refusals; and\n"
+	    "what was learned from its answers, and from which header.\n"
+	    "\n"
 	    "Examples:\n"
-	    "  sluice path show glm\n",
+	    "  sluice path show glm\n"
+	    "  sluice path show glm --json | jq .learned.readings\n",
 	    cmd_path_show },
+	{ "Upstreams", "path watch", "[NAME]", 0, 1, watch_opts,
+	    "the limits and the sends of paths, live",
+	    "Once a second: how full each limit is, which one holds the path back (>) and\n"
+	    "until when, and the sends of the last minute under the rate of that limit.\n"
+	    "In a pipe a line for each path and second; with --json a document for each\n"
+	    "second.  Ctrl-C ends it, with status 130.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice path watch glm\n"
+	    "  sluice path watch --count 60 >> paths.log\n"
+	    "  sluice path watch glm --json | jq --unbuffered .now.binds\n",
+	    cmd_path_watch },
 	{ "Upstreams", "path remove", "NAME", 1, 1, NULL, "remove a path",
 	    "Calls that are open end; lines not sent go another way, or wait.\n"
 	    "\n"
@@ -280,6 +319,19 @@ const struct cli_cmd cli_cmds[] = {
 	    "Examples:\n"
 	    "  sluice apply -f upstreams.ini --dry-run --prune\n",
 	    cmd_apply },
+
+	{ "Upstreams", "preset list", "", 0, 0, NULL,
+	    "settings and limits that are known of providers",
+	    "LIMITS TO GIVE are those whose amounts nobody publishes.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice preset list\n",
+	    cmd_preset_list },
+	{ "Upstreams", "preset show", "NAME", 1, 1, NULL,
+	    "what a preset sets, from which source, as of when",
+	    "Examples:\n"
+	    "  sluice preset show relay-default\n",
+	    cmd_preset_show },
 
 	{ "Callers", "account create", "NAME", 1, 1, NULL, "add an account",
 	    "Files, batches and results belong to an account, and no other sees them.\n"

@@ -27,3 +27,9 @@ js_int(const json_t *object, const char *name)
 {
 	return json_integer_value(js_at(object, name));
 }
+
+double
+js_num(const json_t *object, const char *name)
+{
+	return json_number_value(js_at(object, name));
+}

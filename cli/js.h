@@ -12,5 +12,6 @@
 json_t *js_at(const json_t *object, const char *name); /* borrowed or NULL */
 const char *js_text(const json_t *object, const char *name);
 int64_t js_int(const json_t *object, const char *name);
+double js_num(const json_t *object, const char *name); /* or an integer */
 
 #endif

@@ -2,7 +2,9 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <langinfo.h>
 #include <libsmartcols/libsmartcols.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,6 +156,12 @@ out_json(const struct cli *cli, struct slice text)
 	return true;
 }
 
+bool
+out_ascii(void)
+{
+	return strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
+}
+
 const char *
 out_time(int64_t at, char to[OUT_TIME_MAX])
 {
@@ -168,6 +176,34 @@ out_time(int64_t at, char to[OUT_TIME_MAX])
 	else
 		strftime(
 		    to, OUT_TIME_MAX, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
+	return to;
+}
+
+const char *
+out_clock(double at, char to[OUT_TIME_MAX])
+{
+	/* What is to come is not said to come earlier. */
+	time_t t = (time_t)ceil(at);
+	struct tm tm;
+
+	if (!isatty(STDOUT_FILENO) || llabs(t - time(NULL)) > 43200)
+		return out_time((int64_t)t, to);
+	strftime(to, OUT_TIME_MAX, "%H:%M:%S", localtime_r(&t, &tm));
+	return to;
+}
+
+const char *
+out_count(double n, char to[OUT_TIME_MAX])
+{
+	const char *unit = "kmg";
+
+	if (n < 9999.5) {
+		snprintf(to, OUT_TIME_MAX, n < 999.5 ? "%.3g" : "%.0f", n);
+		return to;
+	}
+	for (n /= 1000; n >= 999.95 && unit[1] != '\0'; unit++)
+		n /= 1000;
+	snprintf(to, OUT_TIME_MAX, "%.3g%c", n, *unit);
 	return to;
 }
 

@@ -11,7 +11,7 @@
 
 #include "cli.h"
 
-enum { OUT_COLS_MAX = 12, OUT_TIME_MAX = 32 };
+enum { OUT_COLS_MAX = 16, OUT_TIME_MAX = 32 };
 
 /* Append s with everything escaped that could do more than show. */
 void out_clean(struct buf *to, struct slice s);
@@ -40,8 +40,17 @@ void out_end(struct out_table *t);
 /* One JSON document and a newline, if --json; false otherwise. */
 bool out_json(const struct cli *cli, struct slice text);
 
+/* Does the terminal lack block characters? */
+bool out_ascii(void);
+
 /* Unix seconds: local time on a terminal, UTC in a pipe; "-" for 0. */
 const char *out_time(int64_t at, char to[OUT_TIME_MAX]);
+
+/* The same of what is near: on a terminal "14:02:11" if within half a day. */
+const char *out_clock(double at, char to[OUT_TIME_MAX]);
+
+/* Counts in few letters: "0.25", "9999", "61.2k", "1.3m". */
+const char *out_count(double n, char to[OUT_TIME_MAX]);
 
 /* Seconds as "40s", "12m", "3h05m", "2d04h". */
 const char *out_span(int64_t s, char to[OUT_TIME_MAX]);

@@ -7,11 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <sluice/dialect.h>
 #include <sluice/spec.h>
 
 #include "client.h"
 #include "js.h"
+#include "limits.h"
 #include "out.h"
+#include "preset.h"
 #include "view.h"
 
 enum set_kind {
@@ -22,7 +25,9 @@ enum set_kind {
 	SET_YES,
 	SET_COUNT,
 	SET_SPAN_MS,
-	SET_BYTES
+	SET_BYTES,
+	SET_DIALECT,
+	SET_CHARGE,
 };
 
 /* The settings of a path, as options and in files, and their JSON members. */
@@ -31,11 +36,14 @@ static const struct setting {
 	enum set_kind kind;
 	int64_t min, max; /* of SET_SPAN_MS in seconds */
 } settings[] = {
+	{ "preset", "preset", SET_TEXT, 0, 0 },
 	{ "pool", "pool", SET_TEXT, 0, 0 },
 	{ "url", "url", SET_URL, 0, 0 },
 	{ "secret-file", "secret_file", SET_FILE, 0, 0 },
 	{ "ca-file", "ca_file", SET_FILE, 0, 0 },
 	{ "models", "models", SET_WORDS, 0, 0 },
+	{ "dialect", "dialect", SET_DIALECT, 0, 0 },
+	{ "charge", "charge", SET_CHARGE, 0, 0 },
 	{ "http2", "http2", SET_YES, 0, 0 },
 	{ "attempts", "attempts", SET_COUNT, 1, 20 },
 	{ "connect-timeout", "connect_ms", SET_SPAN_MS, 1, 120 },
@@ -56,7 +64,8 @@ find_setting(const char *name)
 bool
 doc_knows(enum doc_kind kind, const char *name)
 {
-	static const char *const both[] = { "limit", "headroom", "reserve" };
+	static const char *const both[] = { "limit", "headroom", "reserve",
+		"stream-cost" };
 
 	for (size_t i = 0; i < NITEMS(both); i++)
 		if (strcmp(both[i], name) == 0)
@@ -74,7 +83,7 @@ json_t *
 doc_of(enum doc_kind kind, const json_t *shown)
 {
 	static const char *const of_limit[] = { "model", "dimension",
-		"window_s", "amount", "headroom", "reserve" };
+		"window_s", "amount", "headroom", "reserve", "stream_cost" };
 	json_t *doc = doc_new(js_text(shown, "name"));
 	const json_t *limit;
 	size_t i;
@@ -163,6 +172,14 @@ set_setting(json_t *doc, const struct setting *s, const char *value,
 		return SLC_OK;
 	case SET_FILE:
 		return set_file(doc, s->member, value, err);
+	case SET_DIALECT:
+	case SET_CHARGE:
+		rc = s->kind == SET_CHARGE
+		    ? spec_word(value, NULL, spec_charges, err)
+		    : spec_word(value, "auto", dialect_names, err);
+		if (rc == SLC_OK)
+			json_object_set_new(doc, s->member, json_string(value));
+		return rc;
 	case SET_WORDS:
 		set_words(doc, s->member, value);
 		return SLC_OK;
@@ -192,70 +209,6 @@ set_setting(json_t *doc, const struct setting *s, const char *value,
 	return rc;
 }
 
-/* Where the limit with the same model, dimension and window stands, or -1. */
-static ssize_t
-find_limit(const json_t *limits, const struct spec_limit *l)
-{
-	const json_t *limit;
-	size_t i;
-
-	json_array_foreach(limits, i,
-	    limit) if (strcmp(js_text(limit, "model"), l->model) == 0 &&
-	    strcmp(js_text(limit, "dimension"), l->dimension) == 0 &&
-	    js_int(limit, "window_s") == l->window_s) return (ssize_t)i;
-	return -1;
-}
-
-static enum slc_rc
-set_limit(json_t *doc, const char *value, struct slc_err *err)
-{
-	json_t *limits = json_object_get(doc, "limits"), *limit;
-	struct spec_limit l;
-	enum slc_rc rc = spec_limit(value, &l, err);
-	ssize_t at;
-
-	if (rc != SLC_OK)
-		return rc;
-	at = find_limit(limits, &l);
-	if (at < 0) {
-		json_array_append_new(limits,
-		    json_pack("{s:s, s:s, s:i, s:I}", "model", l.model,
-			"dimension", l.dimension, "window_s", (int)l.window_s,
-			"amount", (json_int_t)l.amount));
-		return SLC_OK;
-	}
-	limit = json_array_get(limits, (size_t)at);
-	/* One from the server has a headroom already, one from here not yet. */
-	if (json_object_get(limit, "headroom") == NULL)
-		return slc_fail(err, SLC_EINPUT,
-		    "\"%.80s\": that limit is given twice", value);
-	json_object_set_new(limit, "amount", json_integer(l.amount));
-	return SLC_OK;
-}
-
-static enum slc_rc
-unset_limit(json_t *doc, const char *value, struct slc_err *err)
-{
-	json_t *limits = json_object_get(doc, "limits");
-	struct spec_limit l;
-	struct buf text = { 0 };
-	enum slc_rc rc;
-	ssize_t at;
-
-	/* The amount does not matter and may be left out. */
-	buf_addf(&text, "%s%s", value, strchr(value, '=') ? "" : "=1");
-	rc = spec_limit(buf_cstr(&text), &l, err);
-	buf_fini(&text);
-	if (rc != SLC_OK)
-		return rc;
-	at = find_limit(limits, &l);
-	if (at < 0)
-		return slc_fail(
-		    err, SLC_ENOTFOUND, "there is no limit %.80s", value);
-	json_array_remove(limits, (size_t)at);
-	return SLC_OK;
-}
-
 static enum slc_rc
 set_share(json_t *doc, const char *name, const char *value, struct slc_err *err)
 {
@@ -267,6 +220,16 @@ set_share(json_t *doc, const char *name, const char *value, struct slc_err *err)
 		    "\"%.40s\" is not a share from 0 to 0.99", value);
 	json_object_set_new(doc, name, json_real(share));
 	return SLC_OK;
+}
+
+static enum slc_rc
+set_stream_cost(json_t *doc, const char *value, struct slc_err *err)
+{
+	enum slc_rc rc = spec_word(value, NULL, spec_stream_costs, err);
+
+	if (rc == SLC_OK)
+		json_object_set_new(doc, "stream_cost", json_string(value));
+	return rc;
 }
 
 enum slc_rc
@@ -284,27 +247,60 @@ doc_set(enum doc_kind kind, json_t *doc, const char *name, const char *value,
 	if (s != NULL)
 		rc = set_setting(doc, s, value[0] ? value : "yes", &why);
 	else if (strcmp(name, "limit") == 0)
-		rc = set_limit(doc, value, &why);
+		rc = limits_set(json_object_get(doc, "limits"), value, &why);
 	else if (strcmp(name, "no-limit") == 0)
-		rc = unset_limit(doc, value, &why);
+		rc = limits_unset(json_object_get(doc, "limits"), value, &why);
+	else if (strcmp(name, "stream-cost") == 0)
+		rc = set_stream_cost(doc, value, &why);
 	else
 		rc = set_share(doc, name, value, &why);
 	return rc == SLC_OK ? rc : slc_fail(err, rc, "%s: %s", name, why.text);
 }
 
+static enum slc_rc
+expand_preset(json_t *doc, struct slc_err *err)
+{
+	const char *name = js_text(doc, "preset");
+	const json_t *preset;
+	json_t *all = NULL;
+	enum slc_rc rc = SLC_OK;
+
+	if (name[0] != '\0')
+		rc = preset_all(preset_files, &all, err);
+	if (all != NULL) {
+		preset = preset_find(all, name);
+		rc = preset != NULL
+		    ? preset_expand(preset, doc, err)
+		    : slc_fail(err, SLC_EINPUT,
+			  "there is no preset %.80s: see sluice preset list",
+			  name);
+	}
+	json_object_del(doc, "preset");
+	json_decref(all);
+	return rc;
+}
+
 enum slc_rc
 doc_finish(enum doc_kind kind, json_t *doc, struct slc_err *err)
 {
-	static const char *const shares[] = { "headroom", "reserve" };
-	json_t *limits = json_object_get(doc, "limits"), *limit;
-	size_t i;
+	static const struct {
+		const char *member, *dimension;
+	} of_all[] = {
+		{ "headroom", NULL },
+		{ "reserve", NULL },
+		{ "stream_cost", "requests" },
+	};
+	enum slc_rc rc = expand_preset(doc, err);
 
-	for (size_t k = 0; k < NITEMS(shares); k++) {
-		json_t *share = json_object_get(doc, shares[k]);
+	if (rc != SLC_OK)
+		return rc;
+	for (size_t i = 0; i < NITEMS(of_all); i++) {
+		json_t *value = json_object_get(doc, of_all[i].member);
 
-		json_array_foreach(limits, i, limit) if (share != NULL)
-		    json_object_set(limit, shares[k], share);
-		json_object_del(doc, shares[k]);
+		if (value != NULL)
+			limits_each(json_object_get(doc, "limits"),
+			    of_all[i].dimension, of_all[i].member, value);
+		json_object_del(doc, of_all[i].member);
 	}
 	if (kind == DOC_PATH &&
 	    (js_text(doc, "url")[0] == '\0' ||

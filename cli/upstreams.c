@@ -18,26 +18,6 @@ static const struct view_col path_cols[] = {
 };
 static const struct view path_list = VIEW(VIEW_LIST, path_cols);
 
-static const struct view_col path_show_cols[] = {
-	{ "name", "name", VIEW_TEXT },
-	{ "pool", "pool", VIEW_TEXT },
-	{ "url", "url", VIEW_TEXT },
-	{ "secret file", "secret_file", VIEW_TEXT },
-	{ "ca file", "ca_file", VIEW_TEXT },
-	{ "models", "models", VIEW_WORDS },
-	{ "health", "health", VIEW_TEXT },
-	{ "because", "why", VIEW_TEXT },
-	{ "tried again", "retry_at", VIEW_TIME },
-	{ "open calls", "in_flight", VIEW_COUNT },
-	{ "http2", "http2", VIEW_TEXT },
-	{ "attempts", "attempts", VIEW_COUNT },
-	{ "connect timeout", "connect_ms", VIEW_MS },
-	{ "idle timeout", "idle_ms", VIEW_MS },
-	{ "timeout", "whole_ms", VIEW_MS },
-	{ "answer max", "answer_max", VIEW_SIZE },
-};
-static const struct view path_one = VIEW(VIEW_OBJECT, path_show_cols);
-
 static const struct view_col pool_cols[] = {
 	{ "NAME", "name", VIEW_TEXT },
 	{ "PATHS", "paths", VIEW_WORDS },
@@ -55,63 +35,6 @@ enum cli_exit
 cmd_pool_list(struct cli *cli)
 {
 	return view_call(cli, "GET", "/admin/v1/pools", NULL, &pool_list);
-}
-
-static void
-add_limits(struct out_table *t, const char *of, const json_t *limits)
-{
-	char until[OUT_TIME_MAX];
-	struct buf spec = { 0 };
-	const json_t *limit;
-	size_t i;
-
-	json_array_foreach(limits, i, limit)
-	{
-		buf_clear(&spec);
-		view_limit(limit, &spec);
-		out_cell(t, "%s", buf_cstr(&spec));
-		out_cell(t, "%s", of);
-		out_cell(t, "%lld", (long long)js_int(limit, "used"));
-		out_cell(t, "%g", json_number_value(js_at(limit, "headroom")));
-		out_cell(t, "%g", json_number_value(js_at(limit, "reserve")));
-		out_cell(
-		    t, "%s", out_time(js_int(limit, "paused_until"), until));
-		out_cell(t, "%s", js_text(limit, "paused_why"));
-	}
-	buf_fini(&spec);
-}
-
-enum cli_exit
-cmd_path_show(struct cli *cli)
-{
-	static const struct out_col cols[] = { { "LIMIT", false },
-		{ "OF", false }, { "USED", true }, { "HEADROOM", true },
-		{ "RESERVE", true }, { "PAUSED UNTIL", false },
-		{ "BECAUSE", false } };
-	struct buf url = { 0 };
-	struct client c = { 0 };
-	struct slc_err err;
-	struct out_table t;
-	json_t *path = NULL;
-	enum slc_rc rc = client_open(&c, cli, &err);
-
-	client_path("/admin/v1/paths/", cli->operand[0], "", &url);
-	if (rc == SLC_OK)
-		rc = client_call(&c, "GET", buf_cstr(&url), NULL, &path, &err);
-	if (rc == SLC_OK && !out_json(cli, buf_slice(&c.body))) {
-		view_print(cli, &path_one, path);
-		if (!cli->quiet) {
-			puts("");
-			out_begin(&t, cli, cols, NITEMS(cols));
-			add_limits(&t, "path", js_at(path, "limits"));
-			add_limits(&t, "pool", js_at(path, "pool_limits"));
-			out_end(&t);
-		}
-	}
-	json_decref(path);
-	buf_fini(&url);
-	client_close(&c);
-	return rc == SLC_OK ? CLI_OK : cli_fail(cli, &err);
 }
 
 /* The pool or path that there is, as the server shows it; *out NULL: none. */

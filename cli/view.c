@@ -3,9 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include <sluice/spec.h>
-
 #include "js.h"
+#include "limits.h"
 #include "out.h"
 
 static const char *const priorities[] = {
@@ -18,22 +17,16 @@ static const char *const priorities[] = {
 void
 view_limit(const json_t *limit, struct buf *to)
 {
-	const char *model = js_text(limit, "model");
-	int64_t window_s = js_int(limit, "window_s");
 	int64_t amount = js_int(limit, "amount");
 	const char *unit = "kmg";
-	char window[32] = "", letter[2] = "";
+	char letter[2] = "";
 
-	if (window_s > 0)
-		spec_window_text(window_s, window);
 	for (; amount > 0 && amount % 1000 == 0 && *unit != '\0'; unit++) {
 		amount /= 1000;
 		letter[0] = *unit;
 	}
-	buf_addf(to, "%s%s%s%s%s=%" PRId64 "%s",
-	    strcmp(model, "*") ? model : "", strcmp(model, "*") ? ":" : "",
-	    js_text(limit, "dimension"), window_s > 0 ? "/" : "", window,
-	    amount, letter);
+	limits_name(limit, to);
+	buf_addf(to, "=%" PRId64 "%s", amount, letter);
 }
 
 static void
@@ -53,6 +46,9 @@ add_value(struct buf *to, const json_t *object, const struct view_col *col)
 		break;
 	case VIEW_COUNT:
 		buf_addf(to, "%" PRId64, n);
+		break;
+	case VIEW_NUMBER:
+		buf_addf(to, "%g", json_number_value(value));
 		break;
 	case VIEW_SIZE:
 		buf_adds(to, out_size(n, text));

@@ -10,6 +10,7 @@
 enum view_kind {
 	VIEW_TEXT,
 	VIEW_COUNT,
+	VIEW_NUMBER,   /* a share, a factor */
 	VIEW_SIZE,     /* bytes */
 	VIEW_MS,       /* milliseconds, as a span */
 	VIEW_TIME,     /* Unix seconds */

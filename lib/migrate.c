@@ -150,11 +150,11 @@ applied(const PGresult *done, const char *name)
 
 static enum slc_rc
 refuse_newer(
-    const PGresult *done, const struct sql_file *files, struct slc_err *err)
+    const PGresult *done, const struct embedded *files, struct slc_err *err)
 {
 	for (int i = 0; i < PQntuples(done); i++) {
 		const char *name = PQgetvalue(done, i, 0);
-		const struct sql_file *f = files;
+		const struct embedded *f = files;
 
 		while (f->name != NULL && strcmp(f->name, name) != 0)
 			f++;
@@ -168,7 +168,7 @@ refuse_newer(
 }
 
 static enum slc_rc
-apply(PGconn *pg, const struct migrate_opts *opts, const struct sql_file *f,
+apply(PGconn *pg, const struct migrate_opts *opts, const struct embedded *f,
     const char *checksum, struct slc_err *err)
 {
 	const char *const row[] = { f->name, checksum };
@@ -189,12 +189,12 @@ apply(PGconn *pg, const struct migrate_opts *opts, const struct sql_file *f,
 
 static enum slc_rc
 apply_all(PGconn *pg, const struct migrate_opts *opts,
-    const struct sql_file *files, const PGresult *done, struct slc_err *err)
+    const struct embedded *files, const PGresult *done, struct slc_err *err)
 {
 	bool changed = false;
 	enum slc_rc rc = refuse_newer(done, files, err);
 
-	for (const struct sql_file *f = files; rc == SLC_OK && f->name != NULL;
+	for (const struct embedded *f = files; rc == SLC_OK && f->name != NULL;
 	     f++) {
 		const char *was = applied(done, f->name);
 		char is[MIGRATE_CHECKSUM + 1];
@@ -217,7 +217,7 @@ apply_all(PGconn *pg, const struct migrate_opts *opts,
 }
 
 enum slc_rc
-migrate(const struct migrate_opts *opts, const struct sql_file *files,
+migrate(const struct migrate_opts *opts, const struct embedded *files,
     struct slc_err *err)
 {
 	PGresult *done = NULL;

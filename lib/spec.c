@@ -37,6 +37,10 @@ static const char *const dimensions[] = {
 	"concurrent",
 };
 
+const char *const spec_charges[] = { "declared", "declared-refunded", "actual",
+	"input-only", NULL };
+const char *const spec_stream_costs[] = { "once", "chunk", NULL };
+
 /* For "%.*s": the start of a text, enough of it to be recognised. */
 #define QUOTE(s) (int)((s).n > SPEC_QUOTE_MAX ? SPEC_QUOTE_MAX : (s).n), (s).p
 
@@ -87,6 +91,30 @@ spec_bytes(struct slice text, int64_t max, int64_t *out, struct slc_err *err)
 		    "\"%.*s\" is not within 1 to %" PRId64 " bytes",
 		    QUOTE(text), max);
 	return SLC_OK;
+}
+
+enum slc_rc
+spec_word(const char *text, const char *first, const char *const *words,
+    struct slc_err *err)
+{
+	struct buf list = { 0 };
+	enum slc_rc rc = SLC_OK;
+	size_t i = 0;
+
+	if (first != NULL && strcmp(text, first) == 0)
+		return SLC_OK;
+	while (words[i] != NULL && strcmp(text, words[i]) != 0)
+		i++;
+	if (words[i] != NULL)
+		return SLC_OK;
+	if (first != NULL)
+		buf_adds(&list, first);
+	for (i = 0; words[i] != NULL; i++)
+		buf_addf(&list, "%s%s", list.n > 0 ? ", " : "", words[i]);
+	rc = slc_fail(err, SLC_EINPUT, "\"%.*s\" is not one of %s",
+	    QUOTE(slice_str(text)), buf_cstr(&list));
+	buf_fini(&list);
+	return rc;
 }
 
 void

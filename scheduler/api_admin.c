@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sluice/dialect.h>
 #include <sluice/key.h>
 #include <sluice/spec.h>
 
@@ -208,6 +209,24 @@ share_ok(
 	return false;
 }
 
+/* A member that may be missing, else is one of the words. */
+static bool
+word_ok(struct call *call, const json_t *o, const char *name, const char *param,
+    const char *where, const char *first, const char *const *words)
+{
+	const json_t *v = json_object_get(o, name);
+	struct slc_err err;
+
+	if (v == NULL || json_is_null(v))
+		return true;
+	if (spec_word(json_is_string(v) ? json_string_value(v) : "", first,
+		words, &err) == SLC_OK)
+		return true;
+	api_error(call, 400, "invalid_value", param, "%s: '%s': %s.", where,
+	    name, err.text);
+	return false;
+}
+
 static bool
 limit_ok(struct call *call, const json_t *limit, const char *where)
 {
@@ -233,6 +252,13 @@ limit_ok(struct call *call, const json_t *limit, const char *where)
 	    !api_int(call, limit, "amount", "limits.amount", 1,
 		INT64_C(1000000000000), &amount))
 		return false;
+	if (strcmp(dimension, "requests") != 0 &&
+	    json_object_get(limit, "stream_cost") != NULL &&
+	    !json_is_null(json_object_get(limit, "stream_cost"))) {
+		api_error(call, 400, "invalid_value", "limits.stream_cost",
+		    "%s: 'stream_cost' is for limits of requests.", where);
+		return false;
+	}
 	if (amount == 0 ||
 	    (strcmp(dimension, "concurrent") == 0) != (window == 0)) {
 		api_error(call, 400, "invalid_value", "limits",
@@ -251,7 +277,9 @@ limit_ok(struct call *call, const json_t *limit, const char *where)
 		return false;
 	}
 	return share_ok(call, limit, "headroom", where) &&
-	    share_ok(call, limit, "reserve", where);
+	    share_ok(call, limit, "reserve", where) &&
+	    word_ok(call, limit, "stream_cost", "limits.stream_cost", where,
+		NULL, spec_stream_costs);
 }
 
 static bool
@@ -317,7 +345,11 @@ path_ok(struct call *call, const json_t *path, const char *where)
 		if (!api_int(call, path, numbers[i].name, numbers[i].name,
 			numbers[i].min, numbers[i].max, &unused))
 			return false;
-	return models_ok(call, json_object_get(path, "models"), where) &&
+	return word_ok(call, path, "dialect", "dialect", where, "auto",
+		   dialect_names) &&
+	    word_ok(
+		call, path, "charge", "charge", where, NULL, spec_charges) &&
+	    models_ok(call, json_object_get(path, "models"), where) &&
 	    limits_ok(call, path, where);
 }
 

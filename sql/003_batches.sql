@@ -66,7 +66,9 @@ begin
 			'total_tokens', v_done.input_tokens + v_failed.input_tokens
 				+ v_done.output_tokens + v_failed.output_tokens),
 		'metadata', p_batch.metadata,
-		'sluice', json_build_object('priority', p_batch.priority)));
+		'sluice', json_build_object('priority', p_batch.priority,
+			'waiting', case when p_batch.state = 'in_progress'
+				then sluice.batch_waiting(p_batch.id) end)));
 end $$;
 
 create or replace function sluice.batch_mine(p_account bigint, p_uid uuid, p_param text)

@@ -43,7 +43,7 @@ language sql stable set search_path = '' security definer as $$
 		'timeline_was', (select timeline from sluice.dispatch_lease),
 		'paths', (select coalesce(json_agg(json_build_object('id', p.id,
 				'pool', p.pool_id, 'name', p.name, 'models', p.models,
-				'whole_ms', p.whole_ms, 'charge', p.charge,
+				'whole_ms', p.whole_ms, 'dialect', p.dialect, 'charge', p.charge,
 				'learned', s.learned, 'health', coalesce(s.health, 'up'),
 				'until_us', sluice.epoch_us(s.until),
 				'failures', coalesce(s.failures, 0)) order by p.id), '[]')
@@ -53,6 +53,7 @@ language sql stable set search_path = '' security definer as $$
 				'pool', l.pool_id, 'path', l.path_id, 'model', l.model,
 				'dimension', l.dimension, 'window_s', l.window_s,
 				'amount', l.amount, 'headroom', l.headroom, 'reserve', l.reserve,
+				'stream_cost', l.stream_cost,
 				'next_us', sluice.epoch_us(s.next_at),
 				'paused_us', sluice.epoch_us(s.paused_until),
 				'learned', s.learned) order by l.id), '[]')

@@ -106,6 +106,7 @@ language sql stable set search_path = '' security definer as $$
 	select coalesce(json_agg(json_strip_nulls(json_build_object(
 		'model', l.model, 'dimension', l.dimension, 'window_s', l.window_s,
 		'amount', l.amount, 'headroom', l.headroom, 'reserve', l.reserve,
+		'stream_cost', case when l.dimension = 'requests' then l.stream_cost end,
 		'used', case when l.dimension = 'concurrent' then (
 			select coalesce(sum(s.granted), 0) from sluice.seat s
 			where s.limit_id = l.id)
@@ -128,7 +129,8 @@ language sql stable set search_path = '' security definer as $$
 	select json_strip_nulls(json_build_object('object', 'path',
 		'name', p_path.name, 'pool', o.name, 'url', p_path.url,
 		'secret_file', p_path.secret_file, 'ca_file', p_path.ca_file,
-		'models', p_path.models,
+		'models', p_path.models, 'dialect', p_path.dialect,
+		'charge', p_path.charge,
 		'http2', p_path.http2, 'attempts', p_path.attempts,
 		'connect_ms', p_path.connect_ms, 'idle_ms', p_path.idle_ms,
 		'whole_ms', p_path.whole_ms, 'answer_max', p_path.answer_max,
@@ -139,8 +141,8 @@ language sql stable set search_path = '' security definer as $$
 		'why', case when s.health <> 'up' then s.why end,
 		'in_flight', (select coalesce(sum(bit_count(r.open)), 0) from sluice.run r
 			where r.path_id = p_path.id and r.worker_id is not null),
-		'learned', (select json_object_agg(e.model, e.learned)
-			from sluice.estimate e where e.path_id = p_path.id)))
+		'now', sluice.path_now(p_path.id),
+		'learned', sluice.path_learned(p_path.id)))
 	from sluice.pool o
 	left join sluice.path_state s on s.path_id = p_path.id
 	where o.id = p_path.pool_id
@@ -211,10 +213,11 @@ begin
 			coalesce(j.model, '*') as model, j.dimension,
 			coalesce(j.window_s, 0) as window_s, j.amount,
 			coalesce(j.headroom, 0) as headroom, coalesce(j.reserve, 0) as reserve,
-			now() as created_at, null::timestamptz as removed_at
+			now() as created_at, null::timestamptz as removed_at,
+			coalesce(j.stream_cost, 'once') as stream_cost
 		from json_to_recordset(p_limits) as j (model text, dimension text,
 			window_s integer, amount bigint, headroom double precision,
-			reserve double precision)
+			reserve double precision, stream_cost text)
 	loop
 		select * into v_old from sluice.rate_limit l
 		where l.pool_id = p_pool and l.path_id is not distinct from p_path
@@ -222,12 +225,15 @@ begin
 		    and l.window_s = v_new.window_s and l.removed_at is null;
 		if v_old.id is null then
 			insert into sluice.rate_limit (pool_id, path_id, model, dimension,
-				window_s, amount, headroom, reserve)
+				window_s, amount, headroom, reserve, stream_cost)
 			values (p_pool, p_path, v_new.model, v_new.dimension,
-				v_new.window_s, v_new.amount, v_new.headroom, v_new.reserve)
+				v_new.window_s, v_new.amount, v_new.headroom, v_new.reserve,
+				v_new.stream_cost)
 			returning * into v_old;
-			v_changes := v_changes || format('%s: limit %s = %s added', p_where,
-				sluice.limit_text(v_new), v_new.amount);
+			v_changes := v_changes || format('%s: limit %s = %s added%s', p_where,
+				sluice.limit_text(v_new), v_new.amount,
+				case when v_new.stream_cost <> 'once'
+					then ', a stream costs each ' || v_new.stream_cost else '' end);
 		elsif (v_old.amount, v_old.headroom, v_old.reserve)
 		    is distinct from (v_new.amount, v_new.headroom, v_new.reserve) then
 			update sluice.rate_limit l set amount = v_new.amount,
@@ -237,6 +243,13 @@ begin
 				'%s: limit %s %s (headroom %s, reserve %s) -> %s (%s, %s)', p_where,
 				sluice.limit_text(v_new), v_old.amount, v_old.headroom,
 				v_old.reserve, v_new.amount, v_new.headroom, v_new.reserve);
+		end if;
+		if v_old.stream_cost <> v_new.stream_cost then
+			update sluice.rate_limit l set stream_cost = v_new.stream_cost
+			where l.id = v_old.id;
+			v_changes := v_changes || format('%s: limit %s stream cost %s -> %s',
+				p_where, sluice.limit_text(v_new), v_old.stream_cost,
+				v_new.stream_cost);
 		end if;
 		v_kept := v_kept || v_old.id;
 	end loop;
@@ -292,6 +305,8 @@ begin
 	v_new.secret_file := p_path ->> 'secret_file';
 	v_new.ca_file := p_path ->> 'ca_file';
 	v_new.models := array(select json_array_elements_text(p_path -> 'models'));
+	v_new.dialect := coalesce(p_path ->> 'dialect', 'auto');
+	v_new.charge := coalesce(p_path ->> 'charge', 'actual');
 	v_new.http2 := coalesce((p_path ->> 'http2')::boolean, false);
 	v_new.attempts := coalesce((p_path ->> 'attempts')::smallint, 5);
 	v_new.connect_ms := coalesce((p_path ->> 'connect_ms')::integer, 10000);
@@ -299,18 +314,21 @@ begin
 	v_new.whole_ms := coalesce((p_path ->> 'whole_ms')::integer, 900000);
 	v_new.answer_max := coalesce((p_path ->> 'answer_max')::integer, 8388608);
 	if v_old.id is null then
-		insert into sluice.path (name, pool_id, url, secret_file, ca_file, models, http2,
-			attempts, connect_ms, idle_ms, whole_ms, answer_max)
+		insert into sluice.path (name, pool_id, url, secret_file, ca_file, models,
+			dialect, charge, http2, attempts, connect_ms, idle_ms, whole_ms,
+			answer_max)
 		values (v_name, v_new.pool_id, v_new.url, v_new.secret_file, v_new.ca_file,
-			v_new.models,
+			v_new.models, v_new.dialect, v_new.charge,
 			v_new.http2, v_new.attempts, v_new.connect_ms, v_new.idle_ms,
 			v_new.whole_ms, v_new.answer_max)
 		returning * into v_new;
-		v_changes := v_changes || format('path %s: added', v_name);
+		v_changes := v_changes || format('path %s: added (dialect %s, charge %s)',
+			v_name, v_new.dialect, v_new.charge);
 	elsif v_old is distinct from v_new then
 		update sluice.path p set pool_id = v_new.pool_id, url = v_new.url,
 			secret_file = v_new.secret_file, ca_file = v_new.ca_file,
 			models = v_new.models,
+			dialect = v_new.dialect, charge = v_new.charge,
 			http2 = v_new.http2, attempts = v_new.attempts,
 			connect_ms = v_new.connect_ms, idle_ms = v_new.idle_ms,
 			whole_ms = v_new.whole_ms, answer_max = v_new.answer_max

@@ -8,7 +8,7 @@
 
 #include <sluice/key.h>
 #include <sluice/slc.h>
-#include <sluice/sql_files.h>
+#include <sluice/embedded.h>
 
 struct migrate_opts {
 	const char *dsn; /* of the owner: libpq's keywords or URL */
@@ -27,7 +27,7 @@ struct migrate_opts {
  * applied.
  */
 enum slc_rc migrate(const struct migrate_opts *opts,
-    const struct sql_file *files, struct slc_err *err);
+    const struct embedded *files, struct slc_err *err);
 
 /*
  * See to it that the key is one of the operator's: unless it is known, make it,

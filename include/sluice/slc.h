@@ -39,7 +39,7 @@ int slc_status(enum slc_rc rc);
 /* What went wrong, for people; the caller's storage, never parsed. */
 struct slc_err {
 	enum slc_rc rc;
-	char text[240];
+	char text[400];
 };
 
 /* Fill err (may be NULL) and return rc, so that a failure is one line. */

@@ -37,6 +37,17 @@ enum slc_rc spec_window(struct slice text, int64_t min_s, int64_t max_s,
 enum slc_rc
 spec_bytes(struct slice text, int64_t max, int64_t *out, struct slc_err *err);
 
+/*
+ * What a path says of its upstream in words, ends with NULL: what it charges
+ * against token limits, and what a streamed answer costs of request limits.
+ */
+extern const char *const spec_charges[];
+extern const char *const spec_stream_costs[];
+
+/* Is text first (may be NULL) or one of words?  A refusal lists them all. */
+enum slc_rc spec_word(const char *text, const char *first,
+    const char *const *words, struct slc_err *err);
+
 /* A window in its longest whole unit: 3600 -> "1h". */
 void spec_window_text(int64_t s, char out[32]);
 

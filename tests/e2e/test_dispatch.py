@@ -23,7 +23,8 @@ class Reading(unittest.TestCase):
         up = Upstream()
         s = Sluice()
         s.apply({"paths": [
-            {"name": "dead", "url": "http://127.0.0.1:1", "models": ["d*"]},
+            {"name": "dead", "url": "http://127.0.0.1:1", "models": ["d*"],
+             "limits": [{"dimension": "concurrent", "amount": 100}]},
             {"name": "sim", "url": up.url, "models": ["m*"]}]})
         for i in range(8):
             s.submit(lines(3, model=f"d{i}"))

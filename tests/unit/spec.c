@@ -190,7 +190,24 @@ sizes_are_powers_of_1024(void)
 	}
 }
 
+static void
+words_are_known_or_listed(void)
+{
+	struct slc_err err = { 0 };
+
+	CU_ASSERT_EQUAL(spec_word("actual", NULL, spec_charges, NULL), SLC_OK);
+	CU_ASSERT_EQUAL(
+	    spec_word("auto", "auto", spec_stream_costs, NULL), SLC_OK);
+	CU_ASSERT_EQUAL(
+	    spec_word("auto", NULL, spec_stream_costs, &err), SLC_EINPUT);
+	CU_ASSERT_STRING_EQUAL(err.text, "\"auto\" is not one of once, chunk");
+	spec_word("Actual", "auto", spec_charges, &err);
+	CU_ASSERT_STRING_EQUAL(err.text,
+	    "\"Actual\" is not one of auto, declared, declared-refunded, "
+	    "actual, input-only");
+}
+
 UNIT_MAIN("spec", UNIT(limits_are_read), UNIT(wrong_limits_say_what_is_right),
     UNIT(windows_need_a_unit_and_a_range),
     UNIT(windows_are_written_in_the_longest_unit),
-    UNIT(sizes_are_powers_of_1024))
+    UNIT(sizes_are_powers_of_1024), UNIT(words_are_known_or_listed))

@@ -1,0 +1,59 @@
+-- migrate: on change
+--
+-- How things stand, for people: what the dispatcher said a moment ago of each
+-- path, what was learned, and what a batch waits for.
+
+-- How a path stands, as the dispatcher wrote it a moment ago; older is no news.
+create or replace function sluice.path_now(p_path integer) returns json
+language sql stable security definer set search_path = '' as $$
+	select s.now from sluice.path_state s
+	where s.path_id = p_path
+	    and (s.now ->> 'at')::double precision > extract(epoch from now()) - 10
+$$;
+
+-- What an unfinished batch waits for: of its models one whose every way is at a
+-- limit, and the limit that lets go first.  Null when any line can go.
+create or replace function sluice.batch_waiting(p_batch bigint) returns json
+language sql stable security definer set search_path = '' as $$
+	with want as (
+		select distinct l.model from sluice.batch_lane l
+		where l.batch_id = p_batch
+		    and (l.open or exists (select from sluice.retry r where r.lane_id = l.id))
+	), way as (
+		select w.model, p.name, case when json_typeof(n.now -> 'binds') = 'object'
+			and sluice.glob_match(coalesce(n.now #>> '{binds,model}', '*'), w.model)
+			then n.now -> 'binds' end as binds
+		from want w
+		join sluice.path p on p.removed_at is null and exists (
+			select from unnest(p.models) g where sluice.glob_match(g, w.model))
+		left join sluice.path_state s on s.path_id = p.id
+		cross join lateral (select sluice.path_now(p.id) as now) n
+		where coalesce(s.health, 'up') <> 'down' and n.now is not null
+	)
+	select json_strip_nulls(json_build_object(
+		'limit', case when w.binds ->> 'model' <> '*'
+			then (w.binds ->> 'model') || ':' else '' end || (w.binds ->> 'limit'),
+		'path', w.name, 'used', w.binds -> 'used', 'amount', w.binds -> 'amount',
+		'until', w.binds -> 'until', 'why', w.binds -> 'why'))
+	from way w
+	where not exists (select from way o where o.model = w.model and o.binds is null)
+	order by (w.binds ->> 'until')::double precision, w.name
+	limit 1
+$$;
+
+-- What was learned of a path: its dialect, readings, ... as the dispatcher left
+-- them, and of each model how much it takes and how long.
+create or replace function sluice.path_learned(p_path integer) returns json
+language sql stable set search_path = '' security definer as $$
+	select (coalesce((select s.learned from sluice.path_state s
+			where s.path_id = p_path), '{}')::jsonb
+		|| jsonb_strip_nulls(jsonb_build_object('models', (
+			select jsonb_agg(jsonb_build_object('model', e.model,
+				'answers', round((e.learned ->> 'n')::numeric),
+				'bytes_per_token', round(1 / nullif(
+					(e.learned ->> 'ratio')::numeric, 0), 2),
+				'output_tokens', round((e.learned ->> 'output')::numeric),
+				'latency_ms', round((e.learned ->> 'ms')::numeric))
+				order by e.model)
+			from sluice.estimate e where e.path_id = p_path))))::json
+$$;
