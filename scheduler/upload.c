@@ -43,6 +43,8 @@ struct upload {
 	struct ingest *ingest;
 	EVP_MD_CTX *sha;
 	char *name;
+	struct buf key_text; /* the peer may be gone when it is needed */
+	const char *key;
 	int64_t keep_s;
 	int64_t file; /* 0: not begun yet */
 	char day[11];
@@ -62,6 +64,7 @@ upload_free(struct upload *u)
 	ingest_free(u->ingest);
 	EVP_MD_CTX_free(u->sha);
 	buf_fini(&u->value);
+	buf_fini(&u->key_text);
 	free(u->name);
 	free(u);
 	call_drop(call);
@@ -200,16 +203,10 @@ static void
 upload_publish(struct upload *u)
 {
 	struct ingest_total total;
-	struct buf key_text = { 0 };
 	unsigned char sha[SHA256_DIGEST_LENGTH], hash[SHA256_DIGEST_LENGTH];
 	unsigned n = sizeof(sha);
-	const char *key;
 	EVP_MD_CTX *ctx;
 
-	if (!api_idempotency_key(u->call, &key_text, &key)) {
-		upload_break(u);
-		return;
-	}
 	EVP_DigestFinal_ex(u->sha, sha, &n);
 	/* What makes two uploads the same request. */
 	ctx = EVP_MD_CTX_new();
@@ -225,9 +222,8 @@ upload_publish(struct upload *u)
 	    u->call->account, u->file, total.bytes, total.lines,
 	    (struct slice){ (const char *)sha, sizeof(sha) }, total.endpoint,
 	    total.models, total.nmodels, total.model_lines, total.nmodels,
-	    total.faults, u->keep_s, key,
+	    total.faults, u->keep_s, u->key,
 	    (struct slice){ (const char *)hash, sizeof(hash) });
-	buf_fini(&key_text);
 }
 
 static void
@@ -394,8 +390,13 @@ api_files_upload(struct call *call)
 		return;
 	}
 	u = xcalloc(1, sizeof(*u));
+	if (!api_idempotency_key(call, &u->key_text, &u->key)) {
+		free(u);
+		return;
+	}
 	if (multipart_new(&u->form, type, &form_handler, u, &err) != SLC_OK) {
 		api_error(call, 400, "invalid_request", NULL, "%s", err.text);
+		buf_fini(&u->key_text);
 		free(u);
 		return;
 	}
