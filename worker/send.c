@@ -232,8 +232,7 @@ take_answer(
 		r->ms = got->ms;
 	}
 	r->status = (int16_t)got->status;
-	if (got->end == UPSTREAM_ANSWERED &&
-	    (got->status < 200 || got->status >= 300))
+	if (got->end == UPSTREAM_ANSWERED && out.kind != OUTCOME_DONE)
 		answer_redact((char *)(uintptr_t)got->body.p, got->body.n,
 		    buf_slice(&path->secret));
 	switch (out.kind) {

@@ -3,7 +3,8 @@ import json
 import os
 import unittest
 
-from e2e.harness import Sluice, Upstream, folder, line, lines, serial, until
+from e2e.harness import (Answering, Sluice, Upstream, folder, line, lines,
+                         serial, until)
 
 
 class Faults(unittest.TestCase):
@@ -174,6 +175,18 @@ class Faults(unittest.TestCase):
         for p in self.s.schedulers + self.s.workers:
             self.assertNotIn("verysecret", p.text())
         self.assertNotIn("verysecret", str(self.s.get("/admin/v1/paths").json))
+
+    def test_secrets_do_not_come_back_in_errors_under_200(self):
+        secret = os.path.join(folder(), serial("secret"))
+        with open(secret, "w") as f:
+            f.write("verysecret-0123456789\n")
+        self.up = Answering(lambda body, headers: (200, json.dumps({"error": {
+            "message": "refused " + headers["authorization"]}}).encode()))
+        self.s.path(self.up, secret_file=secret, attempts=1)
+        b, got, failed = self.done(1)
+        self.assertEqual(failed, 1)
+        message = got["r-0"]["response"]["body"]["error"]["message"]
+        self.assertEqual(message, "refused Bearer " + "*" * 21)
 
     def test_odd_answers_become_valid_lines(self):
         self.start("--fault-match", "pretty=pretty", "--fault-match",
