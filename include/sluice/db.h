@@ -77,6 +77,8 @@ const char *db_message(const struct db_result *res);
 const char *db_code(const struct db_result *res);  /* "" when none */
 const char *db_param(const struct db_result *res); /* "" when none */
 bool db_is(const struct db_result *res, const char *sqlstate);
+/* The first two characters of its SQLSTATE. */
+bool db_is_class(const struct db_result *res, const char *class_);
 /* Nobody knows whether it committed: the connection broke after it was sent. */
 bool db_unknown(const struct db_result *res);
 
