@@ -15,9 +15,10 @@
 #include "multipart.h"
 
 enum {
-	UPLOAD_WAITING_MAX = 1 << 20, /* bytes of chunks; then the peer waits */
-	UPLOAD_CALL_BYTES = 1 << 20,  /* of chunks in one transaction */
-	UPLOAD_FIELD_MAX = 256,       /* bytes of a form field */
+	UPLOAD_WAITING_MAX = 1
+	    << 20, /* weight of chunks; then the peer waits */
+	UPLOAD_CALL_WEIGHT = 1 << 20,   /* of chunks in one transaction */
+	UPLOAD_FIELD_MAX = 256,         /* bytes of a form field */
 	UPLOAD_OVERHEAD_MAX = 64 << 10, /* form-data around the file */
 	UPLOAD_KEEP_MIN_S = 3600,
 	UPLOAD_KEEP_MAX_S = 30 * 86400,
@@ -244,17 +245,17 @@ upload_send(struct upload *u)
 {
 	struct db_call *call = db_call(u->call->api->db, upload_on_sent, u);
 	const struct ingest_chunk *c;
-	size_t bytes = 0;
+	size_t weight = 0;
 
-	while (
-	    bytes < UPLOAD_CALL_BYTES && (c = ingest_next(u->ingest)) != NULL) {
+	while (weight < UPLOAD_CALL_WEIGHT &&
+	    (c = ingest_next(u->ingest)) != NULL) {
 		size_t n = c->lines;
 
 		db_add(call, STMT_FILE_CHUNK, u->file, u->day, c->first_byte,
 		    (int64_t)c->first_line, buf_slice(&c->bytes), c->line_end,
 		    n, c->id_at, n, c->id_len, n, c->body_at, n, c->body_len, n,
 		    c->model, n, c->model_at, n, c->model_len, n, c->cap, n);
-		bytes += c->bytes.n;
+		weight += ingest_weight(c);
 		ingest_done(u->ingest);
 	}
 	u->sending = true;
