@@ -14,7 +14,10 @@ enum {
 	FLUSH_AFTER_MS = 4,   /* so that answers of one moment share a commit */
 	FLUSH_RETRY_MS = 250, /* when the database is away */
 	FLUSH_STUCK_MS = 2000, /* when it refuses for no fault of the data */
-	FLUSH_LINES = 2000,    /* of one commit */
+	FLUSH_BREAKS =
+	    3, /* in a row: perhaps the flush breaks the connection */
+	FLUSH_BREAKS_ALONE = 10, /* of one line: it does */
+	FLUSH_LINES = 2000,      /* of one commit */
 	FLUSH_BYTES = 4 << 20,
 };
 
@@ -32,6 +35,7 @@ struct flush {
 	int64_t late;
 	size_t
 	    lines_max; /* smaller while a line that breaks a commit is found */
+	int breaks;    /* connections that broke on flushes, in a row */
 	bool busy;
 	void (*on_closed)(void *arg);
 	void *closed_arg;
@@ -179,6 +183,28 @@ flush_narrow(struct flush *f, const char *why)
 	}
 }
 
+/*
+ * The connection broke, and perhaps all was committed: then the lines will be
+ * found closed.  Broken again and again, it is halved, too.
+ */
+static void
+flush_broken(struct flush *f, const char *why)
+{
+	struct result *r = f->under_way;
+
+	if (++f->breaks >= FLUSH_BREAKS && r->next != NULL) {
+		f->breaks = 0;
+		flush_narrow(f, why);
+	} else if (r->next == NULL && ++r->breaks >= FLUSH_BREAKS_ALONE) {
+		flush_narrow(f, why);
+	} else {
+		put_back(f);
+		if (r->breaks >= FLUSH_BREAKS)
+			flush_postpone(f);
+		flush_again(f, FLUSH_RETRY_MS);
+	}
+}
+
 static void
 flush_on_settled(struct db_result *res, void *arg)
 {
@@ -187,6 +213,7 @@ flush_on_settled(struct db_result *res, void *arg)
 
 	if (db_rc(res) == SLC_OK) {
 		f->under_way = NULL;
+		f->breaks = 0;
 		f->lines_max = f->lines_max < FLUSH_LINES / 2 ? f->lines_max * 2
 							      : FLUSH_LINES;
 		settle_list(f, r);
@@ -198,9 +225,9 @@ flush_on_settled(struct db_result *res, void *arg)
 		db_run(f->db, flush_on_open, f, STMT_RUNS_OPEN, f->worker,
 		    buf_cstr(&ids));
 		buf_fini(&ids);
+	} else if (db_unknown(res)) {
+		flush_broken(f, db_message(res));
 	} else if (db_rc(res) == SLC_EDB) {
-		/* Perhaps it was committed: then the lines will be found
-		 * closed. */
 		put_back(f);
 		flush_again(f, FLUSH_RETRY_MS);
 	} else if (is_data_error(res)) {

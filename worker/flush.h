@@ -39,6 +39,7 @@ struct result {
 	int64_t sent_us; /* the database's time, 0: not sent */
 	int64_t ms;
 	char why[120]; /* it goes back, or the path is down */
+	int breaks;    /* connections that broke on it alone */
 	bool spoilt;   /* stripped of what the database refused */
 };
 

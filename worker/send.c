@@ -146,6 +146,10 @@ write_result(struct line *line, const struct upstream_result *got,
 	if (got->end == UPSTREAM_TOO_LARGE)
 		text.message = "The answer was longer than the path allows "
 			       "(--answer-max).";
+	if (text.code == NULL && !answer_fits(got->body)) {
+		text.code = "answer_too_large";
+		text.message = "The answer was too long to be stored.";
+	}
 	answer_write(&r->text, &text);
 }
 

@@ -207,6 +207,28 @@ class Crashes(unittest.TestCase):
                          {"total": 42, "completed": 41, "failed": 1})
         self.assertEqual(got["p"]["error"]["code"], "internal_error")
 
+    def test_what_breaks_the_connection_fails_by_itself(self):
+        up = Answering(lambda body, headers: (
+            200, b'{"id":"%s"}' % (b"poison" if b"poison" in body else b"x")))
+        s = Sluice(pg=self.pg)
+        s.sql("""
+            create function public.crash() returns trigger language plpgsql
+            security definer as $$
+            begin perform pg_terminate_backend(pg_backend_pid()); end $$;
+            create trigger poison before insert on sluice.chunk for each row
+            when (new.answers is not null and
+                  position('poison'::bytea in new.bytes) > 0)
+            execute function public.crash()""")
+        s.path(up)
+        b = s.submit(line("p", "poison") + "\n" + lines(6))
+        d = s.wait(b, 60)
+        got = s.results(b)
+        s.stop()
+        up.stop()
+        self.assertEqual(d["request_counts"],
+                         {"total": 7, "completed": 6, "failed": 1})
+        self.assertEqual(got["p"]["error"]["code"], "internal_error")
+
     def test_without_a_database_nothing_is_accepted(self):
         s = Sluice(workers=0, pg=self.pg)
         self.pg.stop_immediate()

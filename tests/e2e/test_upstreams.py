@@ -213,6 +213,16 @@ class Faults(unittest.TestCase):
                          {"answer_too_large"})
         self.assertEqual(self.up.stats()["arrivals"], 20)
 
+    def test_an_answer_that_grows_too_long_is_a_failure(self):
+        """Control bytes take six each in the JSON string it must become."""
+        big = b"\x01" * (46 << 20)
+        self.up = Answering(lambda body, headers: (
+            (400, big) if b"big" in body else (200, b'{"id":"x"}')))
+        self.s.path(self.up, answer_max=64 << 20)
+        b, got, failed = self.done(4, text=line("b", "big") + "\n" + lines(3))
+        self.assertEqual(failed, 1)
+        self.assertEqual(got["b"]["error"]["code"], "answer_too_large")
+
     def test_a_stalled_call_ends_at_its_timeout_and_goes_again(self):
         self.start("--fault-first", "stall=3", idle_ms=1000, whole_ms=2000,
                    attempts=3)
