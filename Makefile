@@ -65,6 +65,7 @@ UNITS    = $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*.c))
 HTTP     = $(patsubst %,$(B)/http/%,framing limits parse times answers)
 HTTP_O   = $(call obj,$(wildcard scheduler/http*.c) scheduler/server.c \
 	tests/http/peer.c tests/http/serve.c tests/http/hostile.c)
+LOOP     = $(patsubst tests/loop/%.c,$(B)/loop/%,$(wildcard tests/loop/*.c))
 UPSTREAM = $(call obj,$(wildcard tests/upstream/*.c))
 SQL      = $(sort $(wildcard sql/*.sql))
 PRESETS  = $(sort $(wildcard presets/*.json))
@@ -121,7 +122,7 @@ deps:
 test: deps
 	@$(MAKE) --no-print-directory -j2 B=build/test SANITIZE=1 test-programs
 	@tests/run build/test
-test-programs: all $(B)/upstream $(UNITS) $(HTTP)
+test-programs: all $(B)/upstream $(UNITS) $(HTTP) $(LOOP)
 
 # bench/README.md says what each measures.
 bench: deps
@@ -150,6 +151,12 @@ clean:
 
 # The HTTP front with a handler of the test's, and raw sockets against it.
 $(B)/http/%: $(O)/tests/http/%.o $(HTTP_O) $(O)/libsluice.a $(B)/.mode
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(quiet)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LDLIBS) -lcunit
+
+# Parts of lib/ that need a loop, by themselves.
+$(B)/loop/%: $(O)/tests/loop/%.o $(O)/libsluice.a $(B)/.mode
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(quiet)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LDLIBS) -lcunit

@@ -50,6 +50,7 @@ struct db {
 	struct conn *conns;
 	struct db_call *first, **last;
 	int waiting;
+	struct db_call *too_long; /* to be told so at the next tick */
 	char trouble[200];
 	int64_t log_at_ms;
 	bool closing;
@@ -80,12 +81,37 @@ call_fail(struct db_call *call, const char *why, bool unknown)
 	call_finish(call, &res);
 }
 
+/* As the server would say it, but for breaking the connection instead. */
+static void
+fail_too_long(struct db *db)
+{
+	struct db_call *call, *next = db->too_long;
+
+	db->too_long = NULL;
+	while ((call = next) != NULL) {
+		struct db_result res = { .rc = SLC_EIO,
+			.status = 500,
+			.sqlstate = "54000",
+			.message = "a statement has too many bytes" };
+
+		next = call->next;
+		log_error("db.error", "sqlstate=%s message=\"%s\"",
+		    res.sqlstate, res.message);
+		call_finish(call, &res);
+	}
+}
+
 void
 db_send(struct db_call *call)
 {
 	struct db *db = call->db;
 
 	assert(db_call_count(call) > 0);
+	if (call->too_long) {
+		call->next = db->too_long;
+		db->too_long = call;
+		return;
+	}
 	call->since_ms = (int64_t)uv_now(db->loop);
 	call->next = NULL;
 	*db->last = call;
@@ -387,6 +413,7 @@ db_on_tick(uv_timer_t *timer)
 	int64_t now_ms = (int64_t)uv_now(db->loop);
 	int connecting = 0;
 
+	fail_too_long(db);
 	for (int i = 0; i < db->nconns; i++) {
 		struct conn *c = &db->conns[i];
 
@@ -430,7 +457,8 @@ db_open(uv_loop_t *loop, const struct db_opts *opts)
 	db->loop = loop;
 	db->dsn = xstrdup(opts->dsn);
 	db->program = xstrdup(opts->program);
-	db->role = dsn_names_user(opts->dsn) ? NULL : xstrdup(opts->role);
+	if (opts->role != NULL && !dsn_names_user(opts->dsn))
+		db->role = xstrdup(opts->role);
 	db->wait_ms = opts->wait_ms > 0 ? opts->wait_ms : 5000;
 	db->last = &db->first;
 	db->nconns = opts->connections;

@@ -31,11 +31,23 @@ db_call(struct db *db, db_done done, void *arg)
 	return call;
 }
 
+/* s, or nothing when the statement that starts at start gets too long. */
+static struct slice
+fit(struct db_call *call, size_t start, struct slice s)
+{
+	if (call->bytes.n - start + s.n <= DB_STATEMENT_BYTES)
+		return s;
+	call->too_long = true;
+	return (struct slice){ 0 };
+}
+
 void
 db_add(struct db_call *call, enum stmt stmt, ...)
 {
 	struct stmt_use use = { .stmt = stmt };
 	const char *types = queue_stmts[stmt].types;
+	size_t start = call->bytes.n;
+	struct slice s;
 	va_list ap;
 
 	assert(db_call_count(call) < DB_STATEMENTS_MAX);
@@ -59,13 +71,16 @@ db_add(struct db_call *call, enum stmt stmt, ...)
 		case 's':
 		case 'd':
 		case 'u':
-			db_put_text(&v, slice_str(va_arg(ap, const char *)));
+			s = slice_str(va_arg(ap, const char *));
+			db_put_text(&v, fit(call, start, s));
 			break;
 		case 'S':
-			db_put_text(&v, va_arg(ap, struct slice));
+			s = va_arg(ap, struct slice);
+			db_put_text(&v, fit(call, start, s));
 			break;
 		case 'b':
-			db_put_bytea(&v, va_arg(ap, struct slice));
+			s = va_arg(ap, struct slice);
+			db_put_bytea(&v, fit(call, start, s));
 			break;
 		case 'a': {
 			const int32_t *p = va_arg(ap, const int32_t *);

@@ -11,6 +11,8 @@
 enum {
 	DB_PARAMS_MAX = 16,
 	DB_STATEMENTS_MAX = 4096, /* of one call */
+	DB_STATEMENT_BYTES = 1000
+	    << 20, /* PostgreSQL takes no message of 1 GB */
 };
 
 struct stmt_use {
@@ -30,6 +32,7 @@ struct db_call {
 	db_done done;
 	void *arg;
 	bool prepare_only;
+	bool too_long;    /* some statement: it is not sent */
 	int64_t since_ms; /* it was queued */
 	struct buf bytes;
 	struct buf uses; /* struct stmt_use[] */

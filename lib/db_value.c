@@ -139,7 +139,10 @@ copy_field(char *out, size_t size, const PGresult *pg, int field)
 static void
 result_fail(struct db_result *res, const PGresult *pg)
 {
-	static const char *const gone[] = { "08", "57", "53", "25", "40" };
+	/* Classes that pass: no connection, stopped, short of something, read-
+	 * only, deadlock, locked, a broken disk. */
+	static const char *const gone[] = { "08", "57", "53", "25", "40", "55",
+		"58" };
 
 	copy_field(res->sqlstate, sizeof(res->sqlstate), pg, PG_DIAG_SQLSTATE);
 	copy_field(
@@ -160,7 +163,7 @@ result_fail(struct db_result *res, const PGresult *pg)
 	res->rc = SLC_EIO;
 	res->status = 500;
 	for (size_t i = 0; i < NITEMS(gone); i++)
-		if (strncmp(res->sqlstate, gone[i], 2) == 0) {
+		if (db_is_class(res, gone[i])) {
 			res->rc = SLC_EDB;
 			res->status = 503;
 		}
@@ -226,6 +229,12 @@ bool
 db_is(const struct db_result *res, const char *sqlstate)
 {
 	return strcmp(res->sqlstate, sqlstate) == 0;
+}
+
+bool
+db_is_class(const struct db_result *res, const char *class_)
+{
+	return strncmp(res->sqlstate, class_, 2) == 0;
 }
 
 bool

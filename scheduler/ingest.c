@@ -1,8 +1,13 @@
 #include "ingest.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "jsonl.h"
+
+enum {
+	LINE_SENT_BYTES = 72
+}; /* of a line's places, as the database gets them */
 
 struct ingest {
 	struct jsonl jsonl;
@@ -11,7 +16,9 @@ struct ingest {
 	size_t waiting;
 	int64_t fed;   /* bytes */
 	int64_t bytes; /* in chunks so far */
-	int32_t lines;
+	int32_t lines; /* in chunks so far */
+	int64_t lines_max;
+	bool over; /* there are more: of no use, and not kept */
 	struct slice models[SLC_FILE_MODELS_MAX];
 	int32_t model_lines[SLC_FILE_MODELS_MAX];
 	struct buf faults;
@@ -26,6 +33,12 @@ chunk_free(struct ingest_chunk *c)
 	free(c);
 }
 
+size_t
+ingest_weight(const struct ingest_chunk *c)
+{
+	return sizeof(*c) + c->bytes.cap + c->lines * LINE_SENT_BYTES;
+}
+
 static void
 chunk_close(struct ingest *in)
 {
@@ -36,7 +49,7 @@ chunk_close(struct ingest *in)
 	in->open = NULL;
 	*in->last = c;
 	in->last = &c->next;
-	in->waiting += c->bytes.n;
+	in->waiting += ingest_weight(c);
 }
 
 /* The chunk that takes n more bytes; a longer line gets one of its own. */
@@ -68,10 +81,17 @@ static void
 ingest_on_line(void *ctx, struct slice bytes, const struct jsonl_line *line)
 {
 	struct ingest *in = ctx;
-	struct ingest_chunk *c = chunk_for(in, bytes.n);
-	int32_t base = (int32_t)c->bytes.n;
-	size_t i = c->lines++;
+	struct ingest_chunk *c;
+	int32_t base;
+	size_t i;
 
+	if (in->lines == in->lines_max)
+		in->over = true;
+	if (in->over)
+		return;
+	c = chunk_for(in, bytes.n);
+	base = (int32_t)c->bytes.n;
+	i = c->lines++;
 	buf_add(&c->bytes, bytes.p, bytes.n);
 	in->lines++;
 	c->line_end[i] = (int32_t)c->bytes.n;
@@ -91,7 +111,7 @@ ingest_on_filler(void *ctx, struct slice bytes)
 	struct ingest *in = ctx;
 
 	/* Chunks are filled up, so that they do not tell how it came in. */
-	while (bytes.n > 0) {
+	while (bytes.n > 0 && !in->over) {
 		size_t used = in->open == NULL ? 0 : in->open->bytes.n;
 		size_t room = used < SLC_CHUNK_BYTES_MAX
 		    ? SLC_CHUNK_BYTES_MAX - used
@@ -115,7 +135,9 @@ ingest_new(int64_t lines_max)
 {
 	struct ingest *in = xcalloc(1, sizeof(*in));
 
+	assert(lines_max < INT32_MAX);
 	in->last = &in->first;
+	in->lines_max = lines_max;
 	jsonl_init(&in->jsonl, &jsonl_handler, in, lines_max);
 	return in;
 }
@@ -176,7 +198,7 @@ ingest_done(struct ingest *in)
 	in->first = c->next;
 	if (in->first == NULL)
 		in->last = &in->first;
-	in->waiting -= c->bytes.n;
+	in->waiting -= ingest_weight(c);
 	chunk_free(c);
 }
 

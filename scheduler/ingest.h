@@ -2,7 +2,9 @@
  * ingest - a file's bytes into chunks: whole lines, and where things are in
  * them.
  *
- * Pure.  Chunks that are full wait in order until they are taken.
+ * Pure.  Chunks that are full wait in order until they are taken.  A file with
+ * more lines than allowed can never be used: the first lines_max are kept, what
+ * follows is only looked at.
  */
 #ifndef SCHEDULER_INGEST_H
 #define SCHEDULER_INGEST_H
@@ -37,7 +39,7 @@ struct ingest_total { /* valid while the ingest lives */
 	const char *faults; /* a JSON array, NULL without faults */
 };
 
-struct ingest *ingest_new(int64_t lines_max);
+struct ingest *ingest_new(int64_t lines_max); /* < INT32_MAX */
 void ingest_free(struct ingest *in);
 
 enum slc_rc
@@ -45,7 +47,10 @@ ingest_feed(struct ingest *in, struct slice bytes, struct slc_err *err);
 enum slc_rc ingest_end(struct ingest *in, struct slc_err *err);
 
 int64_t ingest_bytes(const struct ingest *in);  /* fed so far */
-size_t ingest_waiting(const struct ingest *in); /* bytes of full chunks */
+size_t ingest_waiting(const struct ingest *in); /* weight of full chunks */
+/* Bytes a chunk takes here and on its way: short lines take more than they
+ * have. */
+size_t ingest_weight(const struct ingest_chunk *c);
 /* The first chunk that waits, or NULL; gone at ingest_done(). */
 const struct ingest_chunk *ingest_next(const struct ingest *in);
 void ingest_done(struct ingest *in);

@@ -73,7 +73,8 @@ static void
 fault(struct jsonl *j, int64_t line, const char *code, const char *param,
     const char *message)
 {
-	if (j->nfaults >= SLC_FILE_FAULTS_MAX)
+	/* Beyond the last line that counts nothing is of interest. */
+	if (j->nfaults >= SLC_FILE_FAULTS_MAX || j->lines > j->lines_max + 1)
 		return;
 	if (j->nfaults++ > 0)
 		buf_addc(&j->faults, ',');

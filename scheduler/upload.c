@@ -15,9 +15,10 @@
 #include "multipart.h"
 
 enum {
-	UPLOAD_WAITING_MAX = 1 << 20, /* bytes of chunks; then the peer waits */
-	UPLOAD_CALL_BYTES = 1 << 20,  /* of chunks in one transaction */
-	UPLOAD_FIELD_MAX = 256,       /* bytes of a form field */
+	UPLOAD_WAITING_MAX = 1
+	    << 20, /* weight of chunks; then the peer waits */
+	UPLOAD_CALL_WEIGHT = 1 << 20,   /* of chunks in one transaction */
+	UPLOAD_FIELD_MAX = 256,         /* bytes of a form field */
 	UPLOAD_OVERHEAD_MAX = 64 << 10, /* form-data around the file */
 	UPLOAD_KEEP_MIN_S = 3600,
 	UPLOAD_KEEP_MAX_S = 30 * 86400,
@@ -43,6 +44,8 @@ struct upload {
 	struct ingest *ingest;
 	EVP_MD_CTX *sha;
 	char *name;
+	struct buf key_text; /* the peer may be gone when it is needed */
+	const char *key;
 	int64_t keep_s;
 	int64_t file; /* 0: not begun yet */
 	char day[11];
@@ -62,6 +65,7 @@ upload_free(struct upload *u)
 	ingest_free(u->ingest);
 	EVP_MD_CTX_free(u->sha);
 	buf_fini(&u->value);
+	buf_fini(&u->key_text);
 	free(u->name);
 	free(u);
 	call_drop(call);
@@ -200,16 +204,10 @@ static void
 upload_publish(struct upload *u)
 {
 	struct ingest_total total;
-	struct buf key_text = { 0 };
 	unsigned char sha[SHA256_DIGEST_LENGTH], hash[SHA256_DIGEST_LENGTH];
 	unsigned n = sizeof(sha);
-	const char *key;
 	EVP_MD_CTX *ctx;
 
-	if (!api_idempotency_key(u->call, &key_text, &key)) {
-		upload_break(u);
-		return;
-	}
 	EVP_DigestFinal_ex(u->sha, sha, &n);
 	/* What makes two uploads the same request. */
 	ctx = EVP_MD_CTX_new();
@@ -225,9 +223,8 @@ upload_publish(struct upload *u)
 	    u->call->account, u->file, total.bytes, total.lines,
 	    (struct slice){ (const char *)sha, sizeof(sha) }, total.endpoint,
 	    total.models, total.nmodels, total.model_lines, total.nmodels,
-	    total.faults, u->keep_s, key,
+	    total.faults, u->keep_s, u->key,
 	    (struct slice){ (const char *)hash, sizeof(hash) });
-	buf_fini(&key_text);
 }
 
 static void
@@ -248,17 +245,17 @@ upload_send(struct upload *u)
 {
 	struct db_call *call = db_call(u->call->api->db, upload_on_sent, u);
 	const struct ingest_chunk *c;
-	size_t bytes = 0;
+	size_t weight = 0;
 
-	while (
-	    bytes < UPLOAD_CALL_BYTES && (c = ingest_next(u->ingest)) != NULL) {
+	while (weight < UPLOAD_CALL_WEIGHT &&
+	    (c = ingest_next(u->ingest)) != NULL) {
 		size_t n = c->lines;
 
 		db_add(call, STMT_FILE_CHUNK, u->file, u->day, c->first_byte,
 		    (int64_t)c->first_line, buf_slice(&c->bytes), c->line_end,
 		    n, c->id_at, n, c->id_len, n, c->body_at, n, c->body_len, n,
 		    c->model, n, c->model_at, n, c->model_len, n, c->cap, n);
-		bytes += c->bytes.n;
+		weight += ingest_weight(c);
 		ingest_done(u->ingest);
 	}
 	u->sending = true;
@@ -394,8 +391,13 @@ api_files_upload(struct call *call)
 		return;
 	}
 	u = xcalloc(1, sizeof(*u));
+	if (!api_idempotency_key(call, &u->key_text, &u->key)) {
+		free(u);
+		return;
+	}
 	if (multipart_new(&u->form, type, &form_handler, u, &err) != SLC_OK) {
 		api_error(call, 400, "invalid_request", NULL, "%s", err.text);
+		buf_fini(&u->key_text);
 		free(u);
 		return;
 	}

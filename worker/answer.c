@@ -95,6 +95,28 @@ is_json(struct slice body)
 	return jscan(body, ANSWER_DEPTH, NULL, 0, NULL, &fault) != JSCAN_ABSENT;
 }
 
+bool
+answer_fits(struct slice body)
+{
+	size_t n = 2; /* at most, as a string */
+
+	if (body.n > ANSWER_TEXT_MAX)
+		return false;
+	if (body.n < ANSWER_TEXT_MAX / 6) /* the most a byte can take */
+		return true;
+	for (size_t i = 0; i < body.n; i++) {
+		unsigned char c = (unsigned char)body.p[i];
+
+		if (c < 0x20 || c == 0x7f)
+			n += 6;
+		else if (c > 0x7f)
+			n += 3;
+		else
+			n += c == '"' || c == '\\' ? 2 : 1;
+	}
+	return n <= ANSWER_TEXT_MAX || is_json(body);
+}
+
 /* Line ends can only stand between tokens of valid JSON. */
 static void
 add_flat(struct buf *out, struct slice json)

@@ -31,6 +31,11 @@ struct answer_line {
 	const char *message;
 };
 
+enum { ANSWER_TEXT_MAX = 256 << 20 }; /* bytes of a body in a result */
+
+/* Is the body short enough for a result, also when it must become a string? */
+bool answer_fits(struct slice body);
+
 /*
  * Append the line with its newline.  A JSON body stays as it came, but for line
  * ends between its tokens; anything else becomes a JSON string.

@@ -13,7 +13,11 @@
 enum {
 	FLUSH_AFTER_MS = 4,   /* so that answers of one moment share a commit */
 	FLUSH_RETRY_MS = 250, /* when the database is away */
-	FLUSH_LINES = 2000,   /* of one commit */
+	FLUSH_STUCK_MS = 2000, /* when it refuses for no fault of the data */
+	FLUSH_BREAKS =
+	    3, /* in a row: perhaps the flush breaks the connection */
+	FLUSH_BREAKS_ALONE = 10, /* of one line: it does */
+	FLUSH_LINES = 2000,      /* of one commit */
 	FLUSH_BYTES = 4 << 20,
 };
 
@@ -31,6 +35,7 @@ struct flush {
 	int64_t late;
 	size_t
 	    lines_max; /* smaller while a line that breaks a commit is found */
+	int breaks;    /* connections that broke on flushes, in a row */
 	bool busy;
 	void (*on_closed)(void *arg);
 	void *closed_arg;
@@ -127,29 +132,87 @@ flush_on_open(struct db_result *res, void *arg)
 	flush_again(f, 0);
 }
 
+/* Nothing but other data would help. */
+static bool
+is_data_error(const struct db_result *res)
+{
+	return db_is_class(res, "22") || db_is_class(res, "23") ||
+	    db_is_class(res, "54");
+}
+
+/* A fault of the database's or ours: all is kept until it has been mended. */
+static void
+flush_stuck(struct flush *f, const char *why)
+{
+	log_error("flush.stuck", "lines=%zu why=\"%s\"", f->n, why);
+	flush_again(f, FLUSH_STUCK_MS);
+}
+
+/* Let the others go first. */
+static void
+flush_postpone(struct flush *f)
+{
+	struct result *r = f->first;
+
+	if (r->next == NULL)
+		return;
+	f->first = r->next;
+	r->next = NULL;
+	*f->last = r;
+	f->last = &r->next;
+}
+
 /*
- * The database refuses the flush for a reason that will not pass.  Halve it
- * until one line is left, and let that one fail by name: the others' answers
- * are paid for.
+ * The database refuses the flush for what is in it.  Halve it until one line is
+ * left, and let that one fail by name: the others' answers are paid for.
  */
 static void
 flush_narrow(struct flush *f, const char *why)
 {
 	struct result *r = f->under_way;
+	size_t lines = 0;
+	bool spoilt;
 
+	for (const struct result *each = r; each != NULL; each = each->next)
+		lines++;
 	put_back(f);
-	if (r->next == NULL || f->lines_max == 1) {
-		if (r->kind != RESULT_OUTPUT && r->kind != RESULT_ERROR) {
-			log_error("flush.stuck", "why=\"%s\"", why);
-			abort();
-		}
-		f->bytes -= weight(r);
-		f->held -= weight(r);
-		flush_doc_spoil(r);
-		f->bytes += weight(r);
-		f->held += weight(r);
+	if (lines > 1) {
+		f->lines_max = lines / 2;
+		flush_again(f, 0);
+		return;
+	}
+	f->bytes -= weight(r);
+	f->held -= weight(r);
+	spoilt = flush_doc_spoil(r);
+	f->bytes += weight(r);
+	f->held += weight(r);
+	if (spoilt) {
+		flush_again(f, 0);
 	} else {
-		f->lines_max = f->lines_max > 2 ? f->lines_max / 2 : 1;
+		flush_postpone(f);
+		flush_stuck(f, why);
+	}
+}
+
+/*
+ * The connection broke, and perhaps all was committed: then the lines will be
+ * found closed.  Broken again and again, it is halved, too.
+ */
+static void
+flush_broken(struct flush *f, const char *why)
+{
+	struct result *r = f->under_way;
+
+	if (++f->breaks >= FLUSH_BREAKS && r->next != NULL) {
+		f->breaks = 0;
+		flush_narrow(f, why);
+	} else if (r->next == NULL && ++r->breaks >= FLUSH_BREAKS_ALONE) {
+		flush_narrow(f, why);
+	} else {
+		put_back(f);
+		if (r->breaks >= FLUSH_BREAKS)
+			flush_postpone(f);
+		flush_again(f, FLUSH_RETRY_MS);
 	}
 }
 
@@ -161,7 +224,9 @@ flush_on_settled(struct db_result *res, void *arg)
 
 	if (db_rc(res) == SLC_OK) {
 		f->under_way = NULL;
-		f->lines_max = FLUSH_LINES;
+		f->breaks = 0;
+		f->lines_max = f->lines_max < FLUSH_LINES / 2 ? f->lines_max * 2
+							      : FLUSH_LINES;
 		settle_list(f, r);
 		flush_again(f, 0);
 	} else if (db_is(res, "SL410")) {
@@ -171,14 +236,16 @@ flush_on_settled(struct db_result *res, void *arg)
 		db_run(f->db, flush_on_open, f, STMT_RUNS_OPEN, f->worker,
 		    buf_cstr(&ids));
 		buf_fini(&ids);
+	} else if (db_unknown(res)) {
+		flush_broken(f, db_message(res));
 	} else if (db_rc(res) == SLC_EDB) {
-		/* Perhaps it was committed: then the lines will be found
-		 * closed. */
 		put_back(f);
 		flush_again(f, FLUSH_RETRY_MS);
-	} else {
+	} else if (is_data_error(res)) {
 		flush_narrow(f, db_message(res));
-		flush_again(f, FLUSH_RETRY_MS);
+	} else {
+		put_back(f);
+		flush_stuck(f, db_message(res));
 	}
 }
 

@@ -56,6 +56,8 @@ struct result {
 	int64_t ms;
 	int64_t connect_us; /* 0: no connection was made for it */
 	char why[120];      /* it goes back, or the path is down */
+	int breaks;         /* connections that broke on it alone */
+	bool spoilt;        /* stripped of what the database refused */
 };
 
 struct flush;

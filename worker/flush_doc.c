@@ -204,7 +204,7 @@ flush_doc_open(const struct db_result *res, const struct line *line)
 	return false;
 }
 
-void
+bool
 flush_doc_spoil(struct result *r)
 {
 	struct answer_line line = {
@@ -215,8 +215,15 @@ flush_doc_spoil(struct result *r)
 		.message = "The answer could not be stored.",
 	};
 
+	if (r->spoilt)
+		return false;
+	r->spoilt = true;
+	r->usage = (struct answer_usage){ 0 };
+	r->why[0] = '\0';
+	if (r->kind == RESULT_AGAIN)
+		return true;
 	buf_clear(&r->text);
 	r->kind = RESULT_ERROR;
-	r->usage = (struct answer_usage){ 0 };
 	answer_write(&r->text, &line);
+	return true;
 }

@@ -13,7 +13,10 @@ void flush_doc_add(
 void flush_doc_runs(const struct result *list, struct buf *out);
 /* Is the line open in the answer of runs_open()? */
 bool flush_doc_open(const struct db_result *res, const struct line *line);
-/* Replace a result the database cannot hold by an error that says so. */
-void flush_doc_spoil(struct result *r);
+/*
+ * Take from a result all that came from outside; one with a text becomes an
+ * error that says it could not be stored.  False: done before.
+ */
+bool flush_doc_spoil(struct result *r);
 
 #endif

@@ -164,6 +164,9 @@ write_result(struct line *line, const struct upstream_result *got,
 		buf_add(&message, got->body.p,
 		    got->body.n < SAID_MAX ? got->body.n : SAID_MAX);
 		text.message = buf_cstr(&message);
+	} else if (text.code == NULL && !answer_fits(got->body)) {
+		text.code = "answer_too_large";
+		text.message = "The answer was too long to be stored.";
 	}
 	answer_write(&r->text, &text);
 	buf_fini(&message);
@@ -323,8 +326,7 @@ take_answer(
 	r->status = (int16_t)got->status;
 	/* This call is counted no more. */
 	keep_said(&said, out.kind == OUTCOME_REFUSED, path->in_flight + 1, r);
-	if (got->end == UPSTREAM_ANSWERED &&
-	    (got->status < 200 || got->status >= 300 || said.error_in_body))
+	if (got->end == UPSTREAM_ANSWERED && out.kind != OUTCOME_DONE)
 		answer_redact((char *)(uintptr_t)got->body.p, got->body.n,
 		    buf_slice(&path->secret));
 	switch (out.kind) {

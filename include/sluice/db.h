@@ -49,7 +49,8 @@ struct db_call *db_call(struct db *db, db_done done, void *arg);
  *   t bool as int                     a const int32_t *, size_t (p NULL: null)
  *   h const int16_t *, size_t         x const struct slice *, size_t: text[]
  *   d like s, but a date              u const char *: 32 hex digits of a uuid
- * All are copied.
+ * All are copied.  A call with more than a gigabyte in one statement fails with
+ * SQLSTATE 54000.
  */
 void db_add(struct db_call *call, enum stmt stmt, ...);
 void db_send(struct db_call *call);
@@ -77,6 +78,8 @@ const char *db_message(const struct db_result *res);
 const char *db_code(const struct db_result *res);  /* "" when none */
 const char *db_param(const struct db_result *res); /* "" when none */
 bool db_is(const struct db_result *res, const char *sqlstate);
+/* The first two characters of its SQLSTATE. */
+bool db_is_class(const struct db_result *res, const char *class_);
 /* Nobody knows whether it committed: the connection broke after it was sent. */
 bool db_unknown(const struct db_result *res);
 

@@ -6,6 +6,7 @@ ports, and is stopped by pid when the run ends.
 import atexit
 import hashlib
 import http.client
+import http.server
 import json
 import os
 import pwd
@@ -14,6 +15,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 BUILD = os.environ.get("SLUICE_BUILD") or os.path.join(
@@ -217,6 +219,37 @@ class Upstream:
 
     def stop(self):
         self.p.stop()
+
+
+class Answering:
+    """An upstream of the test's own: answer(body, headers) -> (status, bytes)."""
+
+    def __init__(self, answer):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *args):
+                pass
+
+            def do_POST(self):
+                got = self.rfile.read(int(self.headers["content-length"]))
+                status, body = answer(got, self.headers)
+                self.send_response(status)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                try:
+                    self.wfile.write(body)
+                except OSError:
+                    self.close_connection = True
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 class Answer:

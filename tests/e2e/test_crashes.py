@@ -2,10 +2,12 @@
 import random
 import signal
 import subprocess
+import threading
 import unittest
 
 from e2e import harness
-from e2e.harness import Postgres, Sluice, Upstream, lines, program, until
+from e2e.harness import (Answering, Postgres, Sluice, Upstream, line, lines,
+                         program, until)
 
 
 class Crashes(unittest.TestCase):
@@ -131,6 +133,101 @@ class Crashes(unittest.TestCase):
         until(lambda: int(s.sql("select epoch from sluice.dispatch_lease")) >
               epoch + 1, 20, "leads again")
         s.stop()
+
+    def answer_under_a_lock(self, status, attempts):
+        """An answer that comes while tables are locked beyond lock_timeout."""
+        asked, locked, free = (threading.Event() for _ in range(3))
+
+        def answer(body, headers):
+            asked.set()
+            locked.wait(20)
+            return (200 if free.is_set() else status), b'{"id":"x"}'
+        up = Answering(answer)
+        s = Sluice(workers=0, pg=self.pg)
+        self.pg.sql("postgres", f"alter role sluice_worker in database {s.db} "
+                                "set lock_timeout = '300ms'")
+        s.workers.append(s.start_worker())
+        s.path(up, attempts=attempts)
+        b = s.submit(lines(1))
+        self.assertTrue(asked.wait(20))
+        lock = subprocess.Popen(
+            ["psql", "-XAtq", "-d", self.pg.dsn(s.db, "sluice"), "-c",
+             "begin; lock table sluice.chunk, sluice.retry in share mode",
+             "-c", r"\echo locked", "-c", "select pg_sleep(3); commit"],
+            stdout=subprocess.PIPE)
+        self.assertEqual(lock.stdout.readline(), b"locked\n")
+        locked.set()
+        lock.wait()
+        lock.stdout.close()
+        free.set()
+        d = s.wait(b, 30)
+        got = s.results(b)
+        self.assertIn("55P03", s.workers[0].text())
+        self.assertTrue(s.workers[0].alive())
+        s.stop()
+        up.stop()
+        self.assertEqual(d["request_counts"],
+                         {"total": 1, "completed": 1, "failed": 0})
+        self.assertEqual(got["r-0"]["response"]["status_code"], 200)
+
+    def test_an_answer_outlives_a_lock_on_the_tables(self):
+        self.answer_under_a_lock(200, 1)
+
+    def test_a_line_that_goes_again_outlives_a_lock_on_the_tables(self):
+        self.answer_under_a_lock(500, 3)
+
+    def test_what_the_database_refuses_fails_by_itself(self):
+        """One line of many breaks the commit; the others' answers are kept."""
+        up = Answering(lambda body, headers: (
+            (500 if b"again" in body and up.arrived(body) == 1 else 200),
+            b'{"id":"%s"}' % (b"poison" if b"poison" in body else b"x")))
+        counts = {}
+
+        def arrived(body):
+            counts[body] = counts.get(body, 0) + 1
+            return counts[body]
+        up.arrived = arrived
+        s = Sluice(pg=self.pg)
+        s.sql("""
+            create function public.refuse() returns trigger language plpgsql as $$
+            begin raise exception using errcode = '22000'; end $$;
+            create trigger poison before insert on sluice.chunk for each row
+            when (new.answers is not null and position('poison'::bytea in new.bytes) > 0)
+            execute function public.refuse();
+            create trigger why before insert on sluice.retry for each row
+            when (new.why <> '') execute function public.refuse()""")
+        s.path(up)
+        b = s.submit(lines(40) + line("p", "poison") + "\n" +
+                     line("a", "again") + "\n")
+        d = s.wait(b, 60)
+        got = s.results(b)
+        s.stop()
+        up.stop()
+        self.assertEqual(d["request_counts"],
+                         {"total": 42, "completed": 41, "failed": 1})
+        self.assertEqual(got["p"]["error"]["code"], "internal_error")
+
+    def test_what_breaks_the_connection_fails_by_itself(self):
+        up = Answering(lambda body, headers: (
+            200, b'{"id":"%s"}' % (b"poison" if b"poison" in body else b"x")))
+        s = Sluice(pg=self.pg)
+        s.sql("""
+            create function public.crash() returns trigger language plpgsql
+            security definer as $$
+            begin perform pg_terminate_backend(pg_backend_pid()); end $$;
+            create trigger poison before insert on sluice.chunk for each row
+            when (new.answers is not null and
+                  position('poison'::bytea in new.bytes) > 0)
+            execute function public.crash()""")
+        s.path(up)
+        b = s.submit(line("p", "poison") + "\n" + lines(6))
+        d = s.wait(b, 60)
+        got = s.results(b)
+        s.stop()
+        up.stop()
+        self.assertEqual(d["request_counts"],
+                         {"total": 7, "completed": 6, "failed": 1})
+        self.assertEqual(got["p"]["error"]["code"], "internal_error")
 
     def test_without_a_database_nothing_is_accepted(self):
         s = Sluice(workers=0, pg=self.pg)

@@ -2,7 +2,7 @@
 import json
 import unittest
 
-from e2e.harness import CHAT, OTHER_KEY, Sluice, line, lines
+from e2e.harness import CHAT, KEY, OTHER_KEY, Sluice, line, lines
 
 
 class Files(unittest.TestCase):
@@ -247,6 +247,37 @@ class Files(unittest.TestCase):
         c.close()
         until(lambda: self.s.sql("select count(*) from sluice.file where state "
                                  "= 'receiving'") == "0")
+
+    def test_an_upload_whose_sender_has_left_is_published(self):
+        import socket
+        from e2e.harness import until
+        data = lines(2000).encode()
+        body = (b'--b\r\nContent-Disposition: form-data; name="file"; filename='
+                b'"left.jsonl"\r\n\r\n' + data + b'\r\n--b\r\n'
+                b'Content-Disposition: form-data; name="purpose"\r\n\r\nbatch'
+                b'\r\n--b--\r\n')
+        head = (f"POST /v1/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+                f"{KEY}\r\nIdempotency-Key: left-%d\r\nContent-Type: multipart/"
+                f"form-data; boundary=b\r\nContent-Length: {len(body)}\r\n\r\n")
+        for i in range(5):
+            c = socket.create_connection(("127.0.0.1", self.s.port))
+            c.sendall((head % i).encode() + body)
+            c.close()
+        until(lambda: not self.s.schedulers[0].alive() or self.s.sql(
+            "select count(*) from sluice.file where name = 'left.jsonl' and "
+            "state = 'ready'") == "5")
+        self.assertTrue(self.s.schedulers[0].alive())
+        self.assertEqual(self.s.sql("select count(*) from sluice.idempotency "
+                                    "where key like 'left-%'"), "5")
+
+    def test_a_key_too_long_is_refused_before_the_body(self):
+        from e2e.harness import raw
+        got = raw(self.s.port, (
+            f"POST /v1/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}"
+            f"\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+            f"Idempotency-Key: {'k' * 256}\r\nContent-Length: 900000\r\n\r\n"
+        ).encode())
+        self.assertIn(b" 400 ", got.split(b"\r\n")[0])
 
     def test_wrong_media_types(self):
         a = self.s.call("POST", "/v1/files", b"{}",

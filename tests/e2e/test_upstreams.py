@@ -3,7 +3,8 @@ import json
 import os
 import unittest
 
-from e2e.harness import Sluice, Upstream, folder, line, lines, serial, until
+from e2e.harness import (Answering, Sluice, Upstream, folder, line, lines,
+                         serial, until)
 
 
 class Faults(unittest.TestCase):
@@ -175,6 +176,18 @@ class Faults(unittest.TestCase):
             self.assertNotIn("verysecret", p.text())
         self.assertNotIn("verysecret", str(self.s.get("/admin/v1/paths").json))
 
+    def test_secrets_do_not_come_back_in_errors_under_200(self):
+        secret = os.path.join(folder(), serial("secret"))
+        with open(secret, "w") as f:
+            f.write("verysecret-0123456789\n")
+        self.up = Answering(lambda body, headers: (200, json.dumps({"error": {
+            "message": "refused " + headers["authorization"]}}).encode()))
+        self.s.path(self.up, secret_file=secret, attempts=1)
+        b, got, failed = self.done(1)
+        self.assertEqual(failed, 1)
+        message = got["r-0"]["response"]["body"]["error"]["message"]
+        self.assertEqual(message, "refused Bearer " + "*" * 21)
+
     def test_odd_answers_become_valid_lines(self):
         self.start("--fault-match", "pretty=pretty", "--fault-match",
                    "binary=not-utf8", "--fault-match", "wrapped=error200",
@@ -199,6 +212,16 @@ class Faults(unittest.TestCase):
         self.assertEqual({x["error"]["code"] for x in got.values()},
                          {"answer_too_large"})
         self.assertEqual(self.up.stats()["arrivals"], 20)
+
+    def test_an_answer_that_grows_too_long_is_a_failure(self):
+        """Control bytes take six each in the JSON string it must become."""
+        big = b"\x01" * (46 << 20)
+        self.up = Answering(lambda body, headers: (
+            (400, big) if b"big" in body else (200, b'{"id":"x"}')))
+        self.s.path(self.up, answer_max=64 << 20)
+        b, got, failed = self.done(4, text=line("b", "big") + "\n" + lines(3))
+        self.assertEqual(failed, 1)
+        self.assertEqual(got["b"]["error"]["code"], "answer_too_large")
 
     def test_a_stalled_call_ends_at_its_timeout_and_goes_again(self):
         self.start("--fault-first", "stall=3", idle_ms=1000, whole_ms=2000,

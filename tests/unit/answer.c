@@ -374,8 +374,42 @@ keys_are_blanked(void)
 	answer_redact(NULL, 0, (struct slice){ 0 });
 }
 
+static void
+a_body_that_grows_too_long_does_not_fit(void)
+{
+	size_t most = ANSWER_TEXT_MAX;
+	char *p = malloc(most + 1);
+	static const struct {
+		const char *why;
+		char fill;
+		size_t n;
+		bool fits;
+	} cases[] = {
+		{ "grows sixfold", '\x01', ANSWER_TEXT_MAX / 6 + 1, false },
+		{ "just fits", '\x7f', ANSWER_TEXT_MAX / 6, true },
+		{ "bad UTF-8 grows threefold", '\xff', ANSWER_TEXT_MAX / 3 + 1,
+		    false },
+		{ "quotes grow twofold", '"', ANSWER_TEXT_MAX / 2, false },
+		{ "no JSON, and quotes around it", 'a', ANSWER_TEXT_MAX - 1,
+		    false },
+		{ "fits to the byte", 'a', ANSWER_TEXT_MAX - 2, true },
+		{ "JSON stays as it is", '1', ANSWER_TEXT_MAX, true },
+		{ "JSON too long by itself", '1', ANSWER_TEXT_MAX + 1, false },
+	};
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+	for (size_t i = 0; i < NITEMS(cases); i++) {
+		memset(p, cases[i].fill, cases[i].n);
+		CHECK(answer_fits((struct slice){ p, cases[i].n }) ==
+			cases[i].fits,
+		    cases[i].why);
+	}
+	CU_ASSERT(answer_fits((struct slice){ "", 0 }));
+	free(p);
+}
+
 UNIT_MAIN("answer", UNIT(usage_is_read_in_every_dialect),
     UNIT(an_answer_is_an_object_without_error), UNIT(bodies_stay_as_they_came),
     UNIT(a_body_that_is_nested_too_deep_is_text),
     UNIT(a_failure_has_a_code_and_a_message), UNIT(any_bytes_make_a_line),
-    UNIT(keys_are_blanked))
+    UNIT(keys_are_blanked), UNIT(a_body_that_grows_too_long_does_not_fit))

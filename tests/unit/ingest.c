@@ -391,10 +391,10 @@ full_chunks_wait_until_they_are_taken(void)
 	CU_ASSERT_PTR_NULL(ingest_next(in));
 	CU_ASSERT_EQUAL(ingest_waiting(in), 0);
 	CU_ASSERT_EQUAL(ingest_feed(in, buf_slice(&s->file), &err), SLC_OK);
-	CU_ASSERT_EQUAL(ingest_waiting(in), s->file.n);
+	CU_ASSERT_EQUAL(ingest_waiting(in), ingest_weight(ingest_next(in)));
 	CU_ASSERT_EQUAL(ingest_bytes(in), 2 * (int64_t)s->file.n);
 	CU_ASSERT_EQUAL(ingest_end(in, &err), SLC_OK);
-	CU_ASSERT_EQUAL(ingest_waiting(in), 2 * s->file.n);
+	CU_ASSERT_EQUAL(ingest_waiting(in), 2 * ingest_weight(ingest_next(in)));
 	ingest_total(in, &total);
 	CU_ASSERT_EQUAL(total.lines, 2);
 	CU_ASSERT_EQUAL(total.nmodels, 1);
@@ -409,6 +409,63 @@ full_chunks_wait_until_they_are_taken(void)
 	ingest_free(in);
 	ingest_free(NULL);
 	sample_free(s);
+}
+
+static void
+what_waits_weighs_what_it_takes(void)
+{
+	struct ingest *in = ingest_new(1000000);
+	const struct ingest_chunk *c;
+	size_t chunks = 0, takes = 0, waiting;
+	struct slc_err err;
+
+	CU_ASSERT_EQUAL(ingest_feed(in, SLICE("{}\n"), &err), SLC_OK);
+	for (int i = 0; i < 100000; i++)
+		ingest_feed(in, SLICE("1\n"), &err);
+	waiting = ingest_waiting(in);
+	for (; (c = ingest_next(in)) != NULL; ingest_done(in)) {
+		chunks++;
+		takes += sizeof(*c) + c->bytes.cap;
+	}
+	CU_ASSERT_EQUAL(chunks, 100000 / SLC_CHUNK_LINES_MAX);
+	CU_ASSERT(waiting >= takes);
+	ingest_free(in);
+}
+
+/* Lines beyond the limit make a fault and take no room. */
+static void
+lines_too_many_are_not_kept(void)
+{
+	static const char *const cases[] = { "1\n", "\n{}\n", "{}\n\n" };
+	static char longer[SLC_LINE_MAX + 2];
+
+	memset(longer, 'x', sizeof(longer));
+	for (size_t i = 0; i < NITEMS(cases) * 2; i++) {
+		struct ingest *in = ingest_new(100);
+		const char *more = cases[i / 2];
+		struct ingest_total total;
+		struct slc_err err;
+		struct buf out = { 0 };
+		int64_t bytes = 0, lines = 0;
+
+		for (int k = 0; k < 100; k++)
+			ingest_feed(in, SLICE("{}\n"), &err);
+		for (int k = 0; k < 9999; k++)
+			ingest_feed(in, slice_str(more), &err);
+		if (i % 2 == 1)
+			ingest_feed(
+			    in, (struct slice){ longer, sizeof(longer) }, &err);
+		CU_ASSERT_EQUAL(ingest_end(in, &err), SLC_OK);
+		take_chunks(in, &out, &bytes, &lines);
+		ingest_total(in, &total);
+		CU_ASSERT_EQUAL(total.lines, 100);
+		CU_ASSERT_EQUAL(lines, 100);
+		CU_ASSERT_EQUAL(total.bytes, bytes);
+		CU_ASSERT(bytes <= 301); /* a blank line before the 101st */
+		CU_ASSERT_PTR_NOT_NULL(strstr(total.faults, "too_many_tasks"));
+		buf_fini(&out);
+		ingest_free(in);
+	}
 }
 
 static void
@@ -443,4 +500,5 @@ UNIT_MAIN("ingest", UNIT(lines_are_found_and_bytes_kept_however_they_come),
     UNIT(a_line_too_long_is_cut_the_same_however_it_comes),
     UNIT(chunks_are_full_to_the_byte), UNIT(chunks_have_256_lines_at_most),
     UNIT(full_chunks_wait_until_they_are_taken),
+    UNIT(what_waits_weighs_what_it_takes), UNIT(lines_too_many_are_not_kept),
     UNIT(a_refused_upload_can_be_freed))
