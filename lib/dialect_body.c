@@ -113,12 +113,12 @@ add_plain(char *out, size_t max, struct slice s)
 static struct slice
 text_of(struct slice json, const char *name)
 {
-	const char *p =
-	    json.n == 0 ? NULL : memmem(json.p, json.n, name, strlen(name));
-	const char *end = json.p + json.n, *stop;
+	const char *p, *end, *stop;
 
-	if (p == NULL)
+	if (json.n == 0 ||
+	    (p = memmem(json.p, json.n, name, strlen(name))) == NULL)
 		return (struct slice){ 0 };
+	end = json.p + json.n;
 	for (p += strlen(name); p < end && (*p == ':' || *p == ' '); p++)
 		;
 	if (p == end || *p++ != '"' ||
@@ -146,13 +146,16 @@ wait_in_words(const char *text)
 	return 0;
 }
 
+/* The longer of the two: one of them is rounded. */
 static void
 find_wait(struct slice details, struct dialect_error *out)
 {
-	struct slice delay = text_of(details, "\"retryDelay\"");
+	int64_t ms;
 
-	if (!dialect_span_ms(delay, &out->wait_ms))
-		out->wait_ms = wait_in_words(out->text);
+	out->wait_ms = wait_in_words(out->text);
+	if (dialect_span_ms(text_of(details, "\"retryDelay\""), &ms) &&
+	    ms > out->wait_ms)
+		out->wait_ms = ms;
 }
 
 static bool
@@ -196,8 +199,8 @@ take_object(struct slice json, bool served, struct dialect_error *out)
 	return true;
 }
 
-static struct slice
-trimmed(struct slice s)
+struct slice
+dialect_trim(struct slice s)
 {
 	while (s.n > 0 && (unsigned char)s.p[0] <= ' ') {
 		s.p++;
@@ -208,9 +211,8 @@ trimmed(struct slice s)
 	return s;
 }
 
-/* Take the first line off. */
-static struct slice
-next_line(struct slice *s)
+struct slice
+dialect_line(struct slice *s)
 {
 	const char *nl = memchr(s->p, '\n', s->n);
 	size_t n = nl == NULL ? s->n : (size_t)(nl - s->p);
@@ -225,8 +227,8 @@ next_line(struct slice *s)
 static struct slice
 without_comments(struct slice s)
 {
-	for (s = trimmed(s); s.n > 0 && s.p[0] == ':'; s = trimmed(s))
-		next_line(&s);
+	for (s = dialect_trim(s); s.n > 0 && s.p[0] == ':'; s = dialect_trim(s))
+		dialect_line(&s);
 	return s;
 }
 
@@ -234,12 +236,12 @@ static void
 take_events(struct slice s, struct dialect_error *out)
 {
 	while (s.n > 0 && !out->found) {
-		struct slice line = next_line(&s);
+		struct slice line = dialect_line(&s);
 
 		if (starts(line, "data:") &&
 		    memmem(line.p, line.n, "\"error\"", 7) != NULL)
-			take_object(
-			    trimmed((struct slice){ line.p + 5, line.n - 5 }),
+			take_object(dialect_trim((struct slice){
+					line.p + 5, line.n - 5 }),
 			    true, out);
 	}
 }
@@ -322,7 +324,7 @@ dialect_member(
 		if (i < object.n)
 			i++;
 		end = value_end(object, i);
-		*value = trimmed((struct slice){ object.p + i, end - i });
+		*value = dialect_trim((struct slice){ object.p + i, end - i });
 		*at = end;
 		if (value->n > 0 && value->p[0] != '{' && value->p[0] != '[') {
 			*value = unquoted(*value);

@@ -70,25 +70,18 @@ add_field(struct hearing *h, struct slice name, struct slice value)
 static void
 gather(struct hearing *h)
 {
-	const char *p = h->in->headers.p, *end = p + h->in->headers.n;
-	struct slice object = h->in->error->headers, name, value;
+	struct slice rest = h->in->headers, object = h->in->error->headers;
+	struct slice name, value;
 
-	while (p < end) {
-		const char *nl = memchr(p, '\n', (size_t)(end - p));
-		const char *stop = nl == NULL ? end : nl;
-		const char *colon = memchr(p, ':', (size_t)(stop - p));
+	while (rest.n > 0) {
+		struct slice line = dialect_line(&rest);
+		const char *colon = memchr(line.p, ':', line.n);
 
-		if (colon != NULL) {
-			name = (struct slice){ p, (size_t)(colon - p) };
-			while (
-			    ++colon < stop && (*colon == ' ' || *colon == '\t'))
-				;
-			while (stop > colon && (unsigned char)stop[-1] <= ' ')
-				stop--;
-			add_field(h, name,
-			    (struct slice){ colon, (size_t)(stop - colon) });
-		}
-		p = nl == NULL ? end : nl + 1;
+		if (colon == NULL)
+			continue;
+		name = (struct slice){ line.p, (size_t)(colon - line.p) };
+		value = (struct slice){ colon + 1, line.n - name.n - 1 };
+		add_field(h, name, dialect_trim(value));
 	}
 	for (size_t at = 0; dialect_member(object, &at, &name, &value);)
 		add_field(h, name, value);

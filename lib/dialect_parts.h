@@ -118,6 +118,8 @@ struct dialect_error {
 /* The error in a body: an object, one in an array, a stream's event, or, unless
  * served, any text. */
 void dialect_error(struct slice body, bool served, struct dialect_error *out);
+struct slice dialect_trim(struct slice s);  /* of white space */
+struct slice dialect_line(struct slice *s); /* the first, taken off */
 /* The next member of a JSON object that is text or number: from *at on, which
  * starts at 0. */
 bool dialect_member(

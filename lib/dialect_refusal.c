@@ -46,6 +46,8 @@ static const struct {
 	{ "tpd", DIALECT_TOKENS, DAY_S },
 	{ "per day", 0, DAY_S },
 	{ "perday", 0, DAY_S },
+	{ "per 1 day", 0, DAY_S },
+	{ "/ 1 day", 0, DAY_S },
 	{ "daily", 0, DAY_S },
 	{ "/ day", 0, DAY_S },
 	{ "/day", 0, DAY_S },
@@ -65,12 +67,15 @@ static const struct dim_words {
 	{ "output tokens per", DIALECT_OUTPUT_TOKENS },
 	{ "tokens per", DIALECT_TOKENS },
 	{ "requests per", DIALECT_REQUESTS },
+	{ "inputtokensper", DIALECT_INPUT_TOKENS },
+	{ "requestsper", DIALECT_REQUESTS },
 	{ NULL, 0 },
 }, other_dims[] = {
 	{ "request rate", DIALECT_REQUESTS },
 	{ "request limit", DIALECT_REQUESTS },
 	{ "of requests", DIALECT_REQUESTS },
 	{ "calls", DIALECT_REQUESTS },
+	{ "call rate", DIALECT_REQUESTS },
 	{ "input token", DIALECT_INPUT_TOKENS },
 	{ "output token", DIALECT_OUTPUT_TOKENS },
 	{ NULL, 0 },
@@ -110,6 +115,12 @@ static const char *const secondary_starts[] = {
 static const char *const primary_starts[] = { "api rate limit exceeded",
 	"rate limit exceeded", NULL };
 
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
 /* The number behind a word ("limit 30,000"), or -1. */
 static int64_t
 number_after(const char *text, const char *word)
@@ -121,13 +132,13 @@ number_after(const char *text, const char *word)
 		p += strlen(word);
 		while (*p == ' ' || *p == ':' || *p == '=')
 			p++;
-		for (; (*p >= '0' && *p <= '9') ||
-		     (*p == ',' && digits > 0 && p[1] >= '0' && p[1] <= '9');
+		for (; is_digit(*p) ||
+		     (*p == ',' && digits > 0 && is_digit(p[1]));
 		     p++)
 			if (*p != ',' && ++digits <= 15)
 				v = v * 10 + (*p - '0');
 		if (digits > 0 && digits <= 15 &&
-		    !(*p == '.' && p[1] >= '0' && p[1] <= '9'))
+		    !(*p == '.' && is_digit(p[1])))
 			return v;
 	}
 	return -1;
@@ -137,14 +148,21 @@ number_after(const char *text, const char *word)
 static bool
 limit_is_zero(const char *text)
 {
-	const char *p = strstr(text, "limit: 0");
-	char after;
+	static const char remaining[] = "remaining ";
+	const size_t before = sizeof(remaining) - 1;
 
-	if (p == NULL)
-		return false;
-	after = p[strlen("limit: 0")];
-	return !(after >= '0' && after <= '9') && after != '.' &&
-	    (p - text < 10 || strncmp(p - 10, "remaining ", 10) != 0);
+	for (const char *p = text; (p = strstr(p, "limit")) != NULL; p += 5) {
+		const char *v = p + 5;
+		bool left = (size_t)(p - text) >= before &&
+		    strncmp(p - before, remaining, before) == 0;
+
+		while (*v == ' ' || *v == ':' || *v == '=')
+			v++;
+		if (v > p + 5 && *v == '0' && !left && !is_digit(v[1]) &&
+		    !(v[1] == '.' && is_digit(v[2])))
+			return true;
+	}
+	return false;
 }
 
 static bool
@@ -171,7 +189,7 @@ names_window(const char *text)
 static bool
 is_billing(const struct dialect_error *e)
 {
-	if (says(e->codes, spend_codes) || limit_is_zero(e->text))
+	if (says(e->codes, spend_codes))
 		return true;
 	if (says(e->text, limit_words) || names_window(e->text) ||
 	    e->wait_ms > 0 || strstr(e->codes, "resource exhausted") != NULL)
@@ -257,10 +275,10 @@ set_subject(const struct dialect_error *e, struct dialect_answer *out)
 static enum dialect_refusal
 kind_of_429(const struct dialect_error *e, struct dialect_answer *out)
 {
+	if (limit_is_zero(e->text) || is_billing(e))
+		return DIALECT_BILLING;
 	if (is_too_large(e->text))
 		return DIALECT_TOO_LARGE;
-	if (is_billing(e))
-		return DIALECT_BILLING;
 	if (says(e->text, secondary_words) || says(e->codes, secondary_words))
 		return DIALECT_SECONDARY;
 	if (says(e->text, busy_words) || says(e->codes, busy_words)) {

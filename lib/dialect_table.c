@@ -98,7 +98,7 @@ const struct dialect_row dialect_rows[] = {
 	LIMIT(IETF, "ratelimit-policy", POLICY, UNKNOWN, 0),
 	LIMIT(RATELIMIT, "ratelimit-*", SECONDS, REQUESTS, 0),
 
-	BODY(COHERE, "api calls / minute"),
+	BODY(COHERE, "api calls /"),
 	BODY(GEMINI, "resource exhausted"),
 };
 const size_t dialect_nrows = NITEMS(dialect_rows);

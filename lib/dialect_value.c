@@ -64,7 +64,8 @@ wait_of(double ms, int64_t *out)
 {
 	if (!(ms > 0 && ms <= (double)DIALECT_WAIT_MAX_MS))
 		return false;
-	*out = (int64_t)(ms + 0.999);
+	/* Not quite 1: 1.333 s is not quite 1333 ms. */
+	*out = ms < 1 ? 1 : (int64_t)(ms + 0.999);
 	return true;
 }
 

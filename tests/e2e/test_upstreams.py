@@ -102,6 +102,95 @@ class Faults(unittest.TestCase):
         waits = [x["t"] - first for x in sends if x["t"] > first + 0.5]
         self.assertGreater(min(waits), 0.9)
 
+    def keep_observations(self):
+        """The dispatcher deletes them: keep a copy."""
+        self.s.sql("""
+            create table public.kept (seen json);
+            create function public.keep() returns trigger language plpgsql as $$
+            begin insert into public.kept values (new.seen); return new; end $$;
+            create trigger keep after insert on sluice.observation
+                for each row execute function public.keep()""")
+
+    def observed(self, member):
+        rows = self.s.sql("select seen from public.kept").splitlines()
+        return [json.loads(x)[member] for x in rows if member in json.loads(x)]
+
+    def readings(self):
+        return [x for some in self.observed("readings") for x in some]
+
+    def test_what_answers_say_of_limits_is_observed(self):
+        self.start("--limit", "requests/60s=600", "--limit",
+                   "tokens/60s=1000000", "--headers", "openai")
+        self.keep_observations()
+        self.done(20)
+        self.assertEqual(set(self.observed("dialect")), {"openai"})
+        got = {x["dim"]: x for x in self.readings()}
+        self.assertEqual(set(got), {"requests", "tokens"})
+        # Whether requests are of a minute or, as at some, of a day is not said.
+        self.assertEqual(got["requests"]["window_s"], 0)
+        self.assertEqual(got["tokens"]["window_s"], 60)
+        self.assertEqual(got["requests"]["limit"], 600)
+        self.assertEqual(got["tokens"]["limit"], 1000000)
+        self.assertEqual(got["requests"]["from"],
+                         "x-ratelimit-remaining-requests")
+        self.assertEqual(min(x["remaining"] for x in self.readings()
+                             if x["dim"] == "requests"), 580)
+        for x in self.readings():
+            self.assertGreater(x["sent_us"], 10 ** 15)
+            self.assertGreaterEqual(x["answered_us"], x["sent_us"])
+        self.assertGreaterEqual(sum(self.observed("connects")), 1)
+        self.assertLess(max(self.observed("connect_max_us")), 10 ** 6)
+
+    def test_the_dialect_of_a_path_says_what_its_headers_mean(self):
+        self.start("--limit", "requests/60s=600", "--headers", "openai")
+        self.keep_observations()
+        self.s.sql("update sluice.path set dialect = 'groq'")
+        self.s.path(self.up, attempts=4)
+        self.done(5)
+        self.assertEqual(set(self.observed("dialect")), {"groq"})
+        self.assertEqual({x["window_s"] for x in self.readings()}, {86400})
+
+    def test_refusals_are_observed_by_kind(self):
+        self.start("--limit", "requests/4s=5:fixed", "--limit", "concurrent=2",
+                   "--latency", "300")
+        self.keep_observations()
+        b, got, failed = self.done(10)
+        self.assertEqual(failed, 0)
+        seen = {x["kind"]: x for some in self.observed("refusals")
+                for x in some}
+        self.assertEqual(set(seen), {"rate", "concurrency"})
+        self.assertEqual(seen["concurrency"]["dim"], "concurrent")
+        self.assertGreater(seen["concurrency"]["in_flight"], 2)
+        self.assertEqual(seen["rate"]["from"], "retry-after")
+        self.assertGreaterEqual(seen["rate"]["wait_ms"], 1000)
+
+    def test_no_money_stops_the_path_and_fails_no_line(self):
+        """A 429 that no waiting helps: it must not look like throttling."""
+        self.start("--fault", "quota=1", attempts=1,
+                   limits=[("requests", 60, 3000)])
+        b = self.s.submit(lines(30))
+        path = until(lambda: (lambda p: p if p["health"] != "up" else None)(
+            self.s.get("/admin/v1/paths/sim").json), 20, "path down")
+        self.assertIn("billing", path["why"])
+        self.up.control(fault=[])
+        d = self.s.wait(b, 90)
+        self.assertEqual(d["request_counts"],
+                         {"total": 30, "completed": 30, "failed": 0})
+
+    def test_a_request_over_the_limit_fails_by_name(self):
+        self.start("--limit", "tokens/60s=20000", "--charge", "declared")
+        text = lines(5, max_tokens=10) + line("big", max_tokens=50000) + "\n"
+        b, got, failed = self.done(6, text=text)
+        self.assertEqual(failed, 1)
+        self.assertEqual(got["big"]["error"]["code"], "request_exceeds_limit")
+        self.assertIn("Limit 20000", got["big"]["error"]["message"])
+
+    def test_a_refusal_under_200_uses_up_no_attempt(self):
+        self.start("--fault-first", "refused200=3", attempts=1)
+        b, got, failed = self.done(5)
+        self.assertEqual(failed, 0)
+        self.assertEqual(self.up.stats()["arrivals"], 8)
+
     def test_an_outage_fails_no_line(self):
         self.start(attempts=2, limits=[("requests", 60, 3000)])
         self.up.control(outage=True)
