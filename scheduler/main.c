@@ -11,6 +11,7 @@
 
 #include <sluice/conf.h>
 #include <sluice/log.h>
+#include <sluice/nofile.h>
 
 #include "api.h"
 #include "dispatcher.h"
@@ -199,6 +200,9 @@ main(int argc, char **argv)
 		    stderr);
 		return 2;
 	}
+	if (!nofile_fit(
+		"sluiced", "--max-connections", 1, &app.conf.max_connections))
+		return 2;
 	signal(SIGPIPE, SIG_IGN);
 	uv_loop_init(&app.loop);
 	db.dsn = app.conf.database;

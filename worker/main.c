@@ -9,6 +9,7 @@
 
 #include <sluice/conf.h>
 #include <sluice/log.h>
+#include <sluice/nofile.h>
 
 #include "drain.h"
 
@@ -73,6 +74,10 @@ main(int argc, char **argv)
 		    stderr);
 		return 2;
 	}
+	/* A call that looks up a name has two sockets for that. */
+	if (!nofile_fit(
+		"sluice-worker", "--max-in-flight", 2, &app.conf.max_in_flight))
+		return 2;
 	/* Secrets live in this process: no core, no tracing by others. */
 	prctl(PR_SET_DUMPABLE, 0);
 	signal(SIGPIPE, SIG_IGN);
