@@ -185,6 +185,7 @@ main(int argc, char **argv)
 	struct db_opts db = { .program = "sluiced",
 		.role = "sluice_api",
 		.connections = API_CONNECTIONS };
+	struct slc_err err;
 
 	conf_load("sluiced",
 	    "Takes files of model requests over the OpenAI API, and hands "
@@ -198,6 +199,10 @@ main(int argc, char **argv)
 		fputs("sluiced: --database (or SLUICE_DATABASE) is needed; see "
 		      "--help\n",
 		    stderr);
+		return 2;
+	}
+	if (db_dsn_check(app.conf.database, &err) != SLC_OK) {
+		fprintf(stderr, "sluiced: %s\n", err.text);
 		return 2;
 	}
 	if (!nofile_fit(

@@ -60,6 +60,7 @@ main(int argc, char **argv)
 {
 	char name[300], host[200] = "";
 	struct drain_opts opts;
+	struct slc_err err;
 
 	conf_load("sluice-worker",
 	    "Takes lines of batches from PostgreSQL, sends them to upstreams "
@@ -72,6 +73,10 @@ main(int argc, char **argv)
 		    "sluice-worker: --database (or SLUICE_DATABASE) is needed; "
 		    "see --help\n",
 		    stderr);
+		return 2;
+	}
+	if (db_dsn_check(app.conf.database, &err) != SLC_OK) {
+		fprintf(stderr, "sluice-worker: %s\n", err.text);
 		return 2;
 	}
 	/* A call that looks up a name has two sockets for that. */
