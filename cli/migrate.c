@@ -1,3 +1,4 @@
+#include <sluice/db.h>
 #include <sluice/migrate.h>
 
 #include <jansson.h>
@@ -35,6 +36,10 @@ cmd_migrate(struct cli *cli)
 		json_decref(names);
 		return cli_usage(
 		    cli, "--database (or SLUICE_DATABASE) is needed");
+	}
+	if (db_dsn_check(opts.dsn, &err) != SLC_OK) {
+		json_decref(names);
+		return cli_usage(cli, "%s", err.text);
 	}
 	rc = migrate(&opts, sql_files, &err);
 	text = json_dumps(names, JSON_COMPACT);

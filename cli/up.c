@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <sluice/db.h>
 #include <sluice/spec.h>
 
 #include "out.h"
@@ -191,6 +192,7 @@ static enum slc_rc
 check_options(const struct cli *cli, struct slc_err *err)
 {
 	const char *bytes = cli_get(cli, "max-file-bytes");
+	const char *dsn = cli_get(cli, "database");
 	struct slc_err why;
 	int64_t n;
 	enum slc_rc rc = cli_int(cli, "max-file-lines", 1, INT32_MAX, &n, err);
@@ -202,6 +204,8 @@ check_options(const struct cli *cli, struct slc_err *err)
 	    spec_bytes(slice_str(bytes), INT64_MAX, &n, &why) != SLC_OK)
 		rc =
 		    slc_fail(err, SLC_EINPUT, "--max-file-bytes: %s", why.text);
+	if (rc == SLC_OK && dsn != NULL)
+		rc = db_dsn_check(dsn, err);
 	return rc;
 }
 

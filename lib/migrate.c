@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <sluice/buf.h>
+#include <sluice/db.h>
 
 enum { MIGRATE_CHECKSUM = 64, MIGRATE_PG_MIN = 150000 };
 
@@ -108,6 +109,8 @@ connect_to(const char *dsn, PGconn **pg, struct slc_err *err)
 		NULL };
 	const char *encoding;
 
+	if (db_dsn_check(dsn, err) != SLC_OK)
+		return SLC_EINPUT;
 	*pg = PQconnectdbParams(names, values, 1);
 	if (PQstatus(*pg) != CONNECTION_OK) {
 		const char *why = PQerrorMessage(*pg);

@@ -95,7 +95,7 @@ call_end(const struct upstream_call *c, CURLcode code)
 	if (code == CURLE_OK)
 		return UPSTREAM_ANSWERED;
 	if (c->sent_us == 0)
-		return UPSTREAM_UNREACHED;
+		return c->no_socket ? UPSTREAM_UNSENT : UPSTREAM_UNREACHED;
 	return code == CURLE_OPERATION_TIMEDOUT ? UPSTREAM_TIMEOUT
 						: UPSTREAM_UNKNOWN;
 }
@@ -233,7 +233,7 @@ call_new(struct upstream *u)
 	curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, call_on_connected);
 	curl_easy_setopt(e, CURLOPT_PREREQDATA, c);
 	curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, upstream_on_open);
-	curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, u);
+	curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, c);
 	curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, upstream_on_close);
 	curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, u);
 	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, c->why);
@@ -312,7 +312,8 @@ upstream_start(struct upstream *u, const struct upstream_request *request)
 		buf_clear(&c->head);
 		buf_clear(&c->body);
 		c->sent_us = 0;
-		c->refused = c->too_large = c->cancelled = c->paused = false;
+		c->refused = c->no_socket = c->too_large = false;
+		c->cancelled = c->paused = false;
 		c->why[0] = '\0';
 	} else {
 		c = call_new(u);

@@ -1,9 +1,14 @@
 #include "upstream_loop.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <sluice/log.h>
+
+enum { LOG_EVERY_US = 30000000 };
 
 /*
  * A socket that libcurl watches.  Those of connections (kept) are watched for
@@ -120,15 +125,33 @@ watch_end(struct watch *w)
 	uv_close((uv_handle_t *)&w->poll, watch_on_closed);
 }
 
+/* The call is given back and comes again: an operator should know why. */
+static void
+no_socket(struct upstream_call *c, int error)
+{
+	int64_t now_us = boot_us();
+
+	c->no_socket = true;
+	if (now_us < c->u->log_at_us)
+		return;
+	log_warn("upstream.no_socket", "why=\"%s\"", strerror(error));
+	c->u->log_at_us = now_us + LOG_EVERY_US;
+}
+
 curl_socket_t
 upstream_on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
+	struct upstream_call *c = arg;
 	int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 
 	(void)purpose;
-	if (fd >= 0 && watch_new(arg, fd, true) == NULL) {
+	/* Not for want of IPv6, say, but of room here. */
+	if (fd < 0 && errno != EAFNOSUPPORT && errno != EPROTONOSUPPORT)
+		no_socket(c, errno);
+	if (fd >= 0 && watch_new(c->u, fd, true) == NULL) {
 		close(fd);
 		fd = -1;
+		no_socket(c, ENOMEM);
 	}
 	return fd < 0 ? CURL_SOCKET_BAD : fd;
 }

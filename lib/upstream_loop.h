@@ -30,6 +30,7 @@ struct upstream {
 	const size_t *elsewhere;
 	struct upstream_call *greedy;
 	int npaused;
+	int64_t log_at_us; /* that there are no sockets */
 	int open_handles;
 	bool closing;
 	void (*on_closed)(void *arg);
@@ -48,7 +49,8 @@ struct upstream_call {
 	int64_t connect_ms, idle_ms, whole_ms;
 	struct buf head, body;
 	int64_t sent_us;
-	bool refused; /* may_send() said no */
+	bool refused;   /* may_send() said no */
+	bool no_socket; /* we could not have one */
 	bool too_large;
 	bool cancelled;
 	bool paused;

@@ -11,6 +11,7 @@
 
 #include <sluice/conf.h>
 #include <sluice/log.h>
+#include <sluice/nofile.h>
 
 #include "api.h"
 #include "dispatcher.h"
@@ -191,6 +192,7 @@ main(int argc, char **argv)
 	struct db_opts db = { .program = "sluiced",
 		.role = "sluice_api",
 		.connections = API_CONNECTIONS };
+	struct slc_err err;
 
 	conf_load("sluiced",
 	    "Takes files of model requests over the OpenAI API, and hands "
@@ -206,6 +208,13 @@ main(int argc, char **argv)
 		    stderr);
 		return 2;
 	}
+	if (db_dsn_check(app.conf.database, &err) != SLC_OK) {
+		fprintf(stderr, "sluiced: %s\n", err.text);
+		return 2;
+	}
+	if (!nofile_fit(
+		"sluiced", "--max-connections", 1, &app.conf.max_connections))
+		return 2;
 	signal(SIGPIPE, SIG_IGN);
 	uv_loop_init(&app.loop);
 	db.dsn = app.conf.database;

@@ -9,6 +9,7 @@
 
 #include <sluice/conf.h>
 #include <sluice/log.h>
+#include <sluice/nofile.h>
 
 #include "drain.h"
 
@@ -59,6 +60,7 @@ main(int argc, char **argv)
 {
 	char name[300], host[200] = "";
 	struct drain_opts opts;
+	struct slc_err err;
 
 	conf_load("sluice-worker",
 	    "Takes lines of batches from PostgreSQL, sends them to upstreams "
@@ -73,6 +75,14 @@ main(int argc, char **argv)
 		    stderr);
 		return 2;
 	}
+	if (db_dsn_check(app.conf.database, &err) != SLC_OK) {
+		fprintf(stderr, "sluice-worker: %s\n", err.text);
+		return 2;
+	}
+	/* A call that looks up a name has two sockets for that. */
+	if (!nofile_fit(
+		"sluice-worker", "--max-in-flight", 2, &app.conf.max_in_flight))
+		return 2;
 	/* Secrets live in this process: no core, no tracing by others. */
 	prctl(PR_SET_DUMPABLE, 0);
 	signal(SIGPIPE, SIG_IGN);

@@ -27,6 +27,10 @@ struct db_opts {
 	int64_t wait_ms;     /* a call waits so long for a connection [5000] */
 };
 
+/* Once at the start: libpq's own words quote what it cannot read, which may be
+ * part of a password. */
+enum slc_rc db_dsn_check(const char *dsn, struct slc_err *err);
+
 /* Connects in the background, and again when a connection is lost. */
 struct db *db_open(uv_loop_t *loop, const struct db_opts *opts);
 

@@ -35,7 +35,8 @@ upstream_close(struct upstream *u, void (*on_closed)(void *arg), void *arg);
 
 enum upstream_end {
 	UPSTREAM_ANSWERED,  /* status, headers and body are whole */
-	UPSTREAM_UNSENT,    /* may_send() said no: not a byte has left */
+	UPSTREAM_UNSENT,    /* may_send() said no, or no socket could be had
+			       here: not a byte has left */
 	UPSTREAM_UNREACHED, /* no connection: not a byte has left */
 	UPSTREAM_UNKNOWN,   /* sent, and the connection broke */
 	UPSTREAM_TIMEOUT,   /* sent, and no whole answer in time */

@@ -289,12 +289,12 @@ class Sluice:
                         for _ in range(workers)]
         self.port = self.schedulers[0].port if schedulers else None
 
-    def start_scheduler(self, *options):
+    def start_scheduler(self, *options, **more):
         name = os.path.join(folder(), serial("sluiced"))
         p = Process([program("sluiced"), "--database",
                      self.pg.dsn(self.db, "sluice_api"), "--listen",
                      "127.0.0.1:0", "--port-file", f"{name}.port", *options],
-                    f"{name}.log")
+                    f"{name}.log", **more)
         until(lambda: os.path.exists(f"{name}.port") or not p.alive())
         if not p.alive():
             raise AssertionError(p.text())
@@ -302,11 +302,11 @@ class Sluice:
             p.port = int(f.read())
         return p
 
-    def start_worker(self, *options):
+    def start_worker(self, *options, **more):
         name = os.path.join(folder(), serial("worker"))
         return Process([program("sluice-worker"), "--database",
                         self.pg.dsn(self.db, "sluice_worker"), *options],
-                       f"{name}.log")
+                       f"{name}.log", **more)
 
     def stop(self):
         codes = [p.stop() for p in self.workers + self.schedulers if p.alive()]

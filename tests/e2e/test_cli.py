@@ -678,6 +678,23 @@ class Now(unittest.TestCase):
 
 
 class Migrate(unittest.TestCase):
+    def test_a_database_that_cannot_be_read_is_not_shown(self):
+        """Whatever libpq would quote may be a part of a password."""
+        for dsn in ("postgresql://u:sec%zzret@127.0.0.1:9/db",
+                    "postgresql://u:sec/ret@127.0.0.1:9/db",
+                    "postgresql://u:ret@sec@127.0.0.1:9/db",
+                    "host=/nonexistent password=ret sec"):
+            for args in (["sluiced"], ["sluice-worker"], ["sluice", "migrate"],
+                         ["sluice", "up", "--state", folder()]):
+                p = subprocess.run(
+                    [program(args[0]), *args[1:], "--database", dsn],
+                    capture_output=True, text=True, timeout=20)
+                said = p.stdout + p.stderr
+                self.assertEqual(p.returncode, 2, (args, dsn, said))
+                self.assertIn("--database", said)
+                self.assertNotIn("sec", said)
+                self.assertNotIn("ret", said)
+
     def fresh(self):
         db = serial("migrate_")
         postgres().sql("postgres", f"create database {db}")

@@ -1,5 +1,6 @@
 """kill -9 of every program, and of the database: exactly one result a line."""
 import random
+import resource
 import signal
 import subprocess
 import threading
@@ -228,6 +229,36 @@ class Crashes(unittest.TestCase):
         self.assertEqual(d["request_counts"],
                          {"total": 7, "completed": 6, "failed": 1})
         self.assertEqual(got["p"]["error"]["code"], "internal_error")
+
+    def test_open_files_are_as_many_as_may_be(self):
+        def limited(soft, hard):
+            return {"preexec_fn": lambda: resource.setrlimit(
+                resource.RLIMIT_NOFILE, (soft, hard))}
+        s = Sluice(workers=0, pg=self.pg)
+        started = []
+        for start, option in ((s.start_scheduler, "--max-connections"),
+                              (s.start_worker, "--max-in-flight")):
+            p = start(**limited(100, 2000))
+            until(lambda: " leads " in p.text() or "listening" in p.text() or
+                  "started" in p.text())
+            with open(f"/proc/{p.p.pid}/limits") as f:
+                limit = [x for x in f if x.startswith("Max open files")]
+            self.assertEqual(limit[0].split()[3:5], ["2000", "2000"])
+            self.assertNotIn("nofile", p.text())
+            few = start(**limited(100, 100))
+            until(lambda: option in few.text())
+            self.assertIn("limit=100 ", few.text())
+            started += [p, few]
+        with self.assertRaisesRegex(AssertionError, "ulimit"):
+            s.start_scheduler(**limited(60, 60))
+        up = Upstream("--latency", "100-300")
+        s.path(up)
+        b = s.submit(lines(100))
+        self.check(s, up, b, 100)
+        for p in started:
+            self.assertEqual(p.stop(), 0)
+        s.stop()
+        up.stop()
 
     def test_without_a_database_nothing_is_accepted(self):
         s = Sluice(workers=0, pg=self.pg)

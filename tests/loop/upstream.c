@@ -4,6 +4,7 @@
  */
 #include <netdb.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <sluice/upstream.h>
@@ -65,9 +66,9 @@ on_tick(uv_timer_t *timer)
 	(void)timer;
 }
 
-/* One call to url, to its end. */
+/* One call to url, to its end; no more files, if so. */
 static void
-call(const char *url)
+call(const char *url, bool full)
 {
 	static const char *const none[] = { NULL };
 	struct upstream_opts opts = { .connections = 4,
@@ -83,24 +84,44 @@ call(const char *url)
 		.answer_max = 1000,
 		.done = on_done };
 
+	struct rlimit before, few;
+
+	getrlimit(RLIMIT_NOFILE, &before);
+	few = before;
 	memset(&t, 0, sizeof(t));
 	uv_loop_init(&t.loop);
 	t.u = upstream_new(&t.loop, &opts);
 	uv_timer_init(&t.loop, &t.tick);
 	t.tick_us = boot_us();
 	uv_timer_start(&t.tick, on_tick, 0, 20);
+	if (full) {
+		few.rlim_cur = (rlim_t)dup(2);
+		close((int)few.rlim_cur);
+		setrlimit(RLIMIT_NOFILE, &few);
+	}
 	upstream_start(t.u, &request);
 	upstream_headers_drop(request.headers);
 	uv_run(&t.loop, UV_RUN_DEFAULT);
 	CU_ASSERT_EQUAL(uv_loop_close(&t.loop), 0);
+	setrlimit(RLIMIT_NOFILE, &before);
 }
 
 static void
 a_name_that_resolves_slowly_blocks_nobody(void)
 {
-	call("http://slow.test/x");
+	call("http://slow.test/x", false);
 	CU_ASSERT_EQUAL(t.end, UPSTREAM_UNREACHED);
 	CU_ASSERT(t.blocked_us < SLOW_S * 1000000 / 2);
 }
 
-UNIT_MAIN("upstream", UNIT(a_name_that_resolves_slowly_blocks_nobody))
+static void
+no_socket_is_no_fault_of_the_upstream(void)
+{
+	call("http://127.0.0.1:1/x", false);
+	CU_ASSERT_EQUAL(t.end, UPSTREAM_UNREACHED);
+	call("http://127.0.0.1:1/x", true);
+	CU_ASSERT_EQUAL(t.end, UPSTREAM_UNSENT);
+}
+
+UNIT_MAIN("upstream", UNIT(no_socket_is_no_fault_of_the_upstream),
+    UNIT(a_name_that_resolves_slowly_blocks_nobody))
