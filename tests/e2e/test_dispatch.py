@@ -39,6 +39,27 @@ class Reading(unittest.TestCase):
         s.stop()
         up.stop()
 
+    def test_a_batch_that_cannot_be_ended_fails_alone(self):
+        up = Upstream()
+        s = Sluice()
+        s.path(up, models=["m*"])
+        s.apply({"paths": [{"name": "dead", "url": "http://127.0.0.1:1",
+                            "models": ["d*"]}]})
+        b = s.submit(lines(3, model="d1"))
+        until(lambda: s.show(b)["status"] == "in_progress")
+        s.sql("delete from sluice.place p using sluice.batch b "
+              "where b.input_id = p.file_id; "
+              "update sluice.batch set deadline = now()")
+        failed = s.wait(b, 20)
+        self.assertEqual((failed["status"], failed["errors"]["data"][0]["code"]),
+                         ("failed", "input_lost"))
+        self.assertIn(f'{b} failed: The rest of the input file',
+                      s.schedulers[0].text())
+        self.assertNotIn("dispatch.restart", s.schedulers[0].text())
+        self.assertEqual(s.wait(s.submit(lines(3)), 20)["status"], "completed")
+        s.stop()
+        up.stop()
+
 
 if __name__ == "__main__":
     unittest.main()
