@@ -351,6 +351,16 @@ language sql set search_path = '' as $$
 	where get_bit(p_run.open, (u.i - 1)::integer) = 1
 $$;
 
+-- The upstream may still work on the calls of a worker that has gone.
+create or replace function sluice.seats_freeze(p_worker bigint) returns void
+language sql set search_path = '' as $$
+	update sluice.seat s set frozen_until = now() + make_interval(secs => (
+		select coalesce(max(p.whole_ms), 0) / 1000.0 from sluice.path p
+		join sluice.rate_limit l on l.pool_id = p.pool_id
+		where l.id = s.limit_id))
+	where s.worker_id = p_worker
+$$;
+
 -- Workers whose lease is over: what they had out goes again (it may have been
 -- sent: the attempt counts), and whatever else a dead worker holds; their seats
 -- stay taken while the upstream may still work on their calls.  And runs that
@@ -370,11 +380,7 @@ begin
 		returning w.id
 	loop
 		workers := workers + 1;
-		update sluice.seat s set frozen_until = now() + make_interval(secs => (
-			select coalesce(max(p.whole_ms), 0) / 1000.0 from sluice.path p
-			join sluice.rate_limit l on l.pool_id = p.pool_id
-			where l.id = s.limit_id))
-		where s.worker_id = v_worker;
+		perform sluice.seats_freeze(v_worker);
 	end loop;
 	for v_run in
 		delete from sluice.run r

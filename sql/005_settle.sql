@@ -41,8 +41,11 @@ begin
 			from sluice.seat s where s.worker_id = p_worker));
 end $$;
 
--- Gone for good: nothing is out any more.
-create or replace function sluice.worker_stop(p_worker bigint) returns void
+-- Gone for good: nothing is out any more, unless it has abandoned calls or lines.
+drop function if exists sluice.worker_stop(bigint);
+create or replace function sluice.worker_stop(
+    p_worker bigint, p_abandoned boolean default true
+) returns void
 language plpgsql set search_path = '' security definer as $$
 declare
 	v_run sluice.run;
@@ -50,9 +53,13 @@ begin
 	update sluice.worker w set state = 'dead', lease_until = now(), in_flight = 0
 	where w.id = p_worker;
 	for v_run in delete from sluice.run r where r.worker_id = p_worker returning * loop
-		perform sluice.run_give_back(v_run, true, 'worker stopped');
+		perform sluice.run_give_back(v_run, p_abandoned, 'worker stopped');
 	end loop;
-	delete from sluice.seat s where s.worker_id = p_worker;
+	if p_abandoned then
+		perform sluice.seats_freeze(p_worker);
+	else
+		delete from sluice.seat s where s.worker_id = p_worker;
+	end if;
 end $$;
 
 create or replace function sluice.worker_config() returns json
