@@ -391,9 +391,12 @@ begin
 		perform sluice.run_give_back(v_run, true, 'worker lost');
 		lines := lines + bit_count(v_run.open);
 	end loop;
+	-- One that was granted as its worker stopped is nobody's.
 	delete from sluice.seat s where s.frozen_until < now() or not exists (
 		select from sluice.rate_limit l
-		where l.id = s.limit_id and l.removed_at is null);
+		where l.id = s.limit_id and l.removed_at is null)
+	    or s.frozen_until is null and not exists (select from sluice.worker w
+		where w.id = s.worker_id and w.state <> 'dead');
 	for v_run in
 		delete from sluice.run r
 		where r.worker_id is null

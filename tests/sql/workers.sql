@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(10);
+select plan(11);
 
 create function pg_temp.run(p_worker bigint) returns bigint language sql as $$
 	insert into sluice.run (batch_id, lane_id, path_id, purge_day, chunk_id,
@@ -47,6 +47,15 @@ select is(count(*)::integer, 1) from sluice.reap((select epoch from t)), sluice.
 update sluice.seat set frozen_until = now() - interval '1 s';
 select is((select count(s)::integer from sluice.reap((select epoch from t))
 	left join sluice.seat s on false), 0);
+
+-- A seat that was granted after its worker had stopped
+select sluice.dispatch_commit(t.epoch, json_build_object('seats', json_build_array(
+	json_build_object('limit', l.id, 'worker', v.clean, 'target', 3),
+	json_build_object('limit', l.id, 'worker', w.id, 'target', 1))))
+from t, v, w, sluice.rate_limit l;
+create temp table reaped as select r.* from t, lateral sluice.reap(epoch) r;
+select results_eq('select worker_id from sluice.seat', 'select id from w',
+	'goes, that of one which lives stays');
 
 select * from finish();
 rollback;
