@@ -6,13 +6,14 @@
 --
 -- Lock order: lease, batch, lane, run, retry.
 
--- The lease: the epoch to work under, or null while another holds it.
+-- The lease: the epoch to work under, or null while another holds it.  A new one
+-- each time: a holder that starts over does not know what of its own is still on
+-- the way.
 create or replace function sluice.lease_take(p_holder text, p_hold_ms integer)
 returns bigint
 language sql set search_path = '' security definer as $$
 	update sluice.dispatch_lease
-	set epoch = case when holder = p_holder then epoch else epoch + 1 end,
-		holder = p_holder,
+	set epoch = epoch + 1, holder = p_holder,
 		until = clock_timestamp() + make_interval(secs => p_hold_ms / 1000.0)
 	where holder = p_holder or until < clock_timestamp()
 	returning epoch
