@@ -671,10 +671,10 @@ begin
 	delete from sluice.idempotency i where i.created_at < now() - interval '48 hours';
 	delete from sluice.worker w
 	where w.state = 'dead' and w.beat_at < now() - interval '1 day';
+	-- A removed limit keeps them as long: it may come back (limits_revive()).
 	delete from sluice.grant_cell g using sluice.rate_limit l
-	where l.id = g.limit_id and (l.removed_at is not null
-	    or g.cell * sluice.cell_us(l.window_s)
-		< sluice.epoch_us(now()) - (l.window_s + 60) * 2000000::bigint);
+	where l.id = g.limit_id and g.cell * sluice.cell_us(l.window_s)
+		< sluice.epoch_us(now()) - (l.window_s + 60) * 2000000::bigint;
 	for v_name in
 		select c.relname from pg_catalog.pg_inherits i
 		join pg_catalog.pg_class c on c.oid = i.inhrelid

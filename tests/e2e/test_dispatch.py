@@ -1,4 +1,5 @@
 """What the dispatcher reads: nobody's lines are left out for others'."""
+import time
 import unittest
 
 from e2e.harness import Sluice, Upstream, line, lines, until
@@ -57,6 +58,25 @@ class Reading(unittest.TestCase):
                       s.schedulers[0].text())
         self.assertNotIn("dispatch.restart", s.schedulers[0].text())
         self.assertEqual(s.wait(s.submit(lines(3)), 20)["status"], "completed")
+        s.stop()
+        up.stop()
+
+
+class Limits(unittest.TestCase):
+    def test_a_path_that_comes_back_knows_what_it_granted(self):
+        up = Upstream("--latency", "20000")
+        s = Sluice(worker_options=["--drain", "1s"])
+        limits = [("tokens", 60, 1000)]
+        s.path(up, limits=limits)
+        s.submit(lines(1, max_tokens=900))
+        until(lambda: len(up.sends()) == 1)
+        s.apply({"remove_paths": ["sim"]})
+        # The ledger alone, not the grid, must hold it.
+        s.sql("update sluice.rate_limit_state set next_at = null")
+        s.path(up, limits=limits)
+        s.submit(lines(1, max_tokens=900))
+        time.sleep(3)
+        self.assertEqual(len(up.sends()), 1)
         s.stop()
         up.stop()
 
