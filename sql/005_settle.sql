@@ -273,23 +273,36 @@ begin
 		(select coalesce(sum(t), 0) from unnest(p_output_tokens) t), p_reasoning);
 end $$;
 
--- The files of a batch that is over are as long as they are now.
+-- The files of a batch that is over are as long as they are now; the batch keeps
+-- their totals.
 create or replace function sluice.batch_close(p_batch sluice.batch) returns void
-language plpgsql set search_path = '' as $$
-declare
-	v_file sluice.file;
-	v_extent record;
-begin
-	for v_file in select * from sluice.file f
-	    where f.id in (p_batch.output_id, p_batch.error_id) loop
-		v_extent := sluice.file_extent(v_file);
+language sql set search_path = '' as $$
+	with extent as materialized (
+		select f.id, x.*
+		from sluice.file f cross join lateral sluice.file_extent(f) x
+		where f.id in (p_batch.output_id, p_batch.error_id)
+	), closed as (
 		update sluice.file f
-		set state = case when v_extent.lines = 0 then 'broken' else 'ready' end,
-			bytes = v_extent.bytes, lines = v_extent.lines
-		where f.id = v_file.id and f.state = 'growing';
-	end loop;
-	delete from sluice.batch_lane l where l.batch_id = p_batch.id;
-end $$;
+		set state = case when e.lines = 0 then 'broken' else 'ready' end,
+			bytes = e.bytes, lines = e.lines
+		from extent e
+		where f.id = e.id and f.state = 'growing'
+	), lanes as (
+		delete from sluice.batch_lane l where l.batch_id = p_batch.id
+	), total as (
+		select sum(e.lines) filter (where e.id = p_batch.output_id) as done,
+			sum(e.lines) filter (where e.id = p_batch.error_id) as failed,
+			sum(e.input_tokens) as input, sum(e.cached_tokens) as cached,
+			sum(e.output_tokens) as output, sum(e.reasoning_tokens) as reasoning
+		from extent e
+	)
+	update sluice.batch b
+	set done_lines = t.done, failed_lines = t.failed, input_tokens = t.input,
+		cached_tokens = t.cached, output_tokens = t.output,
+		reasoning_tokens = t.reasoning
+	from total t
+	where b.id = p_batch.id
+$$;
 
 -- An open batch that nothing can complete fails with what it has.  Unless p_now,
 -- not while lines are out or results have no place yet; nor while another has
