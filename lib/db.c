@@ -215,6 +215,19 @@ conn_on_work(uv_work_t *work)
 	}
 }
 
+/* Functions of sql/ warn of what an operator should know. */
+static void
+conn_on_notice(void *arg, const PGresult *res)
+{
+	const char *level =
+	    PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+	const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+
+	(void)arg;
+	if (level != NULL && text != NULL && strcmp(level, "WARNING") == 0)
+		log_warn("db.warning", "text=\"%s\"", text);
+}
+
 static void
 conn_on_worked(uv_work_t *work, int status)
 {
@@ -228,6 +241,7 @@ conn_on_worked(uv_work_t *work, int status)
 		c->poll->data = c;
 		uv_poll_init(db->loop, c->poll, PQsocket(c->pg));
 		uv_poll_start(c->poll, UV_READABLE, conn_on_poll);
+		PQsetNoticeReceiver(c->pg, conn_on_notice, NULL);
 		conn_set(c, CONN_IDLE);
 		c->retry_ms = 0;
 		log_debug("db.connected", "pid=%d", PQbackendPID(c->pg));

@@ -116,29 +116,51 @@ start_over(struct dispatcher *dr, const struct db_result *res)
 
 /* Loading -------------------------------------------------------------- */
 
+/* Into ledgers that hold nothing: their limits are new here. */
+static void
+read_cells(struct dispatcher *dr, const struct db_result *res, int s)
+{
+	struct dispatch_rate *r = NULL;
+	int64_t limit = 0; /* ids begin with 1 */
+
+	for (int i = 0; i < db_rows(res, s); i++) {
+		if (db_int(res, s, i, 0) != limit) {
+			limit = db_int(res, s, i, 0);
+			r = dispatch_rate(&dr->d, (int32_t)limit);
+			if (r != NULL &&
+			    r->pace.ledger.first < r->pace.ledger.n)
+				r = NULL;
+		}
+		if (r != NULL)
+			ledger_load(&r->pace.ledger, db_int(res, s, i, 1),
+			    db_int(res, s, i, 2));
+	}
+}
+
+/* The configuration and, in the next statement, the ledgers. */
+static void
+read_config(struct dispatcher *dr, const struct db_result *res, int s)
+{
+	struct slc_err err = { 0 };
+
+	if (dispatch_read_config(&dr->d, db_slice(res, s, 0, 0), &err) !=
+	    SLC_OK) {
+		log_error("dispatch.config", "why=\"%s\"", err.text);
+		abort();
+	}
+	read_cells(dr, res, s + 1);
+}
+
 static void
 dispatcher_on_loaded(struct db_result *res, void *arg)
 {
 	struct dispatcher *dr = arg;
-	struct slc_err err = { 0 };
 
 	if (db_rc(res) != SLC_OK) {
 		start_over(dr, res);
 		return;
 	}
-	if (dispatch_read_config(&dr->d, db_slice(res, 0, 0, 0), &err) !=
-	    SLC_OK) {
-		log_error("dispatch.config", "why=\"%s\"", err.text);
-		abort();
-	}
-	for (int i = 0; i < db_rows(res, 1); i++) {
-		struct dispatch_rate *r =
-		    dispatch_rate(&dr->d, (int32_t)db_int(res, 1, i, 0));
-
-		if (r != NULL)
-			ledger_load(&r->pace.ledger, db_int(res, 1, i, 1),
-			    db_int(res, 1, i, 2));
-	}
+	read_config(dr, res, 0);
 	if (dr->d.failed_over) {
 		log_warn("dispatch.failover", "timeline=%d charged_ms=%lld",
 		    dr->d.timeline, (long long)dr->opts.failover_lag_ms);
@@ -281,10 +303,9 @@ dispatcher_on_looked(struct db_result *res, void *arg)
 		return;
 	}
 	world_fini(&dr->world);
-	if ((dr->at_config > 0 &&
-		dispatch_read_config(&dr->d, db_slice(res, dr->at_config, 0, 0),
-		    &err) != SLC_OK) ||
-	    dispatch_read_world(
+	if (dr->at_config > 0)
+		read_config(dr, res, dr->at_config);
+	if (dispatch_read_world(
 		&dr->d, db_slice(res, 0, 0, 0), &dr->world, &err) != SLC_OK) {
 		log_error("dispatch.look", "why=\"%s\"", err.text);
 		abort();
@@ -398,7 +419,9 @@ look(struct dispatcher *dr, int64_t now_ms)
 	next++;
 	if (dr->configure) {
 		db_add(call, STMT_DISPATCH_CONFIG);
-		dr->at_config = next++;
+		db_add(call, STMT_DISPATCH_CELLS);
+		dr->at_config = next;
+		next += 2;
 	}
 	for (size_t i = 0; i < dr->world.ndue; i++)
 		if (dispatch_lane(&dr->d, dr->world.due[i]) == NULL)

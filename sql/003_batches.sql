@@ -27,8 +27,19 @@ begin
 	select * into v_input from sluice.file f where f.id = p_batch.input_id;
 	select * into v_output from sluice.file f where f.id = p_batch.output_id;
 	select * into v_error from sluice.file f where f.id = p_batch.error_id;
-	v_done := sluice.file_extent(v_output);
-	v_failed := sluice.file_extent(v_error);
+	-- It is over, its files perhaps gone.  The types are those of file_extent():
+	-- the plan below is kept from one call to the next.
+	if p_batch.done_lines is not null then
+		select p_batch.done_lines as lines, p_batch.input_tokens,
+			p_batch.cached_tokens, p_batch.output_tokens,
+			p_batch.reasoning_tokens into v_done;
+		select p_batch.failed_lines as lines, 0::bigint as input_tokens,
+			0::bigint as cached_tokens, 0::bigint as output_tokens,
+			0::bigint as reasoning_tokens into v_failed;
+	else
+		v_done := sluice.file_extent(v_output);
+		v_failed := sluice.file_extent(v_error);
+	end if;
 	return json_strip_nulls(json_build_object(
 		'id', sluice.batch_name(p_batch.uid),
 		'object', 'batch',

@@ -6,13 +6,14 @@
 --
 -- Lock order: lease, batch, lane, run, retry.
 
--- The lease: the epoch to work under, or null while another holds it.
+-- The lease: the epoch to work under, or null while another holds it.  A new one
+-- each time: a holder that starts over does not know what of its own is still on
+-- the way.
 create or replace function sluice.lease_take(p_holder text, p_hold_ms integer)
 returns bigint
 language sql set search_path = '' security definer as $$
 	update sluice.dispatch_lease
-	set epoch = case when holder = p_holder then epoch else epoch + 1 end,
-		holder = p_holder,
+	set epoch = epoch + 1, holder = p_holder,
 		until = clock_timestamp() + make_interval(secs => p_hold_ms / 1000.0)
 	where holder = p_holder or until < clock_timestamp()
 	returning epoch
@@ -390,6 +391,16 @@ language sql set search_path = '' as $$
 	where get_bit(p_run.open, (u.i - 1)::integer) = 1
 $$;
 
+-- The upstream may still work on the calls of a worker that has gone.
+create or replace function sluice.seats_freeze(p_worker bigint) returns void
+language sql set search_path = '' as $$
+	update sluice.seat s set frozen_until = now() + make_interval(secs => (
+		select coalesce(max(p.whole_ms), 0) / 1000.0 from sluice.path p
+		join sluice.rate_limit l on l.pool_id = p.pool_id
+		where l.id = s.limit_id))
+	where s.worker_id = p_worker
+$$;
+
 -- Workers whose lease is over: what they had out goes again (it may have been
 -- sent: the attempt counts), and whatever else a dead worker holds; their seats
 -- stay taken while the upstream may still work on their calls.  And runs that
@@ -409,11 +420,7 @@ begin
 		returning w.id
 	loop
 		workers := workers + 1;
-		update sluice.seat s set frozen_until = now() + make_interval(secs => (
-			select coalesce(max(p.whole_ms), 0) / 1000.0 from sluice.path p
-			join sluice.rate_limit l on l.pool_id = p.pool_id
-			where l.id = s.limit_id))
-		where s.worker_id = v_worker;
+		perform sluice.seats_freeze(v_worker);
 	end loop;
 	for v_run in
 		delete from sluice.run r
@@ -424,9 +431,12 @@ begin
 		perform sluice.run_give_back(v_run, true, 'worker lost');
 		lines := lines + bit_count(v_run.open);
 	end loop;
+	-- One that was granted as its worker stopped is nobody's.
 	delete from sluice.seat s where s.frozen_until < now() or not exists (
 		select from sluice.rate_limit l
-		where l.id = s.limit_id and l.removed_at is null);
+		where l.id = s.limit_id and l.removed_at is null)
+	    or s.frozen_until is null and not exists (select from sluice.worker w
+		where w.id = s.worker_id and w.state <> 'dead');
 	for v_run in
 		delete from sluice.run r
 		where r.worker_id is null

@@ -41,8 +41,11 @@ begin
 			from sluice.seat s where s.worker_id = p_worker));
 end $$;
 
--- Gone for good: nothing is out any more.
-create or replace function sluice.worker_stop(p_worker bigint) returns void
+-- Gone for good: nothing is out any more, unless it has abandoned calls or lines.
+drop function if exists sluice.worker_stop(bigint);
+create or replace function sluice.worker_stop(
+    p_worker bigint, p_abandoned boolean default true
+) returns void
 language plpgsql set search_path = '' security definer as $$
 declare
 	v_run sluice.run;
@@ -50,9 +53,13 @@ begin
 	update sluice.worker w set state = 'dead', lease_until = now(), in_flight = 0
 	where w.id = p_worker;
 	for v_run in delete from sluice.run r where r.worker_id = p_worker returning * loop
-		perform sluice.run_give_back(v_run, true, 'worker stopped');
+		perform sluice.run_give_back(v_run, p_abandoned, 'worker stopped');
 	end loop;
-	delete from sluice.seat s where s.worker_id = p_worker;
+	if p_abandoned then
+		perform sluice.seats_freeze(p_worker);
+	else
+		delete from sluice.seat s where s.worker_id = p_worker;
+	end if;
 end $$;
 
 create or replace function sluice.worker_config() returns json
@@ -267,13 +274,85 @@ begin
 		(select coalesce(sum(t), 0) from unnest(p_output_tokens) t), p_reasoning);
 end $$;
 
+-- The files of a batch that is over are as long as they are now; the batch keeps
+-- their totals.
+create or replace function sluice.batch_close(p_batch sluice.batch) returns void
+language sql set search_path = '' as $$
+	with extent as materialized (
+		select f.id, x.*
+		from sluice.file f cross join lateral sluice.file_extent(f) x
+		where f.id in (p_batch.output_id, p_batch.error_id)
+	), closed as (
+		update sluice.file f
+		set state = case when e.lines = 0 then 'broken' else 'ready' end,
+			bytes = e.bytes, lines = e.lines
+		from extent e
+		where f.id = e.id and f.state = 'growing'
+	), lanes as (
+		delete from sluice.batch_lane l where l.batch_id = p_batch.id
+	), total as (
+		select sum(e.lines) filter (where e.id = p_batch.output_id) as done,
+			sum(e.lines) filter (where e.id = p_batch.error_id) as failed,
+			sum(e.input_tokens) as input, sum(e.cached_tokens) as cached,
+			sum(e.output_tokens) as output, sum(e.reasoning_tokens) as reasoning
+		from extent e
+	)
+	update sluice.batch b
+	set done_lines = t.done, failed_lines = t.failed, input_tokens = t.input,
+		cached_tokens = t.cached, output_tokens = t.output,
+		reasoning_tokens = t.reasoning
+	from total t
+	where b.id = p_batch.id
+$$;
+
+-- An open batch that nothing can complete fails with what it has.  Unless p_now,
+-- not while lines are out or results have no place yet; nor while another has
+-- it locked.  True when it has failed.
+create or replace function sluice.batch_fail(
+    p_batch bigint, p_now boolean, p_state text, p_why text
+) returns boolean
+language plpgsql set search_path = '' as $$
+declare
+	v_batch sluice.batch;
+	v_lost boolean := p_state = 'SL500';
+begin
+	select * into v_batch from sluice.batch b where b.id = p_batch
+	    and b.state in ('in_progress', 'finalizing', 'cancelling')
+	for update skip locked;
+	if not found or not p_now and (
+		exists (select from sluice.unplaced u where u.batch_id = p_batch)
+		or exists (select from sluice.run r
+			where r.batch_id = p_batch and r.worker_id is not null)) then
+		return false;
+	end if;
+	delete from sluice.run r where r.batch_id = p_batch;
+	delete from sluice.retry r where r.batch_id = p_batch;
+	delete from sluice.unplaced u where u.batch_id = p_batch;
+	perform sluice.batch_close(v_batch);
+	update sluice.batch b
+	set state = 'failed', failed_at = now(), errors = json_build_array(
+		json_build_object('code', case when v_lost then 'input_lost'
+				else 'server_error' end,
+			'message', case when v_lost then p_why
+				else 'The batch could not be completed.' end,
+			'param', null, 'line', null))
+	where b.id = p_batch;
+	raise warning '% failed: % (%)', sluice.batch_name(v_batch.uid), p_why, p_state;
+	return true;
+end $$;
+
+-- Of errors: it may go by itself.
+create or replace function sluice.passes(p_state text) returns boolean
+language sql immutable set search_path = '' as $$
+	select left(p_state, 2) in ('08', '40', '53', '55', '57', '58')
+$$;
+
 -- The end of a batch whose lines all have a published result.
 create or replace function sluice.batch_finish(p_batch bigint) returns boolean
 language plpgsql set search_path = '' as $$
 declare
 	v_batch sluice.batch;
 	v_file sluice.file;
-	v_extent record;
 	v_lines integer := 0;
 begin
 	select * into v_batch from sluice.batch b where b.id = p_batch
@@ -288,15 +367,7 @@ begin
 	if v_lines < v_batch.lines then
 		return false;
 	end if;
-	for v_file in select * from sluice.file f
-	    where f.id in (v_batch.output_id, v_batch.error_id) loop
-		v_extent := sluice.file_extent(v_file);
-		update sluice.file f
-		set state = case when v_extent.lines = 0 then 'broken' else 'ready' end,
-			bytes = v_extent.bytes, lines = v_extent.lines
-		where f.id = v_file.id and f.state = 'growing';
-	end loop;
-	delete from sluice.batch_lane l where l.batch_id = p_batch;
+	perform sluice.batch_close(v_batch);
 	update sluice.batch b
 	set state = coalesce(b.ending, 'completed'),
 		finalizing_at = case when b.ending is null then now()
@@ -308,6 +379,63 @@ begin
 	return true;
 end $$;
 
+create or replace function sluice.place_chunks(
+    p_day date, p_file bigint, p_chunks sluice.unplaced[]
+) returns void
+language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
+declare
+	v_last sluice.place;
+begin
+	select * into v_last from sluice.place p
+	where p.purge_day = p_day and p.file_id = p_file
+	order by p.first_byte desc
+	limit 1;
+	insert into sluice.place (purge_day, file_id, first_byte, bytes, first_line,
+		lines, chunk_id, input_tokens, cached_tokens, output_tokens,
+		reasoning_tokens)
+	select p_day, p_file,
+		coalesce(v_last.first_byte + v_last.bytes, 0)
+			+ sum(u.bytes) over w - u.bytes, u.bytes,
+		coalesce(v_last.first_line + v_last.lines, 1)
+			+ sum(u.lines) over w - u.lines, u.lines, u.chunk_id,
+		coalesce(v_last.input_tokens, 0) + sum(u.input_tokens) over w,
+		coalesce(v_last.cached_tokens, 0) + sum(u.cached_tokens) over w,
+		coalesce(v_last.output_tokens, 0) + sum(u.output_tokens) over w,
+		coalesce(v_last.reasoning_tokens, 0) + sum(u.reasoning_tokens) over w
+	from unnest(p_chunks) u
+	window w as (order by u.chunk_id);
+end $$;
+
+-- All files' chunks.  With care, a batch whose chunks cannot be placed fails and
+-- stops no other; that costs a subtransaction for each file.
+create or replace function sluice.place_all(p_taken sluice.unplaced[], p_care boolean)
+returns void
+language plpgsql set search_path = '' as $$
+declare
+	v_file record;
+begin
+	for v_file in
+		select u.purge_day, u.file_id, min(u.batch_id) as batch_id,
+			array_agg(u) as chunks
+		from unnest(p_taken) u group by 1, 2 order by 3
+	loop
+		if not p_care then
+			perform sluice.place_chunks(v_file.purge_day, v_file.file_id,
+				v_file.chunks::sluice.unplaced[]);
+			continue;
+		end if;
+		begin
+			perform sluice.place_chunks(v_file.purge_day, v_file.file_id,
+				v_file.chunks::sluice.unplaced[]);
+		exception when others then
+			if sluice.passes(sqlstate) then
+				raise;
+			end if;
+			perform sluice.batch_fail(v_file.batch_id, true, sqlstate, sqlerrm);
+		end;
+	end loop;
+end $$;
+
 -- Give settled chunks their places, in the order of their ids, and end the
 -- batches that are whole.  One publisher (the dispatcher): places have no gaps.
 create or replace function sluice.publish(p_epoch bigint, p_chunks integer)
@@ -315,54 +443,40 @@ returns table (placed integer, finished integer)
 language plpgsql set search_path = '' security definer
 set plan_cache_mode = force_custom_plan as $$
 declare
-	v_batches bigint[];
+	v_taken sluice.unplaced[];
 	v_batch bigint;
-	v_file record;
-	v_last sluice.place;
 begin
 	perform sluice.fence(p_epoch);
-	placed := 0;
-	finished := 0;
-	for v_file in
-		with u as (
-			delete from sluice.unplaced d
-			where d.chunk_id in (select c.chunk_id from sluice.unplaced c
-				order by c.chunk_id limit p_chunks)
-			returning d
-		)
-		select (u.d).purge_day, (u.d).file_id, min((u.d).batch_id) as batch_id,
-			array_agg(u.d) as chunks
-		from u group by 1, 2
-	loop
-		select * into v_last from sluice.place p
-		where p.purge_day = v_file.purge_day and p.file_id = v_file.file_id
-		order by p.first_byte desc
-		limit 1;
-		insert into sluice.place (purge_day, file_id, first_byte, bytes, first_line,
-			lines, chunk_id, input_tokens, cached_tokens, output_tokens,
-			reasoning_tokens)
-		select u.purge_day, u.file_id,
-			coalesce(v_last.first_byte + v_last.bytes, 0)
-				+ sum(u.bytes) over w - u.bytes, u.bytes,
-			coalesce(v_last.first_line + v_last.lines, 1)
-				+ sum(u.lines) over w - u.lines, u.lines, u.chunk_id,
-			coalesce(v_last.input_tokens, 0) + sum(u.input_tokens) over w,
-			coalesce(v_last.cached_tokens, 0) + sum(u.cached_tokens) over w,
-			coalesce(v_last.output_tokens, 0) + sum(u.output_tokens) over w,
-			coalesce(v_last.reasoning_tokens, 0) + sum(u.reasoning_tokens) over w
-		from unnest(v_file.chunks::sluice.unplaced[]) u
-		window w as (order by u.chunk_id);
-		placed := placed + cardinality(v_file.chunks);
-		if v_file.batch_id <> all (coalesce(v_batches, '{}')) then
-			v_batches := v_batches || v_file.batch_id;
+	with u as (
+		delete from sluice.unplaced d
+		where d.chunk_id in (select c.chunk_id from sluice.unplaced c
+			order by c.chunk_id limit p_chunks)
+		returning d
+	)
+	select array_agg(u.d) into v_taken from u;
+	begin
+		perform sluice.place_all(v_taken, false);
+	exception when others then
+		if sluice.passes(sqlstate) then
+			raise;
 		end if;
-	end loop;
-	foreach v_batch in array coalesce(v_batches, '{}') loop
+		perform sluice.place_all(v_taken, true);
+	end;
+	placed := coalesce(cardinality(v_taken), 0);
+	finished := 0;
+	for v_batch in select distinct u.batch_id from unnest(v_taken) u order by 1 loop
 		if sluice.batch_finish(v_batch) then
 			finished := finished + 1;
 		end if;
 	end loop;
 	return next;
+end $$;
+
+create or replace function sluice.input_lost() returns void
+language plpgsql set search_path = '' as $$
+begin
+	raise exception using errcode = 'SL500',
+		message = 'The rest of the input file is not there any more.';
 end $$;
 
 -- Results for lines that will not be sent any more, as a chunk of the error file.
@@ -395,6 +509,9 @@ begin
 		array_agg(m.line_end::integer order by m.i)
 	into v_bytes, v_end
 	from measured m;
+	if v_bytes is null then
+		perform sluice.input_lost();
+	end if;
 	perform sluice.settle_chunk(p_batch.id, true, v_bytes, v_end,
 		(select array_agg(p_first_line + u.line - 1 order by u.i)
 			from unnest(p_line) with ordinality u (line, i)),
@@ -414,9 +531,87 @@ language sql set search_path = '' as $$
 			else 'This request was cancelled before it was executed.' end)
 $$;
 
--- A few steps towards the end of batches that were cancelled or ran out of time:
--- runs nobody took are revoked, then what is not out is ended chunk by chunk.
--- What is out is awaited.  Returns the steps made; 0: nothing to do now.
+-- Some steps towards the end of one batch: runs nobody took are revoked, then
+-- what is not out is ended chunk by chunk.  What is out is awaited.
+create or replace function sluice.batch_end(p_batch sluice.batch, p_steps integer)
+returns integer
+language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
+declare
+	v_steps integer := 0;
+	v_run sluice.run;
+	v_lane sluice.batch_lane;
+	v_place sluice.place;
+	v_again record;
+	v_line integer[];
+begin
+	for v_run in delete from sluice.run r
+	    where r.batch_id = p_batch.id and r.worker_id is null returning * loop
+		perform sluice.run_give_back(v_run, false, p_batch.ending);
+	end loop;
+	for v_again in
+		with gone as (
+			delete from sluice.retry r
+			where (r.lane_id, r.line) in (
+				select q.lane_id, q.line from sluice.retry q
+				where q.batch_id = p_batch.id limit 2000)
+			returning r.*
+		), located as (
+			select g.line, g.sends, l.purge_day, p.chunk_id, p.first_line
+			from gone g
+			join sluice.batch_lane l on l.id = g.lane_id
+			left join lateral (
+				select q.chunk_id, q.first_line from sluice.place q
+				where q.purge_day = l.purge_day and q.file_id = l.file_id
+				    and q.first_line <= g.line and q.lines > 0
+				order by q.first_line desc limit 1
+			) p on true
+		)
+		select d.purge_day, d.chunk_id, d.first_line,
+			array_agg(d.line - d.first_line + 1 order by d.line) as line,
+			array_agg(d.sends order by d.line) as sends
+		from located d
+		group by d.purge_day, d.chunk_id, d.first_line
+	loop
+		perform sluice.end_rest(p_batch, v_again.purge_day, v_again.chunk_id,
+			v_again.first_line, v_again.line, v_again.sends);
+		v_steps := v_steps + 1;
+	end loop;
+	while v_steps < p_steps loop
+		select * into v_lane from sluice.batch_lane l
+		where l.batch_id = p_batch.id and l.lines_left > 0
+		order by l.id limit 1;
+		exit when not found;
+		select * into v_place from sluice.place p
+		where p.purge_day = v_lane.purge_day and p.file_id = v_lane.file_id
+		    and p.first_line <= v_lane.next_line
+		    and p.first_line + p.lines > v_lane.next_line
+		order by p.first_line desc limit 1;
+		select array_agg(m.i::integer order by m.i) into v_line
+		from sluice.chunk c, unnest(c.model) with ordinality m (model, i)
+		where c.purge_day = v_lane.purge_day and c.id = v_place.chunk_id
+		    and m.model = v_lane.model_index
+		    and v_place.first_line + m.i - 1 >= v_lane.next_line;
+		if v_line is not null then
+			perform sluice.end_rest(p_batch, v_lane.purge_day,
+				v_place.chunk_id, v_place.first_line, v_line,
+				array_fill(0::smallint, array[cardinality(v_line)]));
+		elsif not exists (select from sluice.chunk c
+		    where c.purge_day = v_lane.purge_day and c.id = v_place.chunk_id) then
+			perform sluice.input_lost();
+		end if;
+		update sluice.batch_lane l
+		set next_line = v_place.first_line + v_place.lines,
+			lines_left = l.lines_left - coalesce(cardinality(v_line), 0),
+			open = l.open and l.lines_left > coalesce(cardinality(v_line), 0)
+		where l.id = v_lane.id;
+		v_steps := v_steps + 1;
+	end loop;
+	return v_steps;
+end $$;
+
+-- A few steps towards the end of batches that were cancelled or ran out of time.
+-- One that cannot be ended fails by itself and stops no other.  Returns the steps
+-- made; 0: nothing to do now.
 create or replace function sluice.batches_end(p_epoch bigint, p_steps integer)
 returns integer
 language plpgsql set search_path = '' security definer
@@ -424,11 +619,6 @@ set plan_cache_mode = force_custom_plan as $$
 declare
 	v_steps integer := 0;
 	v_batch sluice.batch;
-	v_run sluice.run;
-	v_lane sluice.batch_lane;
-	v_place sluice.place;
-	v_again record;
-	v_line integer[];
 begin
 	perform sluice.fence(p_epoch);
 	update sluice.batch b
@@ -442,64 +632,17 @@ begin
 	    where b.state in ('finalizing', 'cancelling') and b.ending is not null
 	    order by b.id
 	loop
-		for v_run in delete from sluice.run r
-		    where r.batch_id = v_batch.id and r.worker_id is null returning * loop
-			perform sluice.run_give_back(v_run, false, v_batch.ending);
-		end loop;
-		for v_again in
-			with gone as (
-				delete from sluice.retry r
-				where (r.lane_id, r.line) in (
-					select q.lane_id, q.line from sluice.retry q
-					where q.batch_id = v_batch.id limit 2000)
-				returning r.*
-			), located as (
-				select g.line, g.sends, l.purge_day, p.chunk_id, p.first_line
-				from gone g
-				join sluice.batch_lane l on l.id = g.lane_id
-				cross join lateral (
-					select q.chunk_id, q.first_line from sluice.place q
-					where q.purge_day = l.purge_day and q.file_id = l.file_id
-					    and q.first_line <= g.line
-					order by q.first_line desc limit 1
-				) p
-			)
-			select d.purge_day, d.chunk_id, d.first_line,
-				array_agg(d.line - d.first_line + 1 order by d.line) as line,
-				array_agg(d.sends order by d.line) as sends
-			from located d
-			group by d.purge_day, d.chunk_id, d.first_line
-		loop
-			perform sluice.end_rest(v_batch, v_again.purge_day, v_again.chunk_id,
-				v_again.first_line, v_again.line, v_again.sends);
-			v_steps := v_steps + 1;
-		end loop;
-		while v_steps < p_steps loop
-			select * into v_lane from sluice.batch_lane l
-			where l.batch_id = v_batch.id and l.lines_left > 0
-			order by l.id limit 1;
-			exit when not found;
-			select * into v_place from sluice.place p
-			where p.purge_day = v_lane.purge_day and p.file_id = v_lane.file_id
-			    and p.first_line <= v_lane.next_line
-			order by p.first_line desc limit 1;
-			select array_agg(m.i::integer order by m.i) into v_line
-			from sluice.chunk c, unnest(c.model) with ordinality m (model, i)
-			where c.purge_day = v_lane.purge_day and c.id = v_place.chunk_id
-			    and m.model = v_lane.model_index
-			    and v_place.first_line + m.i - 1 >= v_lane.next_line;
-			if v_line is not null then
-				perform sluice.end_rest(v_batch, v_lane.purge_day,
-					v_place.chunk_id, v_place.first_line, v_line,
-					array_fill(0::smallint, array[cardinality(v_line)]));
+		begin
+			v_steps := v_steps + sluice.batch_end(v_batch, p_steps - v_steps);
+		exception when others then
+			if sluice.passes(sqlstate) then
+				raise warning '% cannot be ended now: % (%)',
+					sluice.batch_name(v_batch.uid), sqlerrm, sqlstate;
+			else
+				perform sluice.batch_fail(v_batch.id, sqlstate <> 'SL500',
+					sqlstate, sqlerrm);
 			end if;
-			update sluice.batch_lane l
-			set next_line = v_place.first_line + v_place.lines,
-				lines_left = l.lines_left - coalesce(cardinality(v_line), 0),
-				open = l.open and l.lines_left > coalesce(cardinality(v_line), 0)
-			where l.id = v_lane.id;
-			v_steps := v_steps + 1;
-		end loop;
+		end;
 		exit when v_steps >= p_steps;
 	end loop;
 	return v_steps;
@@ -515,6 +658,11 @@ declare
 	v_file sluice.file;
 	v_name text;
 	v_left integer;
+	v_held text[] := array(		-- days that open batches need
+		select distinct to_char(f.purge_day, 'YYYYMMDD')
+		from sluice.batch b
+		join sluice.file f on f.id in (b.input_id, b.output_id, b.error_id)
+		where b.state in ('validating', 'in_progress', 'finalizing', 'cancelling'));
 begin
 	perform sluice.fence(p_epoch);
 	files := 0;
@@ -549,15 +697,16 @@ begin
 	delete from sluice.idempotency i where i.created_at < now() - interval '48 hours';
 	delete from sluice.worker w
 	where w.state = 'dead' and w.beat_at < now() - interval '1 day';
+	-- A removed limit keeps them as long: it may come back (limits_revive()).
 	delete from sluice.grant_cell g using sluice.rate_limit l
-	where l.id = g.limit_id and (l.removed_at is not null
-	    or g.cell * sluice.cell_us(l.window_s)
-		< sluice.epoch_us(now()) - (l.window_s + 60) * 2000000::bigint);
+	where l.id = g.limit_id and g.cell * sluice.cell_us(l.window_s)
+		< sluice.epoch_us(now()) - (l.window_s + 60) * 2000000::bigint;
 	for v_name in
 		select c.relname from pg_catalog.pg_inherits i
 		join pg_catalog.pg_class c on c.oid = i.inhrelid
 		where i.inhparent in ('sluice.chunk'::regclass, 'sluice.place'::regclass)
 		    and right(c.relname, 8) < to_char(now() at time zone 'utc', 'YYYYMMDD')
+		    and right(c.relname, 8) <> all (v_held)
 		order by 1 limit 4
 	loop
 		begin

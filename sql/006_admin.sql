@@ -196,6 +196,48 @@ language sql immutable set search_path = '' as $$
 			else '' end
 $$;
 
+-- The upstream still counts what a limit let through before it was removed: of
+-- these, those that the sweep has not emptied yet come back as they were.
+create or replace function sluice.limits_revive(
+    p_pool integer, p_path integer, p_where text, p_limits json
+) returns text[]
+language sql set search_path = '' security definer as $$
+	with wanted as (
+		select distinct coalesce(j.model, '*') as model, j.dimension,
+			coalesce(j.window_s, 0) as window_s
+		from json_to_recordset(p_limits) as j (model text, dimension text,
+			window_s integer)
+	), latest as (
+		select distinct on (l.model, l.dimension, l.window_s) l.id, l.removed_at
+		from sluice.rate_limit l
+		join wanted w using (model, dimension, window_s)
+		where l.pool_id = p_pool and l.path_id is not distinct from p_path
+		order by l.model, l.dimension, l.window_s, l.removed_at desc nulls first
+	), revived as (
+		update sluice.rate_limit l set removed_at = null
+		from latest t
+		where l.id = t.id
+		    and l.removed_at > now() - make_interval(secs => (l.window_s + 60) * 2)
+		returning l
+	)
+	select coalesce(array_agg(format('%s: limit %s = %s added, with what it had granted',
+		p_where, sluice.limit_text(r.l), (r.l).amount) order by (r.l).id), '{}')
+	from revived r
+$$;
+
+-- A path that comes back under its name is the same path.
+create or replace function sluice.path_revive(p_name text) returns text[]
+language sql set search_path = '' security definer as $$
+	with revived as (
+		update sluice.path p set removed_at = null
+		where p.id = (select q.id from sluice.path q where q.name = p_name
+			order by q.removed_at desc nulls first limit 1)
+		    and p.removed_at is not null
+		returning p.name
+	)
+	select array(select format('path %s: added', r.name) from revived r)
+$$;
+
 -- Make the limits of a pool (p_path null) or path exactly these.  A limit that
 -- only changes its amount keeps its ledger.
 create or replace function sluice.limits_set(
@@ -208,6 +250,7 @@ declare
 	v_old sluice.rate_limit;
 	v_kept integer[] := array[]::integer[];
 begin
+	v_changes := sluice.limits_revive(p_pool, p_path, p_where, p_limits);
 	for v_new in
 		select null::integer as id, p_pool as pool_id, p_path as path_id,
 			coalesce(j.model, '*') as model, j.dimension,
@@ -275,7 +318,13 @@ begin
 	select o.id into v_pool from sluice.pool o
 	where o.name = p_name and o.removed_at is null;
 	if v_pool is null then
-		insert into sluice.pool (name) values (p_name) returning id into v_pool;
+		update sluice.pool o set removed_at = null
+		where o.id = (select q.id from sluice.pool q where q.name = p_name
+			order by q.removed_at desc limit 1)
+		returning o.id into v_pool;
+		if not found then
+			insert into sluice.pool (name) values (p_name) returning id into v_pool;
+		end if;
 		v_changes := array[format('pool %s: added', p_name)];
 	end if;
 	if p_limits is not null then
@@ -295,7 +344,7 @@ declare
 	v_new sluice.path;
 	v_field record;
 begin
-	v_changes := sluice.pool_set(v_pool_name, null);
+	v_changes := sluice.pool_set(v_pool_name, null) || sluice.path_revive(v_name);
 	select * into v_old from sluice.path p
 	where p.name = v_name and p.removed_at is null;
 	v_new := v_old;

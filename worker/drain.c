@@ -56,8 +56,9 @@ struct drain {
 	int64_t beat_sent_us, take_sent_us; /* boot time */
 	int64_t give_up_ms;                 /* stopping: calls are ended */
 	bool gave_up;
-	bool told; /* the database: stopping */
-	int open;  /* parts still closing */
+	bool abandoned; /* calls, or outcomes of lines */
+	bool told;      /* the database: stopping */
+	int open;       /* parts still closing */
 	void (*on_stopped)(void *arg);
 	void *stopped_arg;
 };
@@ -354,11 +355,13 @@ stop_step(struct drain *d, int64_t now_ms)
 	if (!d->gave_up && now_ms >= d->give_up_ms) {
 		log_warn(
 		    "worker.gives_up", "calls=%d", (int)d->sender.in_flight);
+		d->abandoned = d->sender.in_flight > 0;
 		runs_stop(&d->runs, true);
 		d->gave_up = true;
 	}
 	/* The database is away: what it cannot be told it finds out itself. */
 	if (now_ms >= d->give_up_ms + GIVE_UP_MS) {
+		d->abandoned |= d->unsure || !flush_idle(d->flush);
 		flush_drop(d->flush);
 		d->unsure = false;
 	}
@@ -366,7 +369,8 @@ stop_step(struct drain *d, int64_t now_ms)
 		keep(d, now_ms);
 	else if (!d->unsure && is_quiet(d)) {
 		set_stage(d, STAGE_LEAVING);
-		db_run(d->takes, drain_on_left, d, STMT_WORKER_STOP, d->id);
+		db_run(d->takes, drain_on_left, d, STMT_WORKER_STOP, d->id,
+		    d->abandoned);
 	}
 }
 

@@ -67,7 +67,7 @@
 	    "select sluice.worker_start($1, $2, $3)")                         \
 	X(STMT_WORKER_BEAT, "iiits",                                          \
 	    "select sluice.worker_beat($1, $2, $3, $4, $5)")                  \
-	X(STMT_WORKER_STOP, "i", "select sluice.worker_stop($1)")             \
+	X(STMT_WORKER_STOP, "it", "select sluice.worker_stop($1, $2)")        \
 	X(STMT_WORKER_CONFIG, "", "select sluice.worker_config()")            \
 	X(STMT_TAKE_RUNS, "isii",                                             \
 	    "select * from sluice.take_runs($1, $2, $3, $4)")                 \

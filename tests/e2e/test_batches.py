@@ -301,6 +301,21 @@ class Ends(unittest.TestCase):
         self.assertIn("expired_at", done)
         self.check(b, "batch_expired", 1000)
 
+    def test_counts_outlive_the_files(self):
+        up = Upstream()
+        s = Sluice()
+        s.path(up)
+        b = s.submit(lines(3) + line("bad", model="m1", n="?") + "\n")
+        before = s.wait(b)
+        self.assertGreater(before["usage"]["total_tokens"], 0)
+        self.assertEqual(s.call("DELETE", "/v1/files/" +
+                                before["output_file_id"]).status, 200)
+        s.sql("delete from sluice.place p using sluice.file f where "
+              "f.id = p.file_id and f.purpose = 'batch_output'")
+        self.assertEqual(s.show(b), before)
+        s.stop()
+        up.stop()
+
     def test_cancel_of_what_has_ended(self):
         b = self.s.submit(lines(2))
         self.s.wait(b)

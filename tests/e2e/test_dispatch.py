@@ -1,4 +1,5 @@
 """What the dispatcher reads: nobody's lines are left out for others'."""
+import time
 import unittest
 
 from e2e.harness import Sluice, Upstream, line, lines, until
@@ -37,6 +38,46 @@ class Reading(unittest.TestCase):
                             "where l.model = 'm1'") != "0")
         up.control(fault=[])
         self.assertEqual(s.wait(b, 20)["request_counts"]["completed"], 30)
+        s.stop()
+        up.stop()
+
+    def test_a_batch_that_cannot_be_ended_fails_alone(self):
+        up = Upstream()
+        s = Sluice()
+        s.path(up, models=["m*"])
+        s.apply({"paths": [{"name": "dead", "url": "http://127.0.0.1:1",
+                            "models": ["d*"]}]})
+        b = s.submit(lines(3, model="d1"))
+        until(lambda: s.show(b)["status"] == "in_progress")
+        s.sql("delete from sluice.place p using sluice.batch b "
+              "where b.input_id = p.file_id; "
+              "update sluice.batch set deadline = now()")
+        failed = s.wait(b, 20)
+        self.assertEqual((failed["status"], failed["errors"]["data"][0]["code"]),
+                         ("failed", "input_lost"))
+        self.assertIn(f'{b} failed: The rest of the input file',
+                      s.schedulers[0].text())
+        self.assertNotIn("dispatch.restart", s.schedulers[0].text())
+        self.assertEqual(s.wait(s.submit(lines(3)), 20)["status"], "completed")
+        s.stop()
+        up.stop()
+
+
+class Limits(unittest.TestCase):
+    def test_a_path_that_comes_back_knows_what_it_granted(self):
+        up = Upstream("--latency", "20000")
+        s = Sluice(worker_options=["--drain", "1s"])
+        limits = [("tokens", 60, 1000)]
+        s.path(up, limits=limits)
+        s.submit(lines(1, max_tokens=900))
+        until(lambda: len(up.sends()) == 1)
+        s.apply({"remove_paths": ["sim"]})
+        # The ledger alone, not the grid, must hold it.
+        s.sql("update sluice.rate_limit_state set next_at = null")
+        s.path(up, limits=limits)
+        s.submit(lines(1, max_tokens=900))
+        time.sleep(3)
+        self.assertEqual(len(up.sends()), 1)
         s.stop()
         up.stop()
 

@@ -160,5 +160,24 @@ class Takes(unittest.TestCase):
         s.stop()
 
 
+class Seats(unittest.TestCase):
+    def test_calls_that_are_given_up_keep_their_seats(self):
+        """The upstream still works on them."""
+        up = Upstream("--latency", "30000")
+        s = Sluice(worker_options=["--drain", "1s"])
+        s.path(up, limits=[("concurrent", 0, 4)])
+        s.submit(lines(40))
+        until(lambda: len(up.sends()) == 4)
+        s.workers[0].stop()
+        self.assertEqual(s.sql("select granted, frozen_until > now() from "
+                               "sluice.seat"), "4|t")
+        s.workers = [s.start_worker("--drain", "1s")]
+        until(lambda: "worker.started" in s.workers[0].text())
+        time.sleep(2)
+        self.assertEqual(len(up.sends()), 4)
+        s.stop()
+        up.stop()
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(47);
+select plan(48);
 
 create function pg_temp.line(i integer) returns text language sql as $$
 	select format('{"custom_id":"r-%s","body":{"model":"m"}}', i) || E'\n'
@@ -62,8 +62,11 @@ update t set batch = (replace(sluice.batch_create(account, null, input,
 update t set epoch = sluice.lease_take('me', 5000);
 select isnt((select epoch from t), null, 'a free lease is taken');
 select is(sluice.lease_take('other', 5000), null, 'and not by two');
-select is(sluice.lease_take('me', 5000), (select epoch from t),
-	'its holder keeps its epoch');
+select is(sluice.lease_take('me', 5000), (select epoch + 1 from t),
+	'its holder begins a new epoch');
+select throws_ok('select sluice.dispatch_commit(epoch, ''{}'') from t', 'SL410',
+	'deposed', 'which fences what it sent in the one before');
+update t set epoch = epoch + 1;
 
 -- Admission
 select is((select state from sluice.batch), 'validating');

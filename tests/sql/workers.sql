@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(6);
+select plan(11);
 
 create function pg_temp.run(p_worker bigint) returns bigint language sql as $$
 	insert into sluice.run (batch_id, lane_id, path_id, purge_day, chunk_id,
@@ -30,6 +30,32 @@ select results_eq('select line, sends::integer from sluice.retry order by 1',
 select throws_ok($$ select sluice.take_runs(id, '[]', 0, 0) from w $$, 'SL410', null,
 	'a take of the era before is refused');
 select lives_ok($$ select sluice.take_runs(id, '[]', 0, 1) from w $$);
+
+-- Seats of one that stops: free, but not while calls it gave up may still run
+create temp table changes as select sluice.config_apply('{"paths":[{"name":"p",
+	"url":"http://x","models":["m"],"whole_ms":60000,
+	"limits":[{"dimension":"concurrent","amount":4}]}]}', false, false);
+create temp table v as select sluice.worker_start('stops', 10, 5000) as clean,
+	sluice.worker_start('drops', 10, 5000) as dirty;
+insert into sluice.seat (limit_id, worker_id, granted, target)
+select l.id, unnest(array[v.clean, v.dirty]), 2, 2 from v, sluice.rate_limit l;
+select lives_ok($$ select sluice.worker_stop(clean, false),
+	sluice.worker_stop(dirty, true) from v $$);
+select results_eq($$ select worker_id, granted, frozen_until - now() from sluice.seat $$,
+	$$ select dirty, 2, interval '60 s' from v $$);
+select is(count(*)::integer, 1) from sluice.reap((select epoch from t)), sluice.seat;
+update sluice.seat set frozen_until = now() - interval '1 s';
+select is((select count(s)::integer from sluice.reap((select epoch from t))
+	left join sluice.seat s on false), 0);
+
+-- A seat that was granted after its worker had stopped
+select sluice.dispatch_commit(t.epoch, json_build_object('seats', json_build_array(
+	json_build_object('limit', l.id, 'worker', v.clean, 'target', 3),
+	json_build_object('limit', l.id, 'worker', w.id, 'target', 1))))
+from t, v, w, sluice.rate_limit l;
+create temp table reaped as select r.* from t, lateral sluice.reap(epoch) r;
+select results_eq('select worker_id from sluice.seat', 'select id from w',
+	'goes, that of one which lives stays');
 
 select * from finish();
 rollback;
