@@ -30,7 +30,16 @@ struct check {
 	int64_t looks;
 };
 
-/* Requests a second. */
+/* Of a limit, what lateness, jitter and coarse books may cost. */
+static double
+slack_us(const struct sc_limit *l)
+{
+	double cell = (double)l->window_us / 1200;
+
+	return 400e3 + (cell < 5000 ? 5000 : cell);
+}
+
+/* Requests a second: the limit's, and those that fit beside the slack. */
 static double
 rate_of(const struct sc_limit *l)
 {
@@ -38,11 +47,9 @@ rate_of(const struct sc_limit *l)
 }
 
 static double
-slack_us(const struct sc_limit *l)
+due_of(const struct sc_limit *l)
 {
-	double cell = (double)l->window_us / 1200;
-
-	return 400e3 + (cell < 5000 ? 5000 : cell);
+	return (double)l->amount * 1e6 / ((double)l->window_us + slack_us(l));
 }
 
 /* The request limit that rules when nothing else does. */
@@ -58,8 +65,8 @@ binding_limit(const struct scenario *sc)
 	    sc->token_s * sc->output * exp(sc->output_sd * sc->output_sd / 2);
 	for (size_t i = 0; i < sc->nlimits; i++)
 		if (sc->limits[i].dim == DIM_REQUESTS &&
-		    rate_of(&sc->limits[i]) < least) {
-			least = rate_of(&sc->limits[i]);
+		    due_of(&sc->limits[i]) < least) {
+			least = due_of(&sc->limits[i]);
 			best = i;
 		}
 	if (best == LIMITS_MAX)
@@ -207,6 +214,8 @@ stretch_send(struct sim *s)
 	}
 	if (c->busy_us == 0)
 		c->busy_us = s->now;
+	if (s->now < s->sc.heal_us)
+		return;
 	if (c->binding == LIMITS_MAX || s->now < c->busy_us + WARM_US)
 		return;
 	if (c->first_us == 0) {
@@ -434,11 +443,12 @@ check_end(struct sim *s)
 {
 	const struct sc_limit *l;
 	const struct stats *st = &s->stats;
-	double used, want, mean, cv, S;
+	double used, want, mean, cv;
 
 	stretch_end(s);
 	if (s->sc.must_end && store_open(s->store) > 0)
-		sim_fail(s, "I5: %" PRId64 " lines have no result at the end",
+		sim_fail(s,
+		    "I5: %" PRId64 " lines have no result, and nothing moves",
 		    store_open(s->store));
 	if (st->seat_us > 60e6 && s->check->binding == LIMITS_MAX &&
 	    s->sc.profile == PROFILE_SEATS && s->sc.seats_bind &&
@@ -449,9 +459,8 @@ check_end(struct sim *s)
 	    s->sc.profile == PROFILE_LEARN)
 		return;
 	l = &s->sc.limits[s->check->binding];
-	S = slack_us(l);
 	used = (double)st->stretch_units / st->stretch_due;
-	want = (double)l->window_us / ((double)l->window_us + S) - 0.002;
+	want = due_of(l) / rate_of(l) - 0.002;
 	/* A stretch begins and ends with a send that jitters. */
 	want -= 1.5 / (double)st->stretch_units * st->stretch_due /
 	    (double)st->stretch_units;

@@ -6,7 +6,7 @@
 #include "sim.h"
 
 const char *const profile_names[PROFILES] = { "calm", "long", "fast", "tokens",
-	"seats", "chaos", "learn", "foreign" };
+	"seats", "chaos", "learn", "foreign", "races" };
 const char *const dimension_names[5] = { "requests", "tokens", "input_tokens",
 	"output_tokens", "concurrent" };
 
@@ -152,7 +152,10 @@ draw_faults(struct scenario *sc, struct rng *r)
 	sc->trouble_us = often * rng_range(r, 2, 5);
 	sc->lost = 0.02 * rng_unit(r);
 	sc->unknown = 0.02 * rng_unit(r);
-	sc->late = 0.005 * rng_unit(r);
+	if (sc->profile == PROFILE_RACES) {
+		sc->late = 0.005 * rng_unit(r);
+		sc->takes_unknown = rng_chance(r, 0.5);
+	}
 	sc->whole_us = rng_range(r, 60, 240) * SEC;
 }
 
@@ -161,7 +164,7 @@ scenario_draw(
     struct scenario *sc, uint64_t seed, enum profile profile, double days)
 {
 	static const double usual[PROFILES] = { 0.1, 30, 1.0 / 24, 0.1, 0.1,
-		0.15, 0.15, 0.1 };
+		0.15, 0.15, 0.1, 0.15 };
 	struct rng rng = rng_new(seed, 0), *r = &rng;
 	double rpm = 60;
 
@@ -180,6 +183,10 @@ scenario_draw(
 	sc->attempts = 5;
 	draw_latency(sc, r);
 	draw_headers(sc, r);
+	/* The same worlds as chaos, with what is known to be open in addition.
+	 */
+	if (profile == PROFILE_RACES)
+		profile = PROFILE_CHAOS;
 	switch (profile) {
 	case PROFILE_LONG:
 		rpm = draw_requests(sc, r, 5, 120);
@@ -205,6 +212,9 @@ scenario_draw(
 
 		need *= 0.2 + 2 * rng_unit(r);
 		limit_add(sc, DIM_SEATS, 2 + (int64_t)need, 1);
+		/* Loose slots leave in groups: no small bucket takes them. */
+		for (size_t i = 0; i < sc->nlimits; i++)
+			sc->limits[i].burst = sc->limits[i].amount;
 		sc->seats_bind =
 		    (double)sc->limits[sc->nlimits - 1].amount * 1.5 <
 			rpm / 60 * mean_latency(sc) &&

@@ -155,6 +155,19 @@ sim_fate(struct sim *s)
 
 /* Running ------------------------------------------------------------------ */
 
+/* Lines are left, and some had results since the last time that this was asked.
+ */
+static bool
+more_time(struct sim *s)
+{
+	if (!s->sc.must_end || store_open(s->store) == 0 ||
+	    s->stats.results == s->results_then)
+		return false;
+	s->results_then = s->stats.results;
+	s->sc.end_us += 7200 * SEC;
+	return true;
+}
+
 bool
 sim_run(
     struct sim *s, uint64_t seed, enum profile profile, double days, bool trace)
@@ -175,17 +188,17 @@ sim_run(
 	for (size_t i = 0; i < s->sc.nleaders; i++)
 		s->leaders[i] = leader_new(s, (int)i);
 	weather_start(s);
-	while (!s->failed && s->nheap > 0 && s->heap[0].at <= s->sc.end_us) {
+	while (!s->failed && s->nheap > 0) {
 		struct event e = heap_pop(s);
 
+		if (e.at > s->sc.end_us && !more_time(s))
+			break;
 		s->now = e.at;
 		s->stats.events++;
 		e.run(s, &e);
 	}
-	if (!s->failed) {
-		s->now = s->sc.end_us;
+	if (!s->failed)
 		check_end(s);
-	}
 	return !s->failed;
 }
 

@@ -39,6 +39,7 @@ enum profile {
 	PROFILE_CHAOS,
 	PROFILE_LEARN,
 	PROFILE_FOREIGN,
+	PROFILE_RACES,
 	PROFILES
 };
 
@@ -155,6 +156,7 @@ struct sim {
 	char why[400];
 	struct rng rng; /* of the network and the database */
 	struct stats stats;
+	int64_t results_then; /* when the end was last put off */
 	struct store *store;
 	struct upstream *upstream;
 	struct check *check;

@@ -300,8 +300,8 @@ static void
 start_call(struct sim *s, struct worker *w, struct wline *line)
 {
 	struct up_call *call = xcalloc(1, sizeof(*call));
-	int64_t connect_us = rng_chance(&w->rng, 0.05)
-	    ? rng_range(&w->rng, 20 * MS, 80 * MS)
+	int64_t connect_us = rng_chance(&w->rng, 0.01)
+	    ? rng_range(&w->rng, 10 * MS, 80 * MS)
 	    : rng_range(&w->rng, 200, 1000);
 
 	line->state = W_SENDING;
@@ -673,6 +673,9 @@ void
 worker_lost(struct sim *s, struct worker *w)
 {
 	sim_trace(s, "lease lost", w->id, w->wid, 0);
+	/* A beat may have renewed what a take was refused for. */
+	store_worker_dies(
+	    s, w->wid, s->now + LEASE_US - rng_range(&s->rng, 0, BEAT_US));
 	forget(w);
 	w->stage = WS_STARTING;
 	sim_at(s, s->now + START_AGAIN_US, on_started, w, w->gen);
