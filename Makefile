@@ -67,6 +67,7 @@ HTTP_O   = $(call obj,$(wildcard scheduler/http*.c) scheduler/server.c \
 	tests/http/peer.c tests/http/serve.c tests/http/hostile.c)
 LOOP     = $(patsubst tests/loop/%.c,$(B)/loop/%,$(wildcard tests/loop/*.c))
 UPSTREAM = $(call obj,$(wildcard tests/upstream/*.c))
+SIM      = $(call obj,$(wildcard tests/sim/*.c))
 SQL      = $(sort $(wildcard sql/*.sql))
 PRESETS  = $(sort $(wildcard presets/*.json))
 
@@ -114,6 +115,16 @@ $(B)/unit/%: $(O)/tests/unit/%.o $(O)/libpure.a $(B)/.mode
 	$(quiet)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) -ljansson -lcrypto -lcunit -lm
 
 $(B)/unit/preset: $(O)/preset_files.o
+
+$(B)/sim: $(SIM) $(O)/libpure.a $(B)/.mode
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(quiet)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) -ljansson -lm
+
+# make sim SEEDS=1-100: the pure core in virtual time (tests/sim/sim.h).
+SEEDS ?= 1-60
+sim: $(B)/sim
+	@$(B)/sim --seeds $(SEEDS) $(SIMFLAGS)
 
 deps:
 	@tools/deps
@@ -177,5 +188,5 @@ build/fuzz/%: tests/fuzz/%.c
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
-.PHONY: all deps test test-programs bench fuzz demo fmt install uninstall clean FORCE
+.PHONY: all deps test test-programs bench sim fuzz demo fmt install uninstall clean FORCE
 .SECONDARY:

@@ -1,0 +1,476 @@
+#include "check.h"
+
+#include <stdlib.h>
+
+#include "../../scheduler/dispatch_json.h"
+#include "leader.h"
+#include "worker.h"
+
+enum {
+	WARM_US = 30000000, /* of a backlog before it is measured */
+	TOLD_MAX = 4096,
+	STRETCH_SENDS = 300, /* less is no measure */
+};
+
+struct told {
+	int64_t seen, until_us;
+};
+
+struct check {
+	struct limiter_log logs[LIMITS_MAX]; /* of arrivals, or charges */
+	double worst[LIMITS_MAX];
+	struct told told[TOLD_MAX];
+	size_t ntold;
+	int64_t paused_us; /* nothing committed from now on leaves before */
+	int64_t busy_us;   /* there is a backlog since; 0: none */
+	int64_t first_us, last_us, n; /* of the stretch: sends */
+	double gaps, gaps2;
+	size_t binding;              /* limit; LIMITS_MAX: none to measure */
+	int64_t seat_limit, seat_us; /* seats: integral up to */
+	int64_t looks;
+};
+
+/* Of a limit, what lateness, jitter and coarse books may cost. */
+static double
+slack_us(const struct sc_limit *l)
+{
+	double cell = (double)l->window_us / 1200;
+
+	return 400e3 + (cell < 5000 ? 5000 : cell);
+}
+
+/* Requests a second: the limit's, and those that fit beside the slack. */
+static double
+rate_of(const struct sc_limit *l)
+{
+	return (double)l->amount * 1e6 / (double)l->window_us;
+}
+
+static double
+due_of(const struct sc_limit *l)
+{
+	return (double)l->amount * 1e6 / ((double)l->window_us + slack_us(l));
+}
+
+/* The request limit that rules when nothing else does. */
+static size_t
+binding_limit(const struct scenario *sc)
+{
+	double least = INFINITY, latency = sc->latency_s, seats;
+	size_t best = LIMITS_MAX;
+
+	if (sc->latency == LATENCY_LOGNORMAL)
+		latency *= exp(sc->latency_sd * sc->latency_sd / 2);
+	latency +=
+	    sc->token_s * sc->output * exp(sc->output_sd * sc->output_sd / 2);
+	for (size_t i = 0; i < sc->nlimits; i++)
+		if (sc->limits[i].dim == DIM_REQUESTS &&
+		    due_of(&sc->limits[i]) < least) {
+			least = due_of(&sc->limits[i]);
+			best = i;
+		}
+	if (best == LIMITS_MAX)
+		return best;
+	seats = (double)sc->worker_most * (double)sc->nworkers;
+	for (size_t i = 0; i < sc->nlimits; i++) {
+		if (sc->limits[i].dim == DIM_SEATS)
+			seats = fmin(seats, (double)sc->limits[i].amount);
+		else if (sc->limits[i].dim != DIM_REQUESTS)
+			return LIMITS_MAX;
+	}
+	return least * latency * 1.6 + 4 < seats ? best : LIMITS_MAX;
+}
+
+struct check *
+check_new(struct sim *s)
+{
+	struct check *c = xcalloc(1, sizeof(*c));
+
+	c->binding = binding_limit(&s->sc);
+	c->seat_limit = -1;
+	for (size_t i = 0; i < s->sc.nlimits; i++)
+		if (s->sc.limits[i].dim == DIM_SEATS)
+			c->seat_limit = (int64_t)i;
+	return c;
+}
+
+void
+check_free(struct check *c)
+{
+	for (size_t i = 0; i < LIMITS_MAX; i++)
+		free(c->logs[i].entries);
+	free(c);
+}
+
+/* I1: any closed window -------------------------------------------------------
+ */
+
+static void
+count(struct sim *s, size_t i, int64_t units)
+{
+	const struct sc_limit *l = &s->sc.limits[i];
+	struct limiter_log *log = &s->check->logs[i];
+	double share;
+
+	limiter_log_drop(log, s->now - l->window_us);
+	limiter_log_add(log, s->now, units);
+	share = (double)log->sum / (double)l->amount;
+	if (share > s->check->worst[i])
+		s->check->worst[i] = share;
+	if (log->sum <= l->amount)
+		return;
+	/* Hidden costs are learned: nobody can promise them exactly. */
+	if (l->dim != DIM_REQUESTS && s->sc.charge != CHARGE_DECLARED)
+		return;
+	sim_fail(s, "I1: %" PRId64 " %s of %" PRId64 " in %" PRId64 " s (%s)",
+	    log->sum, dimension_names[l->dim], l->amount, l->window_us / SEC,
+	    limiter_names[l->kind]);
+}
+
+void
+check_charged(struct sim *s, size_t limit, int64_t units)
+{
+	count(s, limit, units);
+}
+
+/* Seats used up to now. */
+static void
+count_seats(struct sim *s)
+{
+	struct check *c = s->check;
+	const struct sc_limit *l;
+
+	if (c->seat_limit < 0)
+		return;
+	l = &s->sc.limits[c->seat_limit];
+	if (c->busy_us > 0 && c->busy_us + 2 * WARM_US < s->now &&
+	    store_backlog(s->store) > 4 * l->amount) {
+		s->stats.busy_us += (double)(s->now - c->seat_us) *
+		    (double)upstream_in_flight(s);
+		s->stats.seat_us +=
+		    (double)(s->now - c->seat_us) * (double)l->amount;
+	}
+	c->seat_us = s->now;
+}
+
+void
+check_arrived(struct sim *s, const struct up_call *call)
+{
+	count_seats(s);
+	(void)call;
+	for (size_t i = 0; i < s->sc.nlimits; i++) {
+		const struct sc_limit *l = &s->sc.limits[i];
+
+		if (l->dim == DIM_REQUESTS)
+			count(s, i, 1);
+		if (l->dim == DIM_SEATS && upstream_in_flight(s) >= l->amount)
+			sim_fail(s,
+			    "I6: %" PRId64 " calls at once, %" PRId64
+			    " are allowed",
+			    upstream_in_flight(s) + 1, l->amount);
+	}
+}
+
+/* I2, I11: steady stretches ---------------------------------------------------
+ */
+
+static void
+stretch_end(struct sim *s)
+{
+	struct check *c = s->check;
+	const struct sc_limit *l;
+	struct stats *st = &s->stats;
+
+	if (c->n >= STRETCH_SENDS) {
+		l = &s->sc.limits[c->binding];
+		st->stretch_units += c->n;
+		st->stretch_due +=
+		    (double)(c->last_us - c->first_us) / 1e6 * rate_of(l);
+		st->gaps += c->gaps;
+		st->gaps2 += c->gaps2;
+		st->ngaps += c->n;
+	}
+	c->n = 0;
+	c->gaps = c->gaps2 = 0;
+	c->first_us = 0;
+}
+
+void
+check_disturbed(struct sim *s)
+{
+	stretch_end(s);
+	s->check->busy_us = 0;
+}
+
+static void
+stretch_send(struct sim *s)
+{
+	struct check *c = s->check;
+	double gap;
+
+	if (store_backlog(s->store) == 0) {
+		check_disturbed(s);
+		return;
+	}
+	if (c->busy_us == 0)
+		c->busy_us = s->now;
+	if (s->now < s->sc.heal_us)
+		return;
+	if (c->binding == LIMITS_MAX || s->now < c->busy_us + WARM_US)
+		return;
+	if (c->first_us == 0) {
+		c->first_us = c->last_us = s->now;
+		return;
+	}
+	gap = (double)(s->now - c->last_us);
+	c->gaps += gap;
+	c->gaps2 += gap * gap;
+	c->last_us = s->now;
+	c->n++;
+}
+
+/* Calls
+ * ------------------------------------------------------------------------- */
+
+static struct st_line *
+truth(struct sim *s, int64_t lane, int32_t line)
+{
+	struct st_lane *l = store_lane(s->store, lane);
+
+	return l == NULL ? NULL : &l->lines[line - 1];
+}
+
+void
+check_sent(
+    struct sim *s, struct up_call *call, int64_t slot_us, int64_t keep_us)
+{
+	struct st_line *line = truth(s, call->lane, call->line);
+
+	s->stats.sends++;
+	sim_trace(s, "send", call->lane, call->line, s->now - slot_us);
+	if (line == NULL || line->results > 0) {
+		sim_fail(s, "I5: line %" PRId64 ":%d is sent after its result",
+		    call->lane, call->line);
+		return;
+	}
+	call->input = line->input;
+	call->output = line->output;
+	call->cap = line->cap;
+	call->work_us = line->work_us;
+	if (line->open > 0)
+		sim_fail(s, "I5: line %" PRId64 ":%d is out twice", call->lane,
+		    call->line);
+	line->open++;
+	line->sends++;
+	if (slot_us > 0 && (s->now < slot_us || s->now > slot_us + keep_us))
+		sim_fail(s,
+		    "slot: line %" PRId64 ":%d left %" PRId64
+		    " us after its slot, %" PRId64 " are allowed",
+		    call->lane, call->line, s->now - slot_us, keep_us);
+	stretch_send(s);
+}
+
+void
+check_fault(struct sim *s, const struct up_call *call)
+{
+	struct st_line *line = truth(s, call->lane, call->line);
+
+	if (line != NULL && !call->orphan)
+		line->faults++;
+}
+
+void
+check_ended(struct sim *s, const struct up_call *call)
+{
+	struct st_line *line = truth(s, call->lane, call->line);
+
+	count_seats(s);
+	if (line != NULL && !call->orphan)
+		line->open--;
+}
+
+void
+check_orphans(struct sim *s, const struct st_run *run)
+{
+	for (size_t i = 0; i < run->n; i++) {
+		int32_t number = run->first_line + run->lines[i].index - 1;
+
+		for (struct up_call *c = upstream_open(s); c != NULL;
+		     c = c->next)
+			if (run->lines[i].open && !c->orphan &&
+			    c->lane == run->lane && c->line == number) {
+				c->orphan = true;
+				truth(s, run->lane, number)->open--;
+			}
+	}
+}
+
+void
+check_refused(struct sim *s, size_t limit)
+{
+	const struct sc_limit *l = &s->sc.limits[limit];
+	int allowed = s->sc.profile == PROFILE_LEARN ? 3 : 0;
+
+	if (s->sc.foreign > 0 ||
+	    (l->dim != DIM_REQUESTS && l->dim != DIM_SEATS &&
+		s->sc.charge != CHARGE_DECLARED))
+		return;
+	if (s->stats.refusals - s->stats.injected >= allowed)
+		sim_fail(s,
+		    "I3: refused for the %dth time, by the limit of %" PRId64
+		    " %s in %" PRId64 " s (%s)",
+		    (int)(s->stats.refusals - s->stats.injected) + 1, l->amount,
+		    dimension_names[l->dim], l->window_us / SEC,
+		    limiter_names[l->kind]);
+}
+
+/* I8: a wait that the dispatcher was told of
+ * -------------------------------------- */
+
+void
+check_told(struct sim *s, int64_t seen, int64_t until_us)
+{
+	struct check *c = s->check;
+
+	if (c->ntold == TOLD_MAX)
+		c->ntold = 0; /* old ones were read long ago */
+	c->told[c->ntold++] = (struct told){ seen, until_us };
+}
+
+void
+check_granted(struct sim *s, const struct st_run *run)
+{
+	for (size_t i = 0; i < run->n; i++) {
+		const struct st_line *line = truth(
+		    s, run->lane, run->first_line + run->lines[i].index - 1);
+		int64_t slot = run->send_us + run->lines[i].slot_us;
+
+		sim_trace(s, "grant", run->lane,
+		    run->first_line + run->lines[i].index - 1, slot - s->now);
+		if (line == NULL || line->results > 0)
+			sim_fail(s, "I5: line %" PRId64 ":%d has a result",
+			    run->lane,
+			    run->first_line + run->lines[i].index - 1);
+		if (slot < s->check->paused_us)
+			sim_fail(s,
+			    "I8: line %" PRId64 ":%d is granted %" PRId64
+			    " us before the upstream's wait is over",
+			    run->lane,
+			    run->first_line + run->lines[i].index - 1,
+			    s->check->paused_us - slot);
+	}
+}
+
+/* I4, I6 in the books
+ * ---------------------------------------------------------- */
+
+static void
+check_ledgers(struct sim *s, const struct leader *l)
+{
+	const struct dispatch *d = leader_state(l);
+
+	for (size_t i = 0; i < d->nrates; i++) {
+		const struct ledger *g = &d->rates[i]->pace.ledger;
+		int64_t sum = 0;
+
+		for (size_t k = g->first; k < g->n; k++) {
+			sum += g->cells[k].units;
+			if (g->cells[k].units < 0)
+				sim_fail(s,
+				    "I4: a cell of limit %d has %" PRId64,
+				    d->rates[i]->id, g->cells[k].units);
+		}
+		if (sum != g->total)
+			sim_fail(s,
+			    "I4: limit %d has %" PRId64 " in cells, %" PRId64
+			    " in all",
+			    d->rates[i]->id, sum, g->total);
+	}
+}
+
+void
+check_world(struct sim *s, const struct leader *l, const struct world *w)
+{
+	struct check *c = s->check;
+
+	for (size_t i = 0; i < w->nseen; i++)
+		for (size_t k = 0; k < c->ntold; k++)
+			if (c->told[k].seen == w->seen[i] &&
+			    c->told[k].until_us > c->paused_us)
+				c->paused_us = c->told[k].until_us;
+	if (++c->looks % 64 == 0)
+		check_ledgers(s, l);
+}
+
+void
+check_seats(struct sim *s, int32_t limit)
+{
+	const struct store *st = s->store;
+	int64_t granted = 0;
+
+	for (size_t i = 0; i < st->nseats; i++)
+		if (st->seats[i].limit == limit)
+			granted += st->seats[i].granted;
+	if (granted > s->sc.limits[limit - 1].amount)
+		sim_fail(s, "I6: %" PRId64 " seats granted of %" PRId64,
+		    granted, s->sc.limits[limit - 1].amount);
+}
+
+/* I5: results
+ * -------------------------------------------------------------------- */
+
+void
+check_result(
+    struct sim *s, const struct st_lane *lane, const struct st_close *c)
+{
+	const struct st_line *line = &lane->lines[c->line - 1];
+
+	if (line->results > 1)
+		sim_fail(s, "I5: line %" PRId64 ":%d has %d results", c->lane,
+		    c->line, line->results);
+	if (c->kind != ST_ERROR)
+		return;
+	s->stats.failed++;
+	if (c->counted && line->faults < s->sc.attempts)
+		sim_fail(s,
+		    "I5: line %" PRId64 ":%d failed after %d faults, %d "
+		    "attempts are allowed",
+		    c->lane, c->line, line->faults, s->sc.attempts);
+}
+
+void
+check_end(struct sim *s)
+{
+	const struct sc_limit *l;
+	const struct stats *st = &s->stats;
+	double used, want, mean, cv;
+
+	stretch_end(s);
+	if (s->sc.must_end && store_open(s->store) > 0)
+		sim_fail(s,
+		    "I5: %" PRId64 " lines have no result, and nothing moves",
+		    store_open(s->store));
+	if (st->seat_us > 60e6 && s->check->binding == LIMITS_MAX &&
+	    s->sc.profile == PROFILE_SEATS && s->sc.seats_bind &&
+	    st->busy_us / st->seat_us < 0.93)
+		sim_fail(s, "I2: %.4f of the seats are used",
+		    st->busy_us / st->seat_us);
+	if (st->stretch_units < STRETCH_SENDS || s->sc.foreign > 0 ||
+	    s->sc.profile == PROFILE_LEARN)
+		return;
+	l = &s->sc.limits[s->check->binding];
+	used = (double)st->stretch_units / st->stretch_due;
+	want = due_of(l) / rate_of(l) - 0.002;
+	/* A stretch begins and ends with a send that jitters. */
+	want -= 1.5 / (double)st->stretch_units * st->stretch_due /
+	    (double)st->stretch_units;
+	if (used < want)
+		sim_fail(s,
+		    "I2: %.4f of the limit of %" PRId64 " in %" PRId64
+		    " s is used, %.4f are due",
+		    used, l->amount, l->window_us / SEC, want);
+	mean = st->gaps / (double)st->ngaps;
+	cv = sqrt(st->gaps2 / (double)st->ngaps - mean * mean) / mean;
+	if (cv >= 0.3 && l->window_us < 600 * SEC)
+		sim_fail(s, "I11: the gaps of sends vary by %.3f", cv);
+}
