@@ -29,6 +29,8 @@ static const struct cli_opt submit_opts[] = {
 	{ "priority", 'p', "LEVEL", "low, normal, high, critical or 1..4 "
 	    "[normal]" },
 	{ "within", 0, "SPAN", "finish by then: 1m to 30d [24h]" },
+	{ "max-tokens", 0, "N", "output cap for lines that have none; only "
+	    "these are changed" },
 	{ "metadata", 'm', "KEY=VALUE", "kept with the batch; up to 16 times" },
 	{ "wait", 'w', NULL, "stay until the batch has ended" },
 	{ "output", 'o', "FILE", "with --wait: results to FILE, failed lines to "

@@ -31,9 +31,10 @@ read_options(struct cli *cli, json_t *batch)
 {
 	const char *within = cli_get(cli, "within"), *pair;
 	const char *level = cli_get(cli, "priority");
+	const char *cap = cli_get(cli, "max-tokens");
 	json_t *metadata = json_object();
 	struct slc_err err;
-	int64_t s;
+	int64_t s, tokens = 0;
 	size_t at = 0;
 
 	json_object_set_new(batch, "metadata", metadata);
@@ -50,9 +51,14 @@ read_options(struct cli *cli, json_t *batch)
 		    "--priority: \"%s\" is none of low, normal, high, critical "
 		    "or 1..4",
 		    level);
-	if (level != NULL)
-		json_object_set_new(batch, "sluice",
-		    json_pack("{s:i}", "priority", priority(level)));
+	if (cap != NULL &&
+	    spec_amount(slice_str(cap), SLC_MAX_TOKENS_MAX, &tokens, &err) !=
+		SLC_OK)
+		return cli_usage(cli, "--max-tokens: %s", err.text);
+	json_object_set_new(batch, "sluice",
+	    json_pack("{s:o*,s:o*}", "priority",
+		level != NULL ? json_integer(priority(level)) : NULL,
+		"max_tokens", cap != NULL ? json_integer(tokens) : NULL));
 	while ((pair = cli_next(cli, "metadata", &at)) != NULL) {
 		const char *eq = strchr(pair, '=');
 

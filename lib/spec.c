@@ -80,6 +80,18 @@ spec_window(struct slice text, int64_t min_s, int64_t max_s, int64_t *out,
 }
 
 enum slc_rc
+spec_amount(struct slice text, int64_t max, int64_t *out, struct slc_err *err)
+{
+	if (!parse_count(text, thousands, NITEMS(thousands), 1, out) ||
+	    *out < 1 || *out > max)
+		return slc_fail(err, SLC_EINPUT,
+		    "\"%.*s\" is not a number of 1 to %" PRId64
+		    " (k, m, g: thousands)",
+		    QUOTE(text), max);
+	return SLC_OK;
+}
+
+enum slc_rc
 spec_bytes(struct slice text, int64_t max, int64_t *out, struct slc_err *err)
 {
 	if (!parse_count(text, binary, NITEMS(binary), 1, out))

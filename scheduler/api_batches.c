@@ -86,7 +86,8 @@ read_keep(struct call *call, json_t *after, int64_t *keep_s)
 
 /* Our own members, in an object of their own; unknown ones are ignored. */
 static bool
-read_sluice(struct call *call, json_t *own, int64_t *priority)
+read_sluice(
+    struct call *call, json_t *own, int64_t *priority, int64_t *max_tokens)
 {
 	if (own == NULL || json_is_null(own))
 		return true;
@@ -96,7 +97,9 @@ read_sluice(struct call *call, json_t *own, int64_t *priority)
 		return false;
 	}
 	return api_int(call, own, "priority", "sluice.priority",
-	    SLC_PRIORITY_LOW, SLC_PRIORITY_CRITICAL, priority);
+		   SLC_PRIORITY_LOW, SLC_PRIORITY_CRITICAL, priority) &&
+	    api_int(call, own, "max_tokens", "sluice.max_tokens", 1,
+		SLC_MAX_TOKENS_MAX, max_tokens);
 }
 
 void
@@ -105,6 +108,7 @@ api_batches_create(struct call *call)
 	json_t *doc = api_body(call), *metadata;
 	const char *input, *endpoint, *window, *key;
 	int64_t window_s, priority = SLC_PRIORITY_NORMAL, keep_s = KEEP_MAX_S;
+	int64_t max_tokens = 0;
 	unsigned char hash[SHA256_DIGEST_LENGTH];
 	struct buf key_text = { 0 };
 	struct slc_err err;
@@ -136,7 +140,8 @@ api_batches_create(struct call *call)
 	if ((metadata != NULL && !check_metadata(call, metadata)) ||
 	    !read_keep(
 		call, json_object_get(doc, "output_expires_after"), &keep_s) ||
-	    !read_sluice(call, json_object_get(doc, "sluice"), &priority) ||
+	    !read_sluice(call, json_object_get(doc, "sluice"), &priority,
+		&max_tokens) ||
 	    !api_id(
 		call, slice_str(input), "file-", "File", "input_file_id", id) ||
 	    !api_idempotency_key(call, &key_text, &key))
@@ -146,7 +151,7 @@ api_batches_create(struct call *call)
 	SHA256((const unsigned char *)call->body.p, call->body.n, hash);
 	api_query(call, STMT_BATCH_CREATE, call->account, call->key, id,
 	    endpoint, window, window_s, priority, dump, keep_s, key,
-	    (struct slice){ (const char *)hash, sizeof(hash) });
+	    (struct slice){ (const char *)hash, sizeof(hash) }, max_tokens);
 out:
 	free(dump);
 	buf_fini(&key_text);

@@ -78,6 +78,7 @@ begin
 				+ v_done.output_tokens + v_failed.output_tokens),
 		'metadata', p_batch.metadata,
 		'sluice', json_build_object('priority', p_batch.priority,
+			'max_tokens', p_batch.max_tokens,
 			'waiting', case when p_batch.state = 'in_progress'
 				then sluice.batch_waiting(p_batch.id) end)));
 end $$;
@@ -154,17 +155,19 @@ begin
 	update sluice.batch b set output_id = v_output, error_id = v_error
 	where b.id = p_batch;
 	insert into sluice.batch_lane (batch_id, account_id, file_id, purge_day, model,
-		model_index, endpoint, priority, deadline, lines_left)
+		model_index, endpoint, priority, deadline, lines_left, max_tokens)
 	select p_batch, v_batch.account_id, v_input.id, v_input.purge_day, m.name,
 		m.i, v_batch.endpoint, v_batch.priority, v_batch.deadline,
-		v_input.model_lines[m.i]
+		v_input.model_lines[m.i], v_batch.max_tokens
 	from unnest(v_input.models) with ordinality m (name, i);
 end $$;
 
+drop function if exists sluice.batch_create(bigint, bigint, uuid, text, text,
+    integer, integer, json, integer, text, bytea);
 create or replace function sluice.batch_create(
     p_account bigint, p_key_id bigint, p_input uuid, p_endpoint text,
     p_window_text text, p_window_s integer, p_priority integer, p_metadata json,
-    p_keep_s integer, p_key text, p_hash bytea
+    p_keep_s integer, p_key text, p_hash bytea, p_max_tokens integer default 0
 ) returns json
 language plpgsql set search_path = '' as $$
 declare
@@ -189,11 +192,12 @@ begin
 	end if;
 	v_faults := sluice.batch_faults(v_file, p_endpoint);
 	insert into sluice.batch (account_id, key_id, input_id, endpoint, priority,
-		window_text, metadata, state, lines, errors, deadline, failed_at)
+		window_text, metadata, state, lines, errors, deadline, failed_at, max_tokens)
 	values (p_account, p_key_id, v_file.id, p_endpoint, p_priority, p_window_text,
 		p_metadata, case when v_faults is null then 'validating' else 'failed' end,
 		case when v_faults is null then v_file.lines else 0 end, v_faults,
-		v_deadline, case when v_faults is not null then now() end)
+		v_deadline, case when v_faults is not null then now() end,
+		nullif(p_max_tokens, 0))
 	returning * into v_batch;
 	if p_key is not null then
 		v_before := sluice.idempotent(p_account, p_key, p_hash, v_batch.id);

@@ -63,6 +63,7 @@ bool slice_int(struct slice s, int64_t max, int64_t *out);
 /* Every limit on what comes from outside has its name here. */
 enum {
 	SLC_LINE_MAX = 4 << 20,         /* bytes of one JSON line */
+	SLC_MAX_TOKENS_MAX = 1000000000, /* output cap set on request */
 	SLC_DEPTH_MAX = 64,             /* nesting of a JSON line */
 	SLC_FILE_LINES_MAX = 50000,     /* default, settable */
 	SLC_FILE_BYTES_MAX = 200 << 20, /* default, settable */

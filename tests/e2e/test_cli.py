@@ -627,6 +627,7 @@ class Now(unittest.TestCase):
         until(lambda: t.frames())
         self.assertEqual(len([x for x in t.frames()[-1] if "│" in x]), 8)
         for _ in range(3):  # sooner than the next second, if not interrupted
+            self.say()  # older than ten seconds it is no news
             t.resize(40, 100)
             seen = len(t.frames())
             until(lambda: len(t.frames()) > seen + 1)

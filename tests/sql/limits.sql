@@ -19,7 +19,7 @@ create function pg_temp.minute(p_amount integer) returns text language sql as $$
 $$;
 create temp table t as select sluice.lease_take('me', 5000) as epoch;
 create temp table s (files integer, partitions integer);
-select is(pg_temp.apply(pg_temp.minute(10)), array['pool p: added', 'path p: added',
+select is(pg_temp.apply(pg_temp.minute(10)), array['pool p: added', 'path p: added (dialect auto, charge actual)',
 	'path p: limit requests/1m = 10 added']);
 create temp table was as select p.id as path, p.pool_id as pool, l.id as rate
 from sluice.path p join sluice.rate_limit l on l.path_id = p.id;

@@ -1,0 +1,124 @@
+"""What the pacer does that can only be seen end to end."""
+import hashlib
+import json
+import unittest
+
+from e2e.harness import Answering, Sluice, Upstream, line, lines, until
+
+OK = json.dumps({"object": "chat.completion", "choices": [], "usage": {
+    "prompt_tokens": 5, "completion_tokens": 1}}).encode()
+
+
+class Tokens(unittest.TestCase):
+    def test_a_line_beyond_its_limits_fails_at_once_and_the_rest_goes(self):
+        up = Upstream("--limit", "tokens/1m=4000", "--charge", "declared")
+        s = Sluice()
+        s.path(up, limits=[("tokens", 60, 4000)], charge="declared")
+        b = s.submit(line("big", max_tokens=5000) + "\n" +
+                     "".join(line(f"r-{i}", max_tokens=100) + "\n"
+                             for i in range(10)))
+        done = s.wait(b, 40)
+        self.assertEqual(done["request_counts"],
+                         {"total": 11, "completed": 10, "failed": 1})
+        big = s.results(b)["big"]
+        self.assertIsNone(big["response"])
+        self.assertEqual(big["error"]["code"], "request_exceeds_limit")
+        self.assertIn("4000", big["error"]["message"])
+        self.assertEqual(up.stats()["refused"], 0)
+        self.assertEqual(s.sql("select count(*) from sluice.run"), "0")
+        s.stop()
+        up.stop()
+
+    def test_others_pass_a_large_line_that_waits_for_room(self):
+        up = Upstream("--limit", "tokens/10s=6000", "--charge", "declared")
+        s = Sluice()
+        s.path(up, limits=[("tokens", 10, 6000)], charge="declared")
+        b = s.submit("".join(line(f"small-{i}", max_tokens=100) + "\n"
+                             for i in range(30)) +
+                     "".join(line(f"big-{i}", max_tokens=3500) + "\n"
+                             for i in range(2)) +
+                     "".join(line(f"late-{i}", max_tokens=100) + "\n"
+                             for i in range(30)))
+        done = s.wait(b, 90)
+        self.assertEqual(done["request_counts"]["completed"], 62)
+        self.assertEqual(up.stats()["refused"], 0)
+        caps = [x["tokens"] for x in up.sends()]
+        first_big = next(i for i, t in enumerate(caps) if t > 3000)
+        last_big = max(i for i, t in enumerate(caps) if t > 3000)
+        # Between the two large ones, which fill more than the window, small
+        # ones go; the second does not hold them up.
+        self.assertGreater(last_big - first_big, 5)
+        s.stop()
+        up.stop()
+
+    def test_a_cap_is_put_where_there_is_none_and_nothing_else_changes(self):
+        seen = []
+        up = Answering(lambda body, headers: (seen.append(body), (200, OK))[1])
+        s = Sluice()
+        s.path(up)
+        with_cap = line("a", max_tokens=7)
+        without = line("b", n=1)
+        b = s.submit(with_cap + "\n" + without + "\n",
+                     sluice={"max_tokens": 321})
+        self.assertEqual(s.wait(b)["sluice"]["max_tokens"], 321)
+        body = json.dumps(json.loads(without)["body"])
+        self.assertEqual(sorted(seen), sorted([
+            json.dumps(json.loads(with_cap)["body"]).encode(),
+            ('{"max_tokens":321,' + body[1:]).encode()]))
+        bad = s.batch(s.upload(without).json["id"], sluice={"max_tokens": 0})
+        self.assertEqual((bad.status, bad.error["param"]),
+                         (400, "sluice.max_tokens"))
+        s.stop()
+        up.stop()
+
+
+class Refusals(unittest.TestCase):
+    def test_a_line_refused_five_times_is_parked(self):
+        up = Answering(lambda body, headers: (429, json.dumps({"error": {
+            "message": "too many", "type": "rate_limit_error"}}).encode()))
+        s = Sluice()
+        s.path(up)
+        b = s.submit(lines(1))
+        until(lambda: s.sql("select max(not_before) > now() + interval "
+                            "'14 minutes' from sluice.retry") == "t", 90)
+        self.assertEqual(s.sql("select sends, tries, refused from "
+                               "sluice.retry"), "5|0|0")
+        self.assertEqual(s.call("POST", f"/v1/batches/{b}/cancel").status, 200)
+        s.wait(b, 30)
+        s.stop()
+        up.stop()
+
+    def test_concurrency_that_nobody_declared_is_found(self):
+        up = Upstream("--limit", "concurrent=7", "--latency", "300")
+        s = Sluice()
+        s.path(up)
+        b = s.submit(lines(250))
+        done = s.wait(b, 90)
+        self.assertEqual(done["request_counts"]["completed"], 250)
+        found = s.get("/admin/v1/paths/sim").json["learned"]["concurrency"]
+        self.assertTrue(found["found"])
+        self.assertLessEqual(found["limit"], 7)
+        stats = up.stats()
+        # The doubling that passed it, and no more.
+        self.assertLessEqual(stats["refused"], 2)
+        s.stop()
+        up.stop()
+
+    def test_others_on_the_account_are_made_room_for(self):
+        up = Upstream("--limit", "requests/10s=100:fixed", "--foreign", "300",
+                      "--headers", "openai", "--latency", "100-300")
+        s = Sluice()
+        s.path(up, limits=[("requests", 10, 100)])
+        b = s.submit(lines(400))
+        until(lambda: s.show(b)["request_counts"]["completed"] > 150, 90)
+        before = up.stats()
+        self.assertEqual(s.wait(b, 90)["request_counts"]["completed"], 400)
+        self.assertLessEqual(up.stats()["refused"] - before["refused"], 3)
+        now = json.loads(s.sql("select now from sluice.path_state"))
+        self.assertGreater(now["limits"][0]["foreign"], 20)
+        s.stop()
+        up.stop()
+
+
+if __name__ == "__main__":
+    unittest.main()
