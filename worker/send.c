@@ -1,27 +1,16 @@
 #include "send.h"
 
-#include <assert.h>
-#include <inttypes.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
-
-#include <sluice/dialect.h>
-#include <sluice/header.h>
-#include <sluice/log.h>
 
 #include "cap.h"
-#include "outcome.h"
+#include "result.h"
 
 enum {
 	SEND_BUFFER_MAX = 64 << 20, /* bytes of answers in memory */
-	SAID_MAX = 1000,            /* bytes of an answer quoted in a message */
 	HOLD_MS = 1500,             /* the dispatcher's horizon, and the news */
-	REFUSED_PARK = 5,           /* refusals in a row; then it waits */
-	PARK_MS = 900000,
 };
 
 /* The heap of waiting lines -------------------------------------------- */
@@ -83,24 +72,6 @@ chance(struct sender *s)
 	    9007199254740992.0;
 }
 
-/* 128 bits that name a line to upstreams and in results, the same each time. */
-static void
-line_hash(const struct line *line, const char *purpose, char out[33])
-{
-	static const char hex[] = "0123456789abcdef";
-	unsigned char digest[SHA256_DIGEST_LENGTH];
-	char text[128];
-	int n = snprintf(text, sizeof(text), "sluice %s %s %" PRId32, purpose,
-	    line->run->batch_uid, line_number(line));
-
-	SHA256((const unsigned char *)text, (size_t)n, digest);
-	for (int i = 0; i < 16; i++) {
-		out[2 * i] = hex[digest[i] >> 4];
-		out[2 * i + 1] = hex[digest[i] & 15];
-	}
-	out[32] = '\0';
-}
-
 static void
 finish(struct sender *s, struct line *line, struct result *r)
 {
@@ -108,19 +79,6 @@ finish(struct sender *s, struct line *line, struct result *r)
 	line->run->path->held--;
 	line_set(line, LINE_SETTLING);
 	flush_add(s->flush, r);
-}
-
-static struct result *
-result_new(struct line *line, enum result_kind kind)
-{
-	struct result *r = xcalloc(1, sizeof(*r));
-
-	r->line = line;
-	r->kind = kind;
-	r->sends = line->sends;
-	r->tries = line->tries;
-	r->times_refused = line->refused;
-	return r;
 }
 
 void
@@ -132,121 +90,6 @@ sender_give_back(
 	r->down = down;
 	snprintf(r->why, sizeof(r->why), "%s", why);
 	finish(s, line, r);
-}
-
-static void
-write_result(struct line *line, const struct upstream_result *got,
-    const struct outcome *out, struct result *r)
-{
-	char id[48] = "batch_req_";
-	struct buf message = { 0 };
-	struct answer_line text = {
-		.id = id,
-		.custom_id = chunk_custom_id(line->run->chunk, line->index),
-		.status = got->status,
-		.request_id = header_find(got->headers, "x-request-id"),
-		.body = got->body,
-		.code = out->code,
-		.message = got->why,
-	};
-
-	line_hash(line, "result", id + strlen(id));
-	if (text.request_id.p == NULL)
-		text.request_id = slice_str(id);
-	if (got->end == UPSTREAM_TOO_LARGE) {
-		text.message = "The answer was longer than the path allows "
-			       "(--answer-max).";
-	} else if (out->code != NULL && got->end == UPSTREAM_ANSWERED) {
-		buf_addf(&message,
-		    "The request is larger than a limit of the upstream, which "
-		    "said (HTTP %d): ",
-		    got->status);
-		buf_add(&message, got->body.p,
-		    got->body.n < SAID_MAX ? got->body.n : SAID_MAX);
-		text.message = buf_cstr(&message);
-	} else if (text.code == NULL && !answer_fits(got->body)) {
-		text.code = "answer_too_large";
-		text.message = "The answer was too long to be stored.";
-	}
-	answer_write(&r->text, &text);
-	buf_fini(&message);
-}
-
-static enum outcome_end
-end_of(enum upstream_end end)
-{
-	switch (end) {
-	case UPSTREAM_ANSWERED:
-		return OUTCOME_ANSWER;
-	case UPSTREAM_UNSENT:
-		return OUTCOME_NOT_SENT;
-	case UPSTREAM_UNREACHED:
-		return OUTCOME_UNREACHED;
-	case UPSTREAM_TOO_LARGE:
-		return OUTCOME_OVERSIZE;
-	case UPSTREAM_UNKNOWN:
-	case UPSTREAM_TIMEOUT:
-	case UPSTREAM_ABANDONED:
-		break;
-	}
-	return OUTCOME_BROKEN;
-}
-
-static bool
-counts_as_trouble(const struct upstream_result *got, bool good_body,
-    const struct dialect_answer *said)
-{
-	switch (got->end) {
-	case UPSTREAM_ANSWERED:
-		if (said->refusal != DIALECT_SERVED &&
-		    said->refusal != DIALECT_OVERLOAD)
-			return false;
-		return got->status >= 500 || got->status == 403 ||
-		    (got->status >= 200 && got->status < 300 && !good_body);
-	case UPSTREAM_UNKNOWN:
-	case UPSTREAM_TIMEOUT:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* What is said of a line that goes again, or a path that is down. */
-static void
-describe(const struct upstream_result *got, bool billing, struct result *r)
-{
-	if (got->end == UPSTREAM_ANSWERED)
-		snprintf(r->why, sizeof(r->why), "HTTP %d%s", got->status,
-		    billing ? ": the account with the upstream is out of money "
-			      "or credit (billing)"
-			: got->status >= 300 && got->status < 400
-			? ": a redirect; correct the path's url"
-			: "");
-	else
-		snprintf(r->why, sizeof(r->why), "%s", got->why);
-}
-
-/* What the dispatcher should know of an answer's limits. */
-static void
-keep_said(const struct dialect_answer *said, bool refused, int32_t in_flight,
-    struct result *r)
-{
-	size_t bytes = said->nreadings * sizeof(said->readings[0]);
-
-	r->dialect = said->dialect;
-	if (said->nreadings == 0 && !refused)
-		return;
-	r->said = xcalloc(1, sizeof(*r->said) + bytes);
-	r->said->refused = refused;
-	r->said->refusal = said->refusal;
-	r->said->dim = said->refused_dim;
-	r->said->window_s = said->refused_window_s;
-	r->said->wait_ms = said->wait_ms;
-	snprintf(r->said->wait_from, sizeof(r->said->wait_from), "%s",
-	    said->wait_from == NULL ? "" : said->wait_from);
-	r->said->in_flight = in_flight;
-	r->said->nreadings = said->nreadings;
-	memcpy(r->said->readings, said->readings, bytes);
 }
 
 /* No line of the model leaves until the dispatcher has had time to hear. */
@@ -275,99 +118,10 @@ is_held(const struct path *path, const char *model, int64_t now_us)
 }
 
 static void
-read_answer(const struct path *path, const struct upstream_result *got,
-    bool good_body, struct dialect_answer *said)
-{
-	bool served = got->status >= 200 && got->status < 300;
-
-	memset(said, 0, sizeof(*said));
-	if (got->end == UPSTREAM_ANSWERED)
-		dialect_read(path->dialect, got->status, got->headers,
-		    served && good_body ? (struct slice){ 0 } : got->body,
-		    (int64_t)time(NULL), said);
-}
-
-static void
 take_answer(
     struct sender *s, struct line *line, const struct upstream_result *got)
 {
-	struct path *path = line->run->path;
-	struct result *r = result_new(line, RESULT_AGAIN);
-	struct dialect_answer said;
-	struct outcome_in in = {
-		.end = end_of(got->end),
-		.status = got->status,
-		.said = &said,
-		.tries = line->tries,
-		.attempts = path->attempts,
-		.chance = chance(s),
-	};
-	struct outcome out;
-
-	in.good_body = answer_check(got->body, &r->usage);
-	read_answer(path, got, in.good_body, &said);
-	if (counts_as_trouble(got, in.good_body, &said))
-		in.bulk = health_failed(&path->health,
-		    (uint64_t)line->run->batch << 32 ^
-			(uint64_t)line_number(line));
-	else if (got->end == UPSTREAM_ANSWERED && got->status < 500)
-		health_ok(&path->health);
-	outcome_of(&in, &out);
-	/* Ended by ourselves: no fault of the line's. */
-	if (got->end == UPSTREAM_ABANDONED)
-		out = (struct outcome){ .kind = OUTCOME_UNSENT };
-	if (got->sent_us > 0) {
-		r->sends = (int16_t)(line->sends + 1);
-		r->sent_us = line->slot_us + got->sent_us -
-		    (line->not_after_us - line->run->keep_us);
-		r->ms = got->ms;
-	}
-	r->connect_us = got->connect_us;
-	r->status = (int16_t)got->status;
-	/* This call is counted no more. */
-	keep_said(&said, out.kind == OUTCOME_REFUSED, path->in_flight + 1, r);
-	if (got->end == UPSTREAM_ANSWERED && out.kind != OUTCOME_DONE)
-		answer_redact((char *)(uintptr_t)got->body.p, got->body.n,
-		    buf_slice(&path->secret));
-	switch (out.kind) {
-	case OUTCOME_DONE:
-		r->kind = RESULT_OUTPUT;
-		r->answered = r->ok = true;
-		write_result(line, got, &out, r);
-		break;
-	case OUTCOME_FAILED:
-		r->kind = RESULT_ERROR;
-		r->ok = got->end == UPSTREAM_ANSWERED && got->status < 500;
-		write_result(line, got, &out, r);
-		break;
-	case OUTCOME_AGAIN:
-		r->times_refused = 0;
-		r->wait_ms = out.wait_ms;
-		r->tries = (int16_t)(line->tries + 1);
-		break;
-	case OUTCOME_REFUSED:
-		r->refused = r->ok = true;
-		r->wait_ms = out.pause_ms;
-		r->times_refused = (int16_t)(line->refused + 1);
-		if (r->times_refused >= REFUSED_PARK) {
-			r->times_refused = 0;
-			if (r->wait_ms < PARK_MS)
-				r->wait_ms = PARK_MS;
-		}
-		hold(path, line->run->model, out.pause_ms);
-		break;
-	case OUTCOME_DOWN:
-		r->down = true;
-		break;
-	case OUTCOME_UNSENT:
-		snprintf(r->why, sizeof(r->why), "%s",
-		    got->end == UPSTREAM_ABANDONED ? "worker stopped"
-						   : "its slot was over");
-		break;
-	}
-	if (r->kind == RESULT_AGAIN && r->why[0] == '\0')
-		describe(got, said.refusal == DIALECT_BILLING, r);
-	finish(s, line, r);
+	finish(s, line, result_of(line, got, chance(s)));
 }
 
 /* Sending -------------------------------------------------------------- */
@@ -457,8 +211,8 @@ pump_path(struct sender *s, struct path *path, int64_t now_us)
 		if (seat)
 			start_call(s, line);
 		else if (held)
-			sender_give_back(
-			    s, line, "others of its model were refused", false);
+			sender_give_back(s, line,
+			    "others of its model were refused", false);
 		else if (late)
 			sender_give_back(s, line, "no seat in time", false);
 		else

@@ -62,8 +62,8 @@ struct dialect_answer {
 	enum dialect_dim refused_dim; /* as far as it says */
 	int32_t refused_window_s;     /* 0: not said */
 	int64_t wait_ms;              /* 0: not said */
-	/* A header, "body" or "rule"; NULL when wait_ms is 0.  It lives as long
-	 * as the answer. */
+	/* A header, of a reset the reading's; or "body" or "rule"; NULL when
+	 * wait_ms is 0.  It lives as long as the answer. */
 	const char *wait_from;
 	bool error_in_body; /* a 2xx whose body is an error */
 };
