@@ -658,7 +658,8 @@ begin
 	files := 0;
 	partitions := 0;
 	update sluice.file f set state = 'broken'
-	where f.state = 'receiving' and f.created_at < now() - interval '3 days';
+	where f.state = 'receiving' and f.bytes is distinct from -1
+	    and f.created_at < now() - interval '3 days';
 	update sluice.file f set state = 'deleted'
 	where f.id in (select g.id from sluice.file g
 		where g.state = 'ready' and g.expires_at < now() - interval '1 day'
