@@ -190,13 +190,29 @@ begin
 end $$;
 
 -- What a key made before: null for a new key, an error for a key that was used
--- for another request.  Two at once with one key: the second waits here.
-create or replace function sluice.idempotent(
-    p_account bigint, p_key text, p_hash bytea, p_object bigint
+-- for another request.
+create or replace function sluice.idempotent_before(
+    p_account bigint, p_key text, p_hash bytea
 ) returns bigint
 language plpgsql set search_path = '' as $$
 declare
 	v_seen sluice.idempotency;
+begin
+	select * into v_seen from sluice.idempotency i
+	where i.account_id = p_account and i.key = p_key;
+	if found and v_seen.hash is distinct from p_hash then
+		perform sluice.refuse(422, 'idempotency_key_reused', 'Idempotency-Key',
+			'This Idempotency-Key was used for a different request.');
+	end if;
+	return v_seen.object_id;
+end $$;
+
+-- The same, and a new key is remembered.  Two at once with one key: the second
+-- waits here.
+create or replace function sluice.idempotent(
+    p_account bigint, p_key text, p_hash bytea, p_object bigint
+) returns bigint
+language plpgsql set search_path = '' as $$
 begin
 	insert into sluice.idempotency (account_id, key, hash, object_id)
 	values (p_account, p_key, p_hash, p_object)
@@ -204,13 +220,7 @@ begin
 	if found then
 		return null;
 	end if;
-	select * into v_seen from sluice.idempotency i
-	where i.account_id = p_account and i.key = p_key;
-	if v_seen.hash is distinct from p_hash then
-		perform sluice.refuse(422, 'idempotency_key_reused', 'Idempotency-Key',
-			'This Idempotency-Key was used for a different request.');
-	end if;
-	return v_seen.object_id;
+	return sluice.idempotent_before(p_account, p_key, p_hash);
 end $$;
 
 create or replace function sluice.file_publish(

@@ -178,6 +178,12 @@ declare
 	v_deadline timestamptz := now() + make_interval(secs => p_window_s);
 begin
 	perform set_config('sluice.account', p_account::text, true);
+	-- Nothing that has happened since is a reason to refuse it now.
+	v_before := sluice.idempotent_before(p_account, p_key, p_hash);
+	if v_before is not null then
+		select * into v_batch from sluice.batch b where b.id = v_before;
+		return sluice.batch_object(v_batch);
+	end if;
 	v_file := sluice.file_mine(p_account, p_input, 'input_file_id');
 	perform from sluice.file f where f.id = v_file.id and f.state = 'ready' for share;
 	if not found or v_file.purpose <> 'batch' then

@@ -230,7 +230,7 @@ begin
 		cross join lateral (
 			select q.chunk_id, q.first_line from sluice.place q
 			where q.purge_day = v_lane.purge_day and q.file_id = v_lane.file_id
-			    and q.first_line <= r.line
+			    and q.first_line <= r.line and q.lines > 0
 			order by q.first_line desc
 			limit 1
 		) p

@@ -624,9 +624,12 @@ begin
 	update sluice.batch b
 	set state = 'finalizing', ending = 'expired', finalizing_at = now(),
 		in_progress_at = coalesce(b.in_progress_at, now())
-	where b.id in (select c.id from sluice.batch c
-		where c.state in ('validating', 'in_progress') and c.deadline <= now()
-		order by c.deadline limit 100)
+	where b.id in (select d.id from sluice.batch d
+		where d.id in (select c.id from sluice.batch c
+			where c.state in ('validating', 'in_progress')
+			    and c.deadline <= now()
+			order by c.deadline limit 100)
+		order by d.id for update)	-- as publish() locks them
 	    and b.state in ('validating', 'in_progress');
 	for v_batch in select * from sluice.batch b
 	    where b.state in ('finalizing', 'cancelling') and b.ending is not null
@@ -668,7 +671,8 @@ begin
 	files := 0;
 	partitions := 0;
 	update sluice.file f set state = 'broken'
-	where f.state = 'receiving' and f.created_at < now() - interval '3 days';
+	where f.state = 'receiving' and f.bytes is distinct from -1
+	    and f.created_at < now() - interval '3 days';
 	update sluice.file f set state = 'deleted'
 	where f.id in (select g.id from sluice.file g
 		where g.state = 'ready' and g.expires_at < now() - interval '1 day'

@@ -37,8 +37,8 @@ begin
 	for f in select p.oid::regprocedure from pg_catalog.pg_proc p
 	    where p.pronamespace = 'sluice'::regnamespace and p.proname in ('auth',
 		'ensure_day', 'file_extent', 'file_object', 'file_mine', 'file_begin',
-		'file_chunk', 'file_received', 'idempotent', 'file_publish',
-		'file_abandon', 'file_get', 'file_list', 'file_read', 'file_delete',
+		'file_chunk', 'file_received', 'idempotent_before', 'idempotent',
+		'file_publish', 'file_abandon', 'file_get', 'file_list', 'file_read', 'file_delete',
 		'batch_object', 'batch_mine', 'batch_faults', 'batch_furnish',
 		'batch_create', 'batch_get', 'batch_list', 'batch_cancel',
 		'lease_take', 'lease_give', 'dispatch_config', 'dispatch_cells',

@@ -195,6 +195,17 @@ class Batches(unittest.TestCase):
         self.assertEqual(self.s.batch(f, headers=h, window="2h").status, 422)
         self.assertNotEqual(self.s.batch(f).json["id"], a)
 
+    def test_a_replay_finds_its_batch_when_the_input_is_gone(self):
+        f = self.s.upload(lines(1)).json["id"]
+        h = {"Idempotency-Key": "b-2"}
+        a = self.s.batch(f, headers=h).json["id"]
+        self.s.wait(a)
+        self.assertEqual(self.s.call("DELETE", f"/v1/files/{f}").status, 200)
+        again = self.s.batch(f, headers=h)
+        self.assertEqual((again.status, again.json.get("id")), (200, a))
+        self.assertEqual(self.s.batch(f, headers=h, window="2h").status, 422)
+        self.assertEqual(self.s.batch(f).status, 404)
+
     def test_others_batches_do_not_exist(self):
         b = self.s.batch(self.file).json["id"]
         for method, path in (("GET", ""), ("POST", "/cancel")):

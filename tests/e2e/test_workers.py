@@ -20,9 +20,12 @@ class Session:
              s.pg.dsn(s.db, "sluice")], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, text=True)
 
-    def run(self, text):
+    def send(self, text):
         self.p.stdin.write(f"{text};\n\\echo done\n")
         self.p.stdin.flush()
+
+    def run(self, text):
+        self.send(text)
         rows = []
         while (row := self.p.stdout.readline().strip()) != "done":
             assert row or self.p.poll() is None, text
@@ -177,6 +180,32 @@ class Seats(unittest.TestCase):
         self.assertEqual(len(up.sends()), 4)
         s.stop()
         up.stop()
+
+
+class Locks(unittest.TestCase):
+    def test_batches_are_locked_in_the_order_of_their_ids(self):
+        """Else two that lock several wait for each other."""
+        s = Sluice(schedulers=1, workers=0)
+        s.apply({"paths": [{"name": "p", "url": "http://127.0.0.1:1",
+                            "models": ["*"]}]})
+        for _ in range(20):
+            s.submit(lines(1))
+        s.schedulers[0].stop()
+        s.sql("update sluice.batch set deadline = now() - make_interval(secs => id)")
+        first, end = Session(s), Session(s)
+        first.run("begin")
+        first.run("select from sluice.batch where id = 1 for update")
+        end.send("select sluice.batches_end(sluice.lease_take('t', 60000), 100)")
+        until(lambda: s.sql("select count(*) from pg_stat_activity where datname = "
+                            "current_database() and wait_event_type = 'Lock'") ==
+              "1")
+        self.assertEqual(s.sql("select count(*) from (select from sluice.batch "
+                               "for update skip locked) x"), "19")
+        first.run("commit")
+        first.close()
+        end.close()
+        s.schedulers = []
+        s.stop()
 
 
 if __name__ == "__main__":
