@@ -138,7 +138,7 @@ test-programs: all $(B)/upstream $(UNITS) $(HTTP) $(LOOP)
 # bench/README.md says what each measures.
 bench: deps
 	@$(MAKE) --no-print-directory -j2 all build/upstream build/bench/curl_loop
-	@ls bench/* | grep -v '[.]' | sed 's/^/  /'
+	@find bench -maxdepth 1 -type f -executable | sort | sed 's/^/  /'
 build/bench/curl_loop: bench/curl_loop.c
 	@mkdir -p $(@D)
 	$(CC) -O2 -Wall -Wextra -o $@ $< -lcurl

@@ -23,15 +23,15 @@ def openai(reset):
 # Names with their case; all headers that speak of limits and no others.
 HEADERS = {
     "none": {},
-    "account": {"X-RateLimit-Limit-Requests": "2",
-                "X-RateLimit-Remaining-Requests": "1",
+    "account": {"X-RateLimit-Limit-Requests": "3",
+                "X-RateLimit-Remaining-Requests": "2",
                 "X-RateLimit-Reset-Requests": SECONDS},
-    "priority": {"X-RateLimit-Limit": "2", "X-RateLimit-Remaining": "1",
+    "priority": {"X-RateLimit-Limit": "3", "X-RateLimit-Remaining": "2",
                  "X-RateLimit-Reset": UNIX, "X-RateLimit-Used": "1",
                  "X-RateLimit-Resource": "chat", "X-Request-Priority": "[1-4]"},
-    "chunks": {"x-ratelimit-limit": "2", "x-ratelimit-remaining": "1",
+    "chunks": {"x-ratelimit-limit": "3", "x-ratelimit-remaining": "2",
                "x-ratelimit-reset": UNIX},
-    "relay": {"X-RateLimit-Limit": "2", "X-RateLimit-Remaining": "1",
+    "relay": {"X-RateLimit-Limit": "3", "X-RateLimit-Remaining": "2",
               "X-RateLimit-Reset": UNIX},
     "openai": openai(SPAN),
     "azure": openai(SECONDS),
@@ -42,9 +42,9 @@ HEADERS = {
         f"anthropic-ratelimit-{of}-{what}": STAMP if what == "reset" else COUNT
         for of in ("requests", "tokens", "input-tokens", "output-tokens")
         for what in ("limit", "remaining", "reset")},
-    "ietf": {"RateLimit-Policy": '"requests0";q=2;w=60;qu="requests", .*',
-             "RateLimit": r'"requests0";r=1;t=\d+, .*'},
-    "github": {"x-ratelimit-limit": "2", "x-ratelimit-remaining": "1",
+    "ietf": {"RateLimit-Policy": '"requests0";q=3;w=60;qu="requests", .*',
+             "RateLimit": r'"requests0";r=2;t=\d+, .*'},
+    "github": {"x-ratelimit-limit": "3", "x-ratelimit-remaining": "2",
                "x-ratelimit-used": "1", "x-ratelimit-reset": UNIX,
                "x-ratelimit-resource": "core"},
 }
@@ -58,19 +58,19 @@ REFUSALS = {
                        '"code":"rate_limit_exceeded"}'),
     "chunks": ("retry-after", '"rate_limit_error".*"status":429'),
     "relay": ("retry-after", '"type":"rate_limit_error"'),
-    "openai": ("retry-after", r"on requests per min \(RPM\): Limit 2, Used 2, "
+    "openai": ("retry-after", r"on requests per min \(RPM\): Limit 3, Used 3, "
                               r"Requested 1. Please try again in [\dm.]+s"),
     "azure": ("retry-after-ms", r"Please retry after \d+ seconds"),
     "anthropic": ("retry-after", '{"type":"error","error":{"type":'
                                  '"rate_limit_error"'),
-    "groq": ("retry-after", r"on requests per minute \(RPM\): Limit 2, Used 2, "
+    "groq": ("retry-after", r"on requests per minute \(RPM\): Limit 3, Used 3, "
                             r"Requested 1. Please try again in [\dm.]+s"),
     "ietf": ("retry-after", '#quota-exceeded.*"violated-policies":'
                             r'\["requests0"\]'),
     "github": (None, '"message":"API rate limit exceeded'),
 }
 
-LIMITS = ("--limit", "requests/1m=2:fixed", "--limit", "tokens/1m=90000",
+LIMITS = ("--limit", "requests/1m=3:fixed", "--limit", "tokens/1m=90000",
           "--limit", "requests/1d=1000")
 
 
@@ -201,7 +201,8 @@ class Simulated(unittest.TestCase):
 
     def test_others_use_the_same_limits_and_are_counted_apart(self):
         up = self.start("--limit", "requests/1m=40", "--limit",
-                        "tokens/1m=4000", "--foreign", "6000:10@0-1")
+                        "tokens/1m=4000", "--foreign",
+                        "6@0-0.2,6000:10@0.2-1.2")
         until(lambda: up.stats()["foreign_sent"] > 60, 5)
         self.assertEqual(post(up).status, 429)
         time.sleep(0.6)
@@ -213,10 +214,12 @@ class Simulated(unittest.TestCase):
         self.assertEqual((requests["max_in_window"],
                           requests["total_max_in_window"]), (0, 40))
         self.assertEqual(tokens["total_max_in_window"], 400)
-        # none after the first second
+        # none after the second step
         self.assertEqual(up.stats()["foreign_sent"], s["foreign_sent"])
         up.control(foreign="6000", limit=["requests/1m=45"])
-        until(lambda: up.stats()["limits"][0]["total_max_in_window"] == 45, 5)
+        until(lambda: up.stats()["foreign_sent"] > s["foreign_sent"] + 60, 5)
+        # the new limit knew of the forty
+        self.assertEqual(up.stats()["limits"][0]["total_max_in_window"], 45)
 
     def test_input_only_charges_no_output(self):
         up = self.start("--charge", "input-only", "--limit", "tokens/1m=60",

@@ -141,6 +141,7 @@ static const char help_limits[] =
     "  tokens/1m=90000:counter    and the share of the minute before\n"
     "  tokens/1m=90000:bucket     a bucket of 90000, refilled in a minute\n"
     "  requests/1m=60:bucket:5    a bucket of 5, refilled by 1 a second\n"
+    "Two of them, 1m=60:fixed and 10s=10:fixed, judge a minute in parts.\n"
     "All are asked before any is charged; a call refused costs nothing.  The\n"
     "longest wait is the one reported.\n\n"
     "Kinds of fault (they strike calls that were accepted and charged):\n";

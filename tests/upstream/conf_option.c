@@ -218,7 +218,8 @@ const struct option options[] = {
 	    "tokens taken at admission: actual, declared\n"
 	    "(prompt and max_tokens), declared-refunded\n"
 	    "(the same, corrected at the end), input-only; or\n"
-	    "actual-late: at the end, any room lets in (actual)" },
+	    "actual-late: at the end, any room lets in\n"
+	    "(actual)" },
 	{ "declared-default", "N", set_count, AT(declared_default), ANY_TIME,
 	    "max_tokens of a request that has none (512)" },
 	{ "charge-refused", NULL, set_flag, AT(charge_refused), ANY_TIME,
@@ -231,9 +232,9 @@ const struct option options[] = {
 	    "chunks, relay, openai, azure, anthropic, groq,\n"
 	    "ietf or github (none)" },
 	{ "foreign", "SPEC", set_foreign, AT(foreign), ANY_TIME,
-	    "others use the account: RATE[:TOKENS][@FROM-TO],..\n"
-	    "calls a minute, tokens each, in these seconds\n"
-	    "since the start (or since they were set)" },
+	    "others use the account, too, but no seats:\n"
+	    "RATE[:TOKENS][@FROM-TO],... calls a minute, at\n"
+	    "random, between these seconds since it was set" },
 	{ "latency", "MS", set_latency, AT(latency), ANY_TIME,
 	    "8000, 300-800 or lognormal:MEDIAN:SIGMA (0)" },
 	{ "token-ms", "X", set_real, AT(token_ms), ANY_TIME,

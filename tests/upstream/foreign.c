@@ -48,7 +48,7 @@ foreign_parse(struct foreign_plan *plan, const char *spec, char err[160])
 			why = "too many steps";
 		else if ((why = parse_step(&step, &p)) != NULL)
 			continue;
-		else if (step.from_s < end_s)
+		else if (step.from_s < end_s || step.from_s >= step.to_s)
 			why = "steps follow one another";
 		else if (*p != '\0' && (*p != ',' || *++p == '\0'))
 			why = "is RATE[:TOKENS][@FROM-TO], more after commas";
