@@ -101,6 +101,9 @@ const char *http_peer(const struct http_req *req);    /* address, for the log */
  */
 bool http_param(const struct http_req *req, const char *name, struct buf *out);
 
+/* Decode %XX of a part of the path into out; false for a bad one, or %00. */
+bool http_unescape(struct slice s, struct buf *out);
+
 void http_set_user(struct http_req *req, void *user);
 void *http_user(const struct http_req *req);
 
