@@ -277,9 +277,6 @@ find_route(struct call *call)
 	const char *method = http_method(call->req);
 	struct buf allow = { 0 };
 
-	/* HEAD is GET without the bytes. */
-	if (strcmp(method, "HEAD") == 0)
-		method = "GET";
 	for (size_t i = 0; i < NITEMS(routes); i++) {
 		if (!match(routes[i].pattern, path, &call->id))
 			continue;

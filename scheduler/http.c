@@ -38,6 +38,12 @@ http_method(const struct http_req *req)
 	return req->head.method;
 }
 
+bool
+http_is_head(const struct http_req *req)
+{
+	return req->head.is_head;
+}
+
 struct slice
 http_path(const struct http_req *req)
 {
