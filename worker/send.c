@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,24 +72,6 @@ chance(struct sender *s)
 	s->random ^= s->random >> 27;
 	return (double)((s->random * UINT64_C(0x2545f4914f6cdd1d)) >> 11) /
 	    9007199254740992.0;
-}
-
-/* 128 bits that name a line to upstreams and in results, the same each time. */
-static void
-line_hash(const struct line *line, const char *purpose, char out[33])
-{
-	static const char hex[] = "0123456789abcdef";
-	unsigned char digest[SHA256_DIGEST_LENGTH];
-	char text[128];
-	int n = snprintf(text, sizeof(text), "sluice %s %s %" PRId32, purpose,
-	    line->run->batch_uid, line_number(line));
-
-	SHA256((const unsigned char *)text, (size_t)n, digest);
-	for (int i = 0; i < 16; i++) {
-		out[2 * i] = hex[digest[i] >> 4];
-		out[2 * i + 1] = hex[digest[i] & 15];
-	}
-	out[32] = '\0';
 }
 
 static void

@@ -52,6 +52,9 @@ struct run {
 /* Number of the line in its file, from 1. */
 int32_t line_number(const struct line *line);
 
+/* 128 bits that name a line to upstreams and in results, the same each time. */
+void line_hash(const struct line *line, const char *purpose, char out[33]);
+
 void line_set(struct line *line, enum line_state next);
 
 #endif
