@@ -75,3 +75,12 @@ utf8_count(const char *p, size_t n)
 	}
 	return count;
 }
+
+bool
+utf8_ok(const char *p, size_t n)
+{
+	for (size_t len; n > 0; p += len, n -= len)
+		if ((len = utf8_length(p, n)) == 0)
+			return false;
+	return true;
+}

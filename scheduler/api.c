@@ -8,6 +8,7 @@
 
 #include <sluice/key.h>
 #include <sluice/log.h>
+#include <sluice/utf8.h>
 
 static void api_healthz(struct call *call);
 static void api_readyz(struct call *call);
@@ -82,7 +83,15 @@ api_db_error(struct call *call, const struct db_result *res)
 		code = NULL;
 	if (param[0] == '\0')
 		param = NULL;
-	if (status == 500)
+	if (status == 500 && call->req != NULL)
+		log_error("api.db_error", "request=%s message=\"%s\"",
+		    http_id(call->req), db_message(res));
+	/* Whatever the routes did not look at, or not well enough. */
+	if (status == 500 && (db_is_class(res, "22") || db_is_class(res, "23")))
+		api_error(call, 400, "invalid_value", NULL,
+		    "Something in the request has a value that cannot be "
+		    "stored; the log has it under the request id.");
+	else if (status == 500)
 		api_error(call, 500, "internal_error", NULL,
 		    "Something went wrong here; the log has it under the "
 		    "request id.");
@@ -191,9 +200,10 @@ api_idempotency_key(struct call *call, struct buf *out, const char **key)
 	*key = NULL;
 	if (v.p == NULL || v.n == 0)
 		return true;
-	if (v.n > SLC_IDEMPOTENCY_MAX) {
+	if (v.n > SLC_IDEMPOTENCY_MAX || !utf8_ok(v.p, v.n)) {
 		api_error(call, 400, "invalid_value", "Idempotency-Key",
-		    "An Idempotency-Key has %d characters at most.",
+		    "An Idempotency-Key has %d characters at most, all valid "
+		    "UTF-8.",
 		    SLC_IDEMPOTENCY_MAX);
 		return false;
 	}
@@ -267,9 +277,6 @@ find_route(struct call *call)
 	const char *method = http_method(call->req);
 	struct buf allow = { 0 };
 
-	/* HEAD is GET without the bytes. */
-	if (strcmp(method, "HEAD") == 0)
-		method = "GET";
 	for (size_t i = 0; i < NITEMS(routes); i++) {
 		if (!match(routes[i].pattern, path, &call->id))
 			continue;

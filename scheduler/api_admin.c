@@ -4,6 +4,7 @@
 #include <sluice/dialect.h>
 #include <sluice/key.h>
 #include <sluice/spec.h>
+#include <sluice/utf8.h>
 
 #include "api_json.h"
 
@@ -187,12 +188,63 @@ api_paths_get(struct call *call)
 {
 	struct buf name = { 0 };
 
-	buf_add(&name, call->id.p, call->id.n);
-	api_query(call, STMT_PATH_GET, buf_cstr(&name));
+	/* What cannot be a name is not one. */
+	if (!http_unescape(call->id, &name) || !utf8_ok(name.p, name.n))
+		api_error(call, 404, NULL, "path", "No such path: %.*s",
+		    call->id.n > 100 ? 100 : (int)call->id.n, call->id.p);
+	else
+		api_query(call, STMT_PATH_GET, buf_cstr(&name));
 	buf_fini(&name);
 }
 
 /* apply ------------------------------------------------------------------ */
+
+/* A member that may be missing, else is a list. */
+static bool
+is_list(struct call *call, const json_t *v, const char *param)
+{
+	if (v == NULL || json_is_array(v))
+		return true;
+	api_error(
+	    call, 400, "invalid_type", param, "'%s' must be a list.", param);
+	return false;
+}
+
+/* Members of a path that may be missing or null. */
+static bool
+types_ok(struct call *call, const json_t *path, const char *where)
+{
+	static const char *const texts[] = { "pool", "secret_file", "ca_file" };
+	const json_t *v = json_object_get(path, "http2");
+
+	if (v != NULL && !json_is_null(v) && !json_is_boolean(v)) {
+		api_error(call, 400, "invalid_type", "http2",
+		    "%s: 'http2' must be true or false.", where);
+		return false;
+	}
+	for (size_t i = 0; i < NITEMS(texts); i++) {
+		v = json_object_get(path, texts[i]);
+		if (v == NULL || json_is_null(v) || json_is_string(v))
+			continue;
+		api_error(call, 400, "invalid_type", texts[i],
+		    "%s: '%s' must be a string.", where, texts[i]);
+		return false;
+	}
+	return true;
+}
+
+/* Of a pool or a path: '@' is for accounts and keys. */
+static bool
+place_name_ok(struct call *call, const char *name, const char *param)
+{
+	if (!name_ok(call, name, param))
+		return false;
+	if (strchr(name, '@') == NULL)
+		return true;
+	api_error(call, 400, "invalid_value", param,
+	    "'%s' of a pool or path must not have an '@'.", param);
+	return false;
+}
 
 static bool
 share_ok(
@@ -288,6 +340,8 @@ limits_ok(struct call *call, const json_t *owner, const char *where)
 	json_t *v;
 	size_t i;
 
+	if (!is_list(call, json_object_get(owner, "limits"), "limits"))
+		return false;
 	json_array_foreach(json_object_get(owner, "limits"), i,
 	    v) if (!limit_ok(call, v, where)) return false;
 	return true;
@@ -328,7 +382,7 @@ path_ok(struct call *call, const json_t *path, const char *where)
 	const char *url = api_text(call, path, "url");
 	int64_t unused;
 
-	if (url == NULL)
+	if (url == NULL || !types_ok(call, path, where))
 		return false;
 	if ((strncmp(url, "http://", 7) != 0 &&
 		strncmp(url, "https://", 8) != 0) ||
@@ -363,13 +417,16 @@ list_ok(struct call *call, const json_t *list, const char *kind,
 	json_t *v;
 	size_t i;
 
+	snprintf(where, sizeof(where), "%ss", kind);
+	if (!is_list(call, list, where))
+		return false;
 	json_array_foreach(list, i, v)
 	{
 		if ((name = api_text(call, v, "name")) == NULL ||
-		    !name_ok(call, name, "name"))
+		    !place_name_ok(call, name, "name"))
 			return false;
 		pool = json_string_value(json_object_get(v, "pool"));
-		if (pool != NULL && !name_ok(call, pool, "pool"))
+		if (pool != NULL && !place_name_ok(call, pool, "pool"))
 			return false;
 		snprintf(where, sizeof(where), "%s %s", kind, name);
 		if (!check(call, v, where))
@@ -396,7 +453,11 @@ api_apply(struct call *call)
 
 	if (doc == NULL)
 		return;
-	if (list_ok(call, json_object_get(doc, "pools"), "pool", limits_ok) &&
+	if (is_list(
+		call, json_object_get(doc, "remove_paths"), "remove_paths") &&
+	    is_list(
+		call, json_object_get(doc, "remove_pools"), "remove_pools") &&
+	    list_ok(call, json_object_get(doc, "pools"), "pool", limits_ok) &&
 	    list_ok(call, json_object_get(doc, "paths"), "path", path_ok))
 		api_query(call, STMT_CONFIG_APPLY, buf_cstr(&call->body),
 		    (int)flag(call, "prune"), (int)flag(call, "dry_run"));

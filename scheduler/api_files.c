@@ -1,5 +1,7 @@
 #include <string.h>
 
+#include <sluice/utf8.h>
+
 #include "api.h"
 
 void
@@ -8,7 +10,7 @@ api_files_list(struct call *call)
 	struct buf purpose = { 0 }, order = { 0 };
 	int64_t limit;
 	char after[33];
-	bool has_after, desc = true;
+	bool has_after, has_purpose, desc = true;
 
 	if (!api_page(call, SLC_PAGE_FILES_MAX, SLC_PAGE_FILES_MAX, "file-",
 		"File", &limit, after, &has_after))
@@ -21,10 +23,15 @@ api_files_list(struct call *call)
 			goto out;
 		}
 	}
+	has_purpose = http_param(call->req, "purpose", &purpose);
+	if (!utf8_ok(purpose.p, purpose.n)) {
+		api_error(call, 400, "invalid_value", "purpose",
+		    "'purpose' must be valid UTF-8.");
+		goto out;
+	}
 	api_query(call, STMT_FILE_LIST, call->account,
-	    http_param(call->req, "purpose", &purpose) ? buf_cstr(&purpose)
-						       : NULL,
-	    has_after ? after : NULL, limit, (int)desc);
+	    has_purpose ? buf_cstr(&purpose) : NULL, has_after ? after : NULL,
+	    limit, (int)desc);
 out:
 	buf_fini(&purpose);
 	buf_fini(&order);

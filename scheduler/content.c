@@ -117,7 +117,8 @@ content_start(struct call *call, const struct db_result *res)
 {
 	struct content *c = call->state;
 	int64_t total = db_int(res, 0, 0, 0), from, to;
-	bool ranged =
+	/* Ranges are for GET alone (RFC 9110 14.2). */
+	bool ranged = !http_is_head(call->req) &&
 	    content_range(http_header(call->req, "range"), total, &from, &to);
 
 	if (ranged && (from >= total || to <= from)) {
@@ -142,7 +143,7 @@ content_start(struct call *call, const struct db_result *res)
 	c->end = to;
 	http_start(call->req, ranged ? 206 : 200, "application/jsonl",
 	    to - from, content_on_drain);
-	if (strcmp(http_method(call->req), "HEAD") == 0)
+	if (http_is_head(call->req))
 		c->next = c->end;
 	return true;
 }

@@ -38,6 +38,12 @@ http_method(const struct http_req *req)
 	return req->head.method;
 }
 
+bool
+http_is_head(const struct http_req *req)
+{
+	return req->head.is_head;
+}
+
 struct slice
 http_path(const struct http_req *req)
 {
@@ -112,14 +118,14 @@ hex_digit(char c)
 }
 
 static bool
-decode(struct slice s, struct buf *out)
+decode(struct slice s, bool plus, struct buf *out)
 {
 	buf_clear(out);
 	for (size_t i = 0; i < s.n; i++) {
 		int high, low;
 		char c = s.p[i];
 
-		if (c == '+') {
+		if (c == '+' && plus) {
 			c = ' ';
 		} else if (c == '%') {
 			if (s.n - i < 3 || (high = hex_digit(s.p[i + 1])) < 0 ||
@@ -137,6 +143,12 @@ decode(struct slice s, struct buf *out)
 }
 
 bool
+http_unescape(struct slice s, struct buf *out)
+{
+	return decode(s, false, out);
+}
+
+bool
 http_param(const struct http_req *req, const char *name, struct buf *out)
 {
 	struct slice rest = http_query(req);
@@ -150,7 +162,7 @@ http_param(const struct http_req *req, const char *name, struct buf *out)
 		    memcmp(rest.p, name, name_n) == 0)
 			return decode((struct slice){ rest.p + name_n + 1,
 					  n - name_n - 1 },
-			    out);
+			    true, out);
 		n += amp != NULL;
 		rest = (struct slice){ rest.p + n, rest.n - n };
 	}

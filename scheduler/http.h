@@ -87,6 +87,7 @@ void http_close(struct http_server *s, int64_t grace_ms,
 
 /* The request.  Slices live until on_gone. */
 const char *http_method(const struct http_req *req); /* "GET" for HEAD too */
+bool http_is_head(const struct http_req *req);       /* no body is wanted */
 struct slice http_path(const struct http_req *req);  /* as sent, no decoding */
 struct slice http_query(const struct http_req *req); /* without '?' */
 struct slice http_header(const struct http_req *req, const char *name);
@@ -100,6 +101,9 @@ const char *http_peer(const struct http_req *req);    /* address, for the log */
  * if it is absent, or has a bad escape or %00.
  */
 bool http_param(const struct http_req *req, const char *name, struct buf *out);
+
+/* Decode %XX of a part of the path into out; false for a bad one, or %00. */
+bool http_unescape(struct slice s, struct buf *out);
 
 void http_set_user(struct http_req *req, void *user);
 void *http_user(const struct http_req *req);
@@ -131,7 +135,8 @@ void http_error(struct http_req *req, int status, const char *code,
  * returns false the peer is slow, or gone: write no more until on_drain.
  * http_abort() closes a connection whose answer cannot be finished, so that the
  * peer sees a broken transfer and not a short one; an answer that does not have
- * the length announced is aborted too.
+ * the length announced is aborted too, but for one to HEAD, which may end at
+ * once.
  */
 void http_start(struct http_req *req, int status, const char *type,
     int64_t length, void (*on_drain)(struct http_req *req));

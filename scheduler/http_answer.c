@@ -270,7 +270,7 @@ http_end(struct http_req *req)
 	if (is_late(req))
 		return;
 	assert(req->answer == HTTP_ANSWER_STARTED);
-	if (req->out_left > 0) {
+	if (req->out_left > 0 && !req->bodyless) {
 		http_abort(req);
 		return;
 	}

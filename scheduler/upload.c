@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sluice/utf8.h>
+
 #include "api.h"
 #include "ingest.h"
 #include "multipart.h"
@@ -116,6 +118,9 @@ upload_on_part(
 		return slc_fail(err, SLC_EINPUT,
 		    "The file's name has %zu bytes; %d are allowed.",
 		    part->filename.n, SLC_FILE_NAME_MAX);
+	if (!utf8_ok(part->filename.p, part->filename.n))
+		return slc_fail(
+		    err, SLC_EINPUT, "The file's name must be valid UTF-8.");
 	u->name = part->filename.n > 0
 	    ? xstrndup(part->filename.p, part->filename.n)
 	    : xstrdup("upload.jsonl");

@@ -207,8 +207,9 @@ flush_doc_open(const struct db_result *res, const struct line *line)
 bool
 flush_doc_spoil(struct result *r)
 {
+	char id[48] = "batch_req_";
 	struct answer_line line = {
-		.id = "batch_req_unstorable",
+		.id = id,
 		.custom_id =
 		    chunk_custom_id(r->line->run->chunk, r->line->index),
 		.code = "internal_error",
@@ -222,6 +223,7 @@ flush_doc_spoil(struct result *r)
 	r->why[0] = '\0';
 	if (r->kind == RESULT_AGAIN)
 		return true;
+	line_hash(r->line, "result", id + strlen(id));
 	buf_clear(&r->text);
 	r->kind = RESULT_ERROR;
 	answer_write(&r->text, &line);

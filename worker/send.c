@@ -121,7 +121,11 @@ static void
 take_answer(
     struct sender *s, struct line *line, const struct upstream_result *got)
 {
-	finish(s, line, result_of(line, got, chance(s)));
+	struct result *r = result_of(line, got, chance(s));
+
+	if (r->refused)
+		hold(line->run->path, line->run->model, r->wait_ms);
+	finish(s, line, r);
 }
 
 /* Sending -------------------------------------------------------------- */

@@ -12,20 +12,6 @@ line_number(const struct line *line)
 }
 
 void
-line_set(struct line *line, enum line_state next)
-{
-	static const unsigned legal[LINE_STATES] = {
-		[LINE_LOADING] = 1u << LINE_WAITING | 1u << LINE_SETTLING,
-		[LINE_WAITING] = 1u << LINE_READY | 1u << LINE_SETTLING,
-		[LINE_READY] = 1u << LINE_SENDING | 1u << LINE_SETTLING,
-		[LINE_SENDING] = 1u << LINE_SETTLING,
-	};
-
-	assert(legal[line->state] & 1u << next);
-	line->state = next;
-}
-
-void
 line_hash(const struct line *line, const char *purpose, char out[33])
 {
 	static const char hex[] = "0123456789abcdef";
@@ -41,3 +27,18 @@ line_hash(const struct line *line, const char *purpose, char out[33])
 	}
 	out[32] = '\0';
 }
+
+void
+line_set(struct line *line, enum line_state next)
+{
+	static const unsigned legal[LINE_STATES] = {
+		[LINE_LOADING] = 1u << LINE_WAITING | 1u << LINE_SETTLING,
+		[LINE_WAITING] = 1u << LINE_READY | 1u << LINE_SETTLING,
+		[LINE_READY] = 1u << LINE_SENDING | 1u << LINE_SETTLING,
+		[LINE_SENDING] = 1u << LINE_SETTLING,
+	};
+
+	assert(legal[line->state] & 1u << next);
+	line->state = next;
+}
+

@@ -5,6 +5,7 @@
 #ifndef SLUICE_UTF8_H
 #define SLUICE_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,5 +17,8 @@ size_t utf8_put(char out[4], uint32_t cp);
 
 /* Characters in p[0..n), each malformed byte counted as one. */
 size_t utf8_count(const char *p, size_t n);
+
+/* Is all of it well-formed? */
+bool utf8_ok(const char *p, size_t n);
 
 #endif

@@ -198,15 +198,16 @@ class Crashes(unittest.TestCase):
             create trigger why before insert on sluice.retry for each row
             when (new.why <> '') execute function public.refuse()""")
         s.path(up)
-        b = s.submit(lines(40) + line("p", "poison") + "\n" +
-                     line("a", "again") + "\n")
+        b = s.submit(line("q", "poison") + "\n" + lines(40) +
+                     line("p", "poison") + "\n" + line("a", "again") + "\n")
         d = s.wait(b, 60)
         got = s.results(b)
         s.stop()
         up.stop()
         self.assertEqual(d["request_counts"],
-                         {"total": 42, "completed": 41, "failed": 1})
+                         {"total": 43, "completed": 41, "failed": 2})
         self.assertEqual(got["p"]["error"]["code"], "internal_error")
+        self.assertEqual(len({x["id"] for x in got.values()}), 43)
 
     def test_what_breaks_the_connection_fails_by_itself(self):
         up = Answering(lambda body, headers: (

@@ -1,4 +1,5 @@
 """POST/GET/DELETE /v1/files over HTTP, as SDKs use them."""
+import http.client
 import json
 import unittest
 
@@ -93,6 +94,24 @@ class Files(unittest.TestCase):
         r = self.s.call("HEAD", f"/v1/files/{f}/content")
         self.assertEqual((r.status, r.body), (200, b""))
         self.assertEqual(r.headers["Content-Length"], str(n))
+
+    def test_head_of_content_reads_nothing(self):
+        data = lines(2000).encode()
+        f = self.good(data)["id"]
+        self.s.sql("update sluice.chunk c set bytes = '' from sluice.file f "
+                   f"where f.id = c.file_id and f.uid = '{f[5:]}'")
+        for headers in ({}, {"Range": "bytes=0-9"}):
+            a = self.s.call("HEAD", f"/v1/files/{f}/content", headers=headers)
+            self.assertEqual((a.status, a.body), (200, b""))
+            self.assertEqual(a.headers["Content-Length"], str(len(data)))
+        c = http.client.HTTPConnection("127.0.0.1", self.s.port, timeout=20)
+        for _ in range(2):  # the connection lives on
+            c.request("HEAD", f"/v1/files/{f}/content",
+                      headers={"Authorization": f"Bearer {KEY}"})
+            r = c.getresponse()
+            self.assertEqual((r.status, r.read()), (200, b""))
+            self.assertNotEqual(r.headers["Connection"], "close")
+        c.close()
 
     def test_refused_uploads(self):
         for why, data, text in (
@@ -289,7 +308,6 @@ class Files(unittest.TestCase):
 
     def test_chunked_upload_with_the_official_order_of_parts(self):
         """As the node SDK streams it: no length, tiny pieces."""
-        import http.client
         body = (b'--X\r\ncontent-disposition: form-data; name="file"; '
                 b'filename="a%22b.jsonl"\r\ncontent-type: '
                 b'application/octet-stream\r\n\r\n' + lines(20).encode() +

@@ -81,6 +81,7 @@ head_is_get_without_the_body(void)
 		{ "HEAD /now HTTP/1.1\r\nHost: a\r\n\r\n", "5", "" },
 		{ "HEAD /big?n=500000 HTTP/1.1\r\nHost: a\r\n\r\n", "500000",
 		    "" },
+		{ "HEAD /part HTTP/1.1\r\nHost: a\r\n\r\n", "100", "" },
 		{ "HEAD /big?n=500000&chunked=1 HTTP/1.1\r\nHost: a\r\n\r\n",
 		    "", "chunked" },
 	};
