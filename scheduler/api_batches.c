@@ -140,8 +140,8 @@ api_batches_create(struct call *call)
 	if ((metadata != NULL && !check_metadata(call, metadata)) ||
 	    !read_keep(
 		call, json_object_get(doc, "output_expires_after"), &keep_s) ||
-	    !read_sluice(call, json_object_get(doc, "sluice"), &priority,
-		&max_tokens) ||
+	    !read_sluice(
+		call, json_object_get(doc, "sluice"), &priority, &max_tokens) ||
 	    !api_id(
 		call, slice_str(input), "file-", "File", "input_file_id", id) ||
 	    !api_idempotency_key(call, &key_text, &key))

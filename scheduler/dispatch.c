@@ -102,18 +102,19 @@ plan_line(struct dispatch *d, struct dispatch_lane *lane,
     struct dispatch_plan *plan)
 {
 	struct dispatch_offer o = { 0 };
+	bool goes = dispatch_offer_best(d, lane, line, now_us, &o);
 	char why[160];
 
-	if (dispatch_offer_best(d, lane, line, now_us, &o)) {
+	if ((o.large || o.waits_large) &&
+	    dispatch_too_large(d, lane, line, why, sizeof(why))) {
+		mark(&plan->failed, &plan->nfailed, lane, line, again, why);
+		return FATE_FAILS;
+	}
+	if (goes) {
 		dispatch_offer_take(d, &o);
 		run_add(run_for(d, plan, lane, line, &o, again), line, &o);
 		plan->lines++;
 		return FATE_GOES;
-	}
-	if (o.waits_large &&
-	    dispatch_too_large(d, lane, line, why, sizeof(why))) {
-		mark(&plan->failed, &plan->nfailed, lane, line, again, why);
-		return FATE_FAILS;
 	}
 	if (o.waits_large && !again &&
 	    lane->again.n - lane->again.first < DISPATCH_ASIDE_MAX) {

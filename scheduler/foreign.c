@@ -106,11 +106,10 @@ foreign_seen(struct foreign *f, const struct pace *p,
 			learn_rate(f, p, (double)(units - f->units),
 			    (double)(sent_us - was_us));
 	} else {
-		learn_rate(f, p,
-		    (double)units * (double)(sent_us - was_us) /
-			(double)p->window_us,
-		    was_us == 0 ? (double)p->window_us / 4
-				: (double)(sent_us - was_us));
+		double us = was_us == 0 ? (double)p->window_us / 4
+					: (double)(sent_us - was_us);
+
+		learn_rate(f, p, (double)units * us / (double)p->window_us, us);
 	}
 	f->sent_us = sent_us;
 	f->used = used;

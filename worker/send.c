@@ -215,8 +215,8 @@ pump_path(struct sender *s, struct path *path, int64_t now_us)
 		if (seat)
 			start_call(s, line);
 		else if (held)
-			sender_give_back(s, line,
-			    "others of its model were refused", false);
+			sender_give_back(
+			    s, line, "others of its model were refused", false);
 		else if (late)
 			sender_give_back(s, line, "no seat in time", false);
 		else

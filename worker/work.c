@@ -41,4 +41,3 @@ line_set(struct line *line, enum line_state next)
 	assert(legal[line->state] & 1u << next);
 	line->state = next;
 }
-

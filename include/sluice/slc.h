@@ -62,16 +62,16 @@ bool slice_int(struct slice s, int64_t max, int64_t *out);
 
 /* Every limit on what comes from outside has its name here. */
 enum {
-	SLC_LINE_MAX = 4 << 20,         /* bytes of one JSON line */
+	SLC_LINE_MAX = 4 << 20,          /* bytes of one JSON line */
 	SLC_MAX_TOKENS_MAX = 1000000000, /* output cap set on request */
-	SLC_DEPTH_MAX = 64,             /* nesting of a JSON line */
-	SLC_FILE_LINES_MAX = 50000,     /* default, settable */
-	SLC_FILE_BYTES_MAX = 200 << 20, /* default, settable */
-	SLC_FILE_FAULTS_MAX = 1000,     /* kept with a file */
-	SLC_FILE_MODELS_MAX = 64,       /* different models in one file */
-	SLC_FILE_NAME_MAX = 255,        /* bytes */
-	SLC_CUSTOM_ID_MAX = 512,        /* bytes, decoded */
-	SLC_MODEL_MAX = 256,            /* bytes, decoded */
+	SLC_DEPTH_MAX = 64,              /* nesting of a JSON line */
+	SLC_FILE_LINES_MAX = 50000,      /* default, settable */
+	SLC_FILE_BYTES_MAX = 200 << 20,  /* default, settable */
+	SLC_FILE_FAULTS_MAX = 1000,      /* kept with a file */
+	SLC_FILE_MODELS_MAX = 64,        /* different models in one file */
+	SLC_FILE_NAME_MAX = 255,         /* bytes */
+	SLC_CUSTOM_ID_MAX = 512,         /* bytes, decoded */
+	SLC_MODEL_MAX = 256,             /* bytes, decoded */
 	SLC_CHUNK_LINES_MAX = 256,
 	SLC_CHUNK_BYTES_MAX = 128 << 10, /* or one longer line */
 	SLC_METADATA_MAX = 16,           /* pairs */

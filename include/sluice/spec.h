@@ -34,8 +34,8 @@ enum slc_rc spec_window(struct slice text, int64_t min_s, int64_t max_s,
     int64_t *out, struct slc_err *err);
 
 /* "4096", "4k", "2m" (thousands), 1..max. */
-enum slc_rc spec_amount(
-    struct slice text, int64_t max, int64_t *out, struct slc_err *err);
+enum slc_rc
+spec_amount(struct slice text, int64_t max, int64_t *out, struct slc_err *err);
 
 /* "200m", "64k", "1g" (powers of 1024) or plain bytes, 1..max. */
 enum slc_rc
