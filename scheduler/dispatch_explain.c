@@ -243,6 +243,7 @@ dispatch_learned(
 {
 	const struct aimd *a = &path->aimd;
 	int64_t slack_us = 0;
+	bool undeclared = false;
 
 	for (size_t i = 0; i < d->nrates; i++)
 		if (covers(d->rates[i], path) &&
@@ -252,7 +253,10 @@ dispatch_learned(
 	    (double)dispatch_late_us(path) / 1000,
 	    (double)dispatch_jitter_us(path) / 1000, (double)slack_us / 1000);
 	add_text(out, "dialect", path->dialect);
-	if (a->limit > 0) {
+	for (size_t i = 0; i < d->nflows; i++)
+		undeclared |=
+		    d->flows[i]->path == path && d->flows[i]->undeclared;
+	if (a->limit > 0 && undeclared) {
 		buf_addf(out,
 		    ",\"concurrency\":{\"limit\":%lld,\"found\":%s,\"why\":",
 		    (long long)a->limit, a->found ? "true" : "false");

@@ -12,41 +12,53 @@ own_units(const struct pace *p, int64_t from_us, int64_t sent_us)
 	return ledger_between(&p->ledger, from_us, sent_us + p->late_us + 1);
 }
 
-/* Follow one reset; the end of the window it speaks of, 0 when that is not an
- * instant. */
+static bool
+is_full_time(const struct pace *p, const struct dialect_reading *said)
+{
+	double missing = (double)(said->limit - said->remaining) /
+	    (double)said->limit * (double)p->window_us;
+
+	return fabs(missing - (double)said->reset_ms * 1000) <
+	    0.02 * (double)p->window_us;
+}
+
+/* What does "reset" mean, and where does the window end? */
 static void
 learn_reset(struct foreign *f, const struct pace *p,
     const struct dialect_reading *said, int64_t answered_us)
 {
 	int64_t end_us = answered_us + said->reset_ms * 1000;
 	int64_t moved_us = end_us - f->end_us;
-	double missing = (double)(said->limit - said->remaining) /
-	    (double)said->limit * (double)p->window_us;
-	int64_t windows;
+	int64_t windows = (moved_us + p->window_us / 2) / p->window_us;
+	int64_t span_us = p->window_us / FOREIGN_SPAN_PART;
 
-	if (fabs(missing - (double)said->reset_ms * 1000) <
-	    0.02 * (double)p->window_us)
-		f->full++;
-	else
-		f->full = 0;
-	windows = (moved_us + p->window_us / 2) / p->window_us;
-	if (f->end_us > 0 && windows >= 0 &&
+	f->full = is_full_time(p, said) ? f->full + 1 : 0;
+	if (f->full == 1)
+		f->full_us = answered_us;
+	if (f->fixed > 0 && windows >= 0 &&
 	    llabs(moved_us - windows * p->window_us) <= CLOCK_US) {
 		f->fixed++;
 		/* Whole seconds are rounded up: the earliest is the truth. */
 		f->end_us += windows * p->window_us;
 		if (end_us < f->end_us)
 			f->end_us = end_us;
+		if (answered_us - f->fixed_us >= span_us)
+			f->sliding = 0;
 	} else {
-		f->fixed = 0;
+		if (f->fixed > 0)
+			f->sliding++;
+		if (f->reset == FOREIGN_FIXED)
+			f->reset = FOREIGN_UNKNOWN;
+		f->fixed = 1;
+		f->fixed_us = answered_us;
 		f->end_us = end_us;
 	}
-	f->sliding = f->fixed == 0 && f->full == 0 ? f->sliding + 1 : 0;
-	if (f->fixed >= FOREIGN_SAMPLES)
-		f->reset = FOREIGN_FIXED;
-	else if (f->full >= FOREIGN_SAMPLES)
+	if (f->full >= FOREIGN_SAMPLES && answered_us - f->full_us >= span_us)
 		f->reset = FOREIGN_TO_FULL;
-	else if (f->sliding >= FOREIGN_SAMPLES)
+	else if (f->fixed >= FOREIGN_SAMPLES &&
+	    answered_us - f->fixed_us >= span_us)
+		f->reset = FOREIGN_FIXED;
+	else if (f->sliding >= FOREIGN_MOVES)
 		f->reset = FOREIGN_SLIDING;
 }
 

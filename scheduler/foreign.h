@@ -22,7 +22,12 @@
 
 #include <sluice/dialect.h>
 
-enum { FOREIGN_SIGMA = 3, FOREIGN_SAMPLES = 10 };
+enum {
+	FOREIGN_SIGMA = 3,
+	FOREIGN_SAMPLES = 10,
+	FOREIGN_MOVES = 3,
+	FOREIGN_SPAN_PART = 4, /* of the window: so long must it look like it */
+};
 
 enum foreign_reset {
 	FOREIGN_UNKNOWN,
@@ -33,8 +38,10 @@ enum foreign_reset {
 
 struct foreign { /* zeroed knows nothing */
 	enum foreign_reset reset;
-	int full, fixed, sliding; /* readings in a row that look like it */
-	int64_t end_us;           /* the last reset, as an instant */
+	int full, fixed; /* readings in a row that look like it */
+	int sliding;     /* instants in a row that did not stay */
+	int64_t full_us, fixed_us; /* the first of them came */
+	int64_t end_us;   /* the instant that they tell, or a window later */
 	/* the newest call whose answer told something */
 	int64_t sent_us;
 	int64_t used;    /* of the limit then, by everybody */

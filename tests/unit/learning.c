@@ -125,6 +125,59 @@ others_are_seen_in_a_fixed_window(void)
 	pace_fini(&p);
 }
 
+/* Readings of ten seconds, ten a second, whose resets are as told. */
+static enum foreign_reset
+meaning(int64_t (*reset_ms)(int64_t now_us, int64_t used))
+{
+	struct foreign f = { 0 };
+	struct pace p;
+	int64_t used = 0;
+
+	pace_init(&p, PACE_REQUESTS, 600, 60 * S);
+	for (int64_t now = 60000 * S; now < 60070 * S; now += 100000) {
+		struct dialect_reading said = { .dim = DIALECT_REQUESTS,
+			.limit = 600 };
+
+		pace_grant(&p, 1, now, PACE_LATE_US, 1);
+		used = used < 599 ? used + 1 : 1;
+		said.remaining = 600 - used;
+		said.reset_ms = reset_ms(now, used);
+		foreign_seen(&f, &p, &said, now, now + 300000);
+	}
+	pace_fini(&p);
+	return f.reset;
+}
+
+static int64_t
+whole_seconds_of_a_minute(int64_t now_us, int64_t used)
+{
+	(void)used;
+	/* Epoch seconds against a Date in whole seconds: up to one too many. */
+	return (60100 * S - now_us) % (60 * S) / S * 1000 + 700;
+}
+
+static int64_t
+a_minute_from_now(int64_t now_us, int64_t used)
+{
+	(void)used;
+	return 60000 - now_us / 1000 % 1000;
+}
+
+static int64_t
+time_to_full(int64_t now_us, int64_t used)
+{
+	(void)now_us;
+	return used * 100 + 20;
+}
+
+static void
+the_meaning_of_reset_is_learned(void)
+{
+	CU_ASSERT_EQUAL(meaning(whole_seconds_of_a_minute), FOREIGN_FIXED);
+	CU_ASSERT_EQUAL(meaning(a_minute_from_now), FOREIGN_SLIDING);
+	CU_ASSERT_EQUAL(meaning(time_to_full), FOREIGN_TO_FULL);
+}
+
 static void
 what_is_still_out_is_the_long_ones(void)
 {
@@ -158,5 +211,6 @@ UNIT_MAIN("learning",
     UNIT(the_ladder_takes_one_step_a_window_and_rests_after_an_hour),
     UNIT(a_step_down_that_was_wrong_is_not_soon_repeated),
     UNIT(concurrency_is_doubled_until_a_refusal),
+    UNIT(the_meaning_of_reset_is_learned),
     UNIT(others_are_seen_in_a_fixed_window),
     UNIT(what_is_still_out_is_the_long_ones))
