@@ -20,6 +20,7 @@ enum {
 	RETRY_AHEAD_US = 700000,
 	REAP_EVERY_US = 1000000,
 	ESTIMATES_EVERY_US = 10000000,
+	EXPLAIN_EVERY_US = 1000000,
 	SLEEP_MAX_US = 5000000, /* with a backlog */
 };
 
@@ -42,7 +43,9 @@ struct leader {
 	int64_t epoch;
 	struct dispatch d;
 	struct world world;
-	int64_t ask_at, lanes_at, reap_at, estimates_at;
+	int64_t ask_at, lanes_at, reap_at, estimates_at, explain_at;
+	size_t lines_from;
+	int64_t due_through;
 	bool configure, asleep;
 };
 
@@ -185,6 +188,7 @@ start_over(struct sim *s, struct leader *l)
 	sim_trace(s, "start over", l->id, l->epoch, 0);
 	dispatch_fini(&l->d);
 	dispatch_init(&l->d);
+	l->d.margin = DISPATCH_MARGIN;
 	world_fini(&l->world);
 	l->stage = STAGE_FOLLOW;
 	l->ask_at = s->now + TICK_US;
@@ -397,6 +401,7 @@ read_lines(struct sim *s, struct leader *l, int64_t id)
 
 		dispatch_lane_fresh(lane, &line);
 	}
+	dispatch_lane_read(lane, to < st->n ? to + 1 : st->n + 1);
 }
 
 static void
@@ -416,6 +421,7 @@ read_retry(struct sim *s, struct leader *l, const struct st_retry *r)
 		.cap = st->lines[r->line - 1].cap,
 		.tries = r->tries,
 		.sends = r->sends,
+		.refused = r->refused,
 	};
 	dispatch_lane_again(lane, &line);
 }
@@ -456,7 +462,7 @@ on_looked(struct sim *s, struct event *e)
 	struct call *c = e->obj;
 	struct leader *l = c->l;
 	struct dispatch_plan plan = { 0 };
-	bool estimates = s->now >= l->estimates_at;
+	bool estimates = s->now >= l->estimates_at, explain;
 	struct call *commit;
 	struct buf doc = { 0 };
 
@@ -471,8 +477,12 @@ on_looked(struct sim *s, struct event *e)
 	check_world(s, l, &l->world);
 	dispatch_plan(&l->d, l->world.now_us, &plan);
 	s->stats.plans++;
-	dispatch_write_plan(&l->d, &plan, &l->world, estimates, &doc);
+	explain = s->now >= l->explain_at &&
+	    (l->d.nlanes > 0 || l->d.seats[0]->out > 0);
+	dispatch_write_plan(&l->d, &plan, &l->world, estimates, explain, &doc);
 	dispatch_plan_fini(&plan);
+	if (explain)
+		l->explain_at = s->now + EXPLAIN_EVERY_US;
 	if (estimates)
 		l->estimates_at = s->now + ESTIMATES_EVERY_US;
 	if (dispatch_plan_empty(&doc)) {
@@ -554,23 +564,60 @@ exec_look(struct sim *s, struct event *e)
 }
 
 static void
+look_for_lines_of(struct call *c, const struct dispatch_lane *lane)
+{
+	if (!dispatch_lane_wants(lane))
+		return;
+	for (size_t i = 0; i < c->nlines; i++)
+		if (c->lines_of[i] == lane->id)
+			return;
+	c->lines_of[c->nlines++] = lane->id;
+}
+
+static void
+look_for_lines(struct leader *l, struct call *c)
+{
+	size_t n = l->d.nlanes, from = l->lines_from;
+
+	for (size_t i = 0; i < n && c->nlines < LANES_READ / 2; i++)
+		look_for_lines_of(c, l->d.lanes[i]);
+	for (size_t i = 0; i < n && c->nlines < LANES_READ; i++) {
+		l->lines_from = (from + i + 1) % n;
+		look_for_lines_of(c, l->d.lanes[(from + i) % n]);
+	}
+}
+
+static void
+look_for_retries(struct leader *l, struct call *c)
+{
+	size_t n = l->world.ndue, from = 0;
+
+	while (from < n && l->world.due[from] <= l->due_through)
+		from++;
+	for (size_t i = 0; i < n && c->ndue < LANES_READ; i++) {
+		int64_t id = l->world.due[(from + i) % n];
+		const struct dispatch_lane *lane = dispatch_lane(&l->d, id);
+
+		if (lane == NULL || lane->again.first < lane->again.n)
+			continue;
+		c->due[c->ndue++] = l->due_through = id;
+	}
+}
+
+static void
 look(struct sim *s, struct leader *l)
 {
 	struct call *c = call_new(s, l, STAGE_LOOK, exec_look);
 
-	for (size_t i = 0; i < l->world.ndue; i++) {
+	for (size_t i = 0; i < l->world.ndue; i++)
 		if (dispatch_lane(&l->d, l->world.due[i]) == NULL)
 			l->lanes_at = 0;
-		if (c->ndue < LANES_READ)
-			c->due[c->ndue++] = l->world.due[i];
-	}
 	c->config = l->configure;
 	c->lanes = s->now >= l->lanes_at;
 	if (c->lanes)
 		l->lanes_at = s->now + LANES_EVERY_US;
-	for (size_t i = 0; i < l->d.nlanes && c->nlines < LANES_READ; i++)
-		if (dispatch_lane_wants(l->d.lanes[i]))
-			c->lines_of[c->nlines++] = l->d.lanes[i]->id;
+	look_for_lines(l, c);
+	look_for_retries(l, c);
 }
 
 static void
@@ -652,7 +699,8 @@ leader_kill(struct sim *s, struct leader *l, int64_t for_us)
 	dispatch_init(&l->d);
 	world_fini(&l->world);
 	l->configure = false;
-	l->lanes_at = l->reap_at = l->estimates_at = 0;
+	l->lanes_at = l->reap_at = l->estimates_at = l->explain_at = 0;
+	l->d.margin = DISPATCH_MARGIN;
 	sim_at(s, s->now + for_us, on_born, l, l->gen);
 }
 
@@ -675,6 +723,7 @@ leader_new(struct sim *s, int id)
 
 	l->id = id;
 	dispatch_init(&l->d);
+	l->d.margin = DISPATCH_MARGIN;
 	sim_at(s, s->now + rng_range(&s->rng, 0, TICK_US), on_born, l, 0);
 	return l;
 }

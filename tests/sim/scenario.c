@@ -6,7 +6,7 @@
 #include "sim.h"
 
 const char *const profile_names[PROFILES] = { "calm", "long", "fast", "tokens",
-	"seats", "chaos", "learn", "foreign", "races" };
+	"seats", "chaos", "learn", "foreign", "races", "headers" };
 const char *const dimension_names[5] = { "requests", "tokens", "input_tokens",
 	"output_tokens", "concurrent" };
 
@@ -52,8 +52,12 @@ hard_kind(struct rng *r, struct sc_limit *l)
 	l->phase_us = rng_range(r, 0, l->window_us - 1);
 	l->kind =
 	    (enum limiter_kind)rng_range(r, LIMITER_COUNTER, LIMITER_SECONDS);
-	if (l->kind == LIMITER_QUANTA)
-		l->quantum_us = rng_chance(r, 0.5) ? 10 * SEC : SEC;
+	if (l->kind == LIMITER_QUANTA) {
+		int64_t quanta = rng_chance(r, 0.5) ? 6 : 60;
+
+		l->quantum_us = l->window_us / quanta;
+		l->amount = (l->amount + quanta) / quanta * quanta;
+	}
 	if (l->kind == LIMITER_BUCKET)
 		l->burst = rng_range(r, 1, 1 + l->amount / 20);
 	l->charge_refused = rng_chance(r, 0.5);
@@ -77,10 +81,15 @@ draw_latency(struct scenario *sc, struct rng *r)
 static void
 draw_headers(struct scenario *sc, struct rng *r)
 {
-	sc->style = rng_range(r, STYLE_NONE, STYLES - 1);
+	enum style style = rng_range(r, STYLE_OPENAI, STYLES - 1);
+	enum lie lie =
+	    rng_chance(r, 0.3) ? rng_range(r, LIE_NOT, LIES - 1) : LIE_NOT;
+
 	sc->retry_after = rng_chance(r, 0.7);
-	if (rng_chance(r, 0.3))
-		sc->lie = rng_range(r, LIE_NOT, LIES - 1);
+	if (sc->profile == PROFILE_HEADERS || sc->profile == PROFILE_FOREIGN) {
+		sc->style = style;
+		sc->lie = lie;
+	}
 }
 
 /* Mean seconds of a call. */
@@ -164,7 +173,7 @@ scenario_draw(
     struct scenario *sc, uint64_t seed, enum profile profile, double days)
 {
 	static const double usual[PROFILES] = { 0.1, 30, 1.0 / 24, 0.1, 0.1,
-		0.15, 0.15, 0.1, 0.15 };
+		0.15, 0.15, 0.1, 0.15, 0.1 };
 	struct rng rng = rng_new(seed, 0), *r = &rng;
 	double rpm = 60;
 
@@ -247,10 +256,10 @@ scenario_print(const struct scenario *sc)
 {
 	printf("# %s: %zu workers, %zu dispatchers, latency %.2f s, jitter "
 	       "%" PRId64 " ms, database %" PRId64
-	       " ms, foreign %.2f, charge %d\n",
+	       " ms, foreign %.2f, charge %d, style %d, lie %d\n",
 	    profile_names[sc->profile], sc->nworkers, sc->nleaders,
 	    mean_latency(sc), sc->jitter_us / MS, sc->db_us / MS, sc->foreign,
-	    (int)sc->charge);
+	    (int)sc->charge, (int)sc->style, (int)sc->lie);
 	for (size_t i = 0; i < sc->nlimits; i++) {
 		const struct sc_limit *l = &sc->limits[i];
 

@@ -40,6 +40,7 @@ enum profile {
 	PROFILE_LEARN,
 	PROFILE_FOREIGN,
 	PROFILE_RACES,
+	PROFILE_HEADERS,
 	PROFILES
 };
 
@@ -57,7 +58,15 @@ enum dimension { DIM_REQUESTS, DIM_TOKENS, DIM_INPUT, DIM_OUTPUT, DIM_SEATS };
 extern const char *const dimension_names[5];
 
 enum style { STYLE_NONE, STYLE_OPENAI, STYLE_RELAY, STYLE_IETF, STYLES };
-enum lie { LIE_NOT, LIE_UNITS, LIE_STALE, LIE_ABSURD, LIE_FLAP, LIES };
+enum lie {
+	LIE_NOT,
+	LIE_UNITS,
+	LIE_STALE,
+	LIE_ABSURD,
+	LIE_FLAP,
+	LIE_LATE,
+	LIES
+};
 
 struct sc_limit {
 	int32_t id;

@@ -315,7 +315,7 @@ run_drop(struct store *st, struct st_run *run)
 }
 
 int
-store_take(struct sim *s, int64_t worker, int32_t path, int32_t lines,
+store_take(struct sim *s, int64_t worker, int64_t era, int32_t lines,
     struct st_run ***out)
 {
 	struct store *st = s->store;
@@ -323,7 +323,8 @@ store_take(struct sim *s, int64_t worker, int32_t path, int32_t lines,
 	int n = 0;
 
 	*out = NULL;
-	if (!store_worker_live(s, worker))
+	if (!store_worker_live(s, worker) ||
+	    store_worker(st, worker)->era != era)
 		return -1;
 	while (before < lines) {
 		struct st_run *best = NULL;
@@ -331,7 +332,7 @@ store_take(struct sim *s, int64_t worker, int32_t path, int32_t lines,
 		for (size_t i = 0; i < st->nruns; i++) {
 			struct st_run *r = st->runs[i];
 
-			if (r->worker == 0 && r->path == path &&
+			if (r->worker == 0 &&
 			    r->send_us <= s->now + WORKER_AHEAD_US &&
 			    (best == NULL || r->send_us < best->send_us))
 				best = r;
@@ -346,8 +347,8 @@ store_take(struct sim *s, int64_t worker, int32_t path, int32_t lines,
 	return n;
 }
 
-static void
-retry_add(struct store *st, const struct st_retry *r)
+void
+store_again(struct store *st, const struct st_retry *r)
 {
 	if (st->nretries == st->retries_cap) {
 		st->retries_cap =
@@ -371,8 +372,37 @@ run_give_back(struct sim *s, struct st_run *run, bool sent)
 			.refused = run->lines[i].refused };
 
 		if (run->lines[i].open)
-			retry_add(s->store, &r);
+			store_again(s->store, &r);
 	}
+}
+
+bool
+store_keep(
+    struct sim *s, int64_t worker, int64_t era, const int64_t *runs, size_t n)
+{
+	struct store *st = s->store;
+	struct st_worker *w = store_worker(st, worker);
+
+	if (w == NULL || w->state == ST_DEAD || w->era > era)
+		return false;
+	w->era = era;
+	for (size_t i = 0; i < st->nruns; i++) {
+		struct st_run *run = st->runs[i];
+		size_t k = 0;
+
+		if (run->worker != worker)
+			continue;
+		while (k < n && runs[k] != run->id)
+			k++;
+		if (k < n)
+			continue;
+		sim_trace(s, "take lost", run->id, (int64_t)run->nopen, 0);
+		run_give_back(s, run, false);
+		run_drop(st, run);
+		i--;
+	}
+	leader_news(s);
+	return true;
 }
 
 void
@@ -427,20 +457,21 @@ store_reap(struct sim *s, int64_t epoch)
 			continue;
 		w->state = ST_DEAD;
 		sim_trace(s, "reaped", w->id, 0, 0);
-		for (size_t i = 0; i < st->nruns; i++) {
-			struct st_run *run = st->runs[i];
-
-			if (run->worker != w->id)
-				continue;
-			run_give_back(s, run, true);
-			check_orphans(s, run);
-			run_drop(st, run);
-			i--;
-		}
 		for (size_t i = 0; i < st->nseats; i++)
 			if (st->seats[i].worker == w->id)
 				st->seats[i].frozen_us =
 				    s->now + s->sc.whole_us;
+	}
+	for (size_t i = 0; i < st->nruns; i++) {
+		struct st_run *run = st->runs[i];
+		const struct st_worker *w = store_worker(st, run->worker);
+
+		if (run->worker == 0 || (w != NULL && w->state != ST_DEAD))
+			continue;
+		run_give_back(s, run, true);
+		check_orphans(s, run);
+		run_drop(st, run);
+		i--;
 	}
 	for (size_t i = 0; i < st->nseats; i++)
 		if (st->seats[i].frozen_us == 0 ||
@@ -466,8 +497,8 @@ store_reap(struct sim *s, int64_t epoch)
 	return true;
 }
 
-static void
-line_result(struct sim *s, const struct st_close *c)
+void
+store_result(struct sim *s, const struct st_close *c)
 {
 	struct st_lane *lane = store_lane(s->store, c->lane);
 	struct st_line *line = &lane->lines[c->line - 1];
@@ -511,9 +542,9 @@ store_settle(struct sim *s, int64_t worker, const struct st_close *list,
 		if (--run->nopen == 0)
 			run_drop(st, run);
 		if (c->kind == ST_AGAIN)
-			retry_add(st, &again);
+			store_again(st, &again);
 		else
-			line_result(s, c);
+			store_result(s, c);
 	}
 	if (st->nseen == st->seen_cap) {
 		size_t cap = st->seen_cap == 0 ? 64 : st->seen_cap * 2;

@@ -67,6 +67,7 @@ struct st_worker {
 	int64_t id;
 	struct worker *who;
 	int32_t most;
+	int64_t era; /* of takes: older ones come too late */
 	enum st_state state;
 	/* NEVER while its process runs: then each beat would renew it. */
 	int64_t lease_us;
@@ -89,6 +90,7 @@ struct store {
 	size_t nruns, runs_cap;
 	struct st_limit limits[LIMITS_MAX];
 	json_t *path_state, *estimates;
+	int timeline;
 	struct st_seen *seen;
 	size_t nseen, seen_cap;
 	struct st_worker *workers;
@@ -144,8 +146,13 @@ void store_worker_stop(struct sim *s, int64_t id);
 int64_t store_next_run_us(const struct store *st);
 bool store_worker_live(const struct sim *s, int64_t id);
 /* Takes up to lines of runs; returns how many; -1: lease lost. */
-int store_take(struct sim *s, int64_t worker, int32_t path, int32_t lines,
+int store_take(struct sim *s, int64_t worker, int64_t era, int32_t lines,
     struct st_run ***out);
+
+/* Of a take whose answer was lost: the worker holds these runs, no others.
+ * false: the lease is lost. */
+bool store_keep(
+    struct sim *s, int64_t worker, int64_t era, const int64_t *runs, size_t n);
 
 enum st_result { ST_OUTPUT, ST_ERROR, ST_AGAIN };
 struct st_close {
@@ -161,6 +168,8 @@ bool store_settle(struct sim *s, int64_t worker, const struct st_close *list,
     size_t n, const char *seen);
 bool store_still_open(
     const struct store *st, int64_t worker, int64_t run, size_t at);
+void store_again(struct store *st, const struct st_retry *r);
+void store_result(struct sim *s, const struct st_close *c);
 struct st_run *store_run(const struct store *st, int64_t id);
 
 #endif

@@ -39,10 +39,12 @@ store_config(const struct sim *s, struct buf *out)
 	bool first = true;
 
 	buf_addf(out,
-	    "{\"revision\":1,\"paths\":[{\"id\":1,\"pool\":1,"
+	    "{\"revision\":1,\"now_us\":%" PRId64
+	    ",\"timeline\":1,\"timeline_was\":%d,\"paths\":[{\"id\":1,\"pool\":"
+	    "1,"
 	    "\"name\":\"p\",\"models\":[\"*\"],\"whole_ms\":%" PRId64
 	    ",\"dialect\":\"auto\",\"charge\":\"%s\"",
-	    s->sc.whole_us / MS, charges[s->sc.charge]);
+	    s->now, st->timeline, s->sc.whole_us / MS, charges[s->sc.charge]);
 	add_members(out, st->path_state);
 	buf_adds(out, "}],\"limits\":[");
 	for (size_t i = 0; i < s->sc.nlimits; i++) {
@@ -341,6 +343,11 @@ write_state(struct sim *s, const json_t *plan)
 		json_object_update(st->path_state, v);
 		json_object_del(st->path_state, "id");
 	}
+	json_array_foreach(json_object_get(plan, "explain"), i, v)
+	    json_object_set(
+		st->path_state, "learned", json_object_get(v, "learned"));
+	if (json_object_get(plan, "timeline") != NULL)
+		st->timeline = (int)get(plan, "timeline");
 	json_array_foreach(json_object_get(plan, "estimates"), i, v)
 	    json_object_set(st->estimates, "1", v);
 	json_array_foreach(json_object_get(plan, "seats"), i, v)
@@ -404,6 +411,25 @@ store_commit(struct sim *s, int64_t epoch, const char *text)
 	{
 		st->retries[k] = st->retries[--st->nretries];
 		break;
+	}
+	/* Lines that others pass, after the cursor has passed them. */
+	json_array_foreach(json_object_get(plan, "aside"), i, v)
+	{
+		struct st_retry r = { .lane = get(v, "lane"),
+			.line = (int32_t)(get(v, "first_line") +
+			    get(v, "line") - 1),
+			.not_before_us = s->now };
+
+		store_again(st, &r);
+	}
+	json_array_foreach(json_object_get(plan, "failed"), i, v)
+	{
+		struct st_close c = { .lane = get(v, "lane"),
+			.line = (int32_t)(get(v, "first_line") +
+			    get(v, "line") - 1),
+			.kind = ST_ERROR };
+
+		store_result(s, &c);
 	}
 	json_array_foreach(json_object_get(plan, "runs"), i, v)
 	    run_insert(s, v);

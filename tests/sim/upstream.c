@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "check.h"
 #include "worker.h"
@@ -189,37 +190,25 @@ lie_about(struct sim *s, int64_t truth, int64_t *stale)
 }
 
 static void
-write_reading(struct sim *s, struct up_call *call, size_t i,
-    struct dialect_reading *r, struct buf *out)
+write_reading(struct sim *s, size_t i, struct buf *out)
 {
 	const struct sc_limit *l = &s->sc.limits[i];
 	struct limiter *lim = &s->upstream->limiters[i];
 	int64_t reset_us = limiter_reset_us(lim, s->now), left;
-	const char *unit = l->dim == DIM_REQUESTS ? "requests" : "tokens";
+	const char *unit = l->dim == DIM_REQUESTS ? "requests"
+	    : l->dim == DIM_TOKENS                ? "tokens"
+	    : l->dim == DIM_INPUT                 ? "input-tokens"
+						  : "output-tokens";
 
 	left = limiter_left(lim, s->now);
 	left = lie_about(s, left < 0 ? 0 : left, &s->upstream->stale[0]);
-	*r = (struct dialect_reading){
-		.dim = l->dim == DIM_REQUESTS ? DIALECT_REQUESTS
-		    : l->dim == DIM_TOKENS    ? DIALECT_TOKENS
-		    : l->dim == DIM_INPUT     ? DIALECT_INPUT_TOKENS
-					      : DIALECT_OUTPUT_TOKENS,
-		.limit = l->amount,
-		.remaining = left,
-		.reset_ms =
-		    lie_about(s, (reset_us + 999) / MS, &s->upstream->stale[1]),
-	};
-	if (r->reset_ms < 0 || r->reset_ms > DIALECT_WAIT_MAX_MS)
-		r->reset_ms = -1;
-	if (r->remaining < 0)
-		r->remaining = -1;
-	snprintf(r->from, sizeof(r->from), "x-ratelimit-remaining-%s", unit);
+	reset_us = lie_about(s, reset_us / MS + 1, &s->upstream->stale[1]) * MS;
 	if (s->sc.style == STYLE_OPENAI)
 		buf_addf(out,
 		    "x-ratelimit-limit-%s: %" PRId64
 		    "\r\nx-ratelimit-remaining-%s: %" PRId64
 		    "\r\nx-ratelimit-reset-%s: %" PRId64 "ms\r\n",
-		    unit, l->amount, unit, left, unit, r->reset_ms);
+		    unit, l->amount, unit, left, unit, reset_us / MS);
 	else if (s->sc.style == STYLE_RELAY)
 		buf_addf(out,
 		    "X-RateLimit-Limit: %" PRId64
@@ -232,50 +221,49 @@ write_reading(struct sim *s, struct up_call *call, size_t i,
 		    "\r\nRateLimit: \"p\";r=%" PRId64 ";t=%" PRId64 "\r\n",
 		    l->amount, l->window_us / SEC, left,
 		    (reset_us + SEC - 1) / SEC);
-	call->nreadings++;
+}
+
+/* "Sun, 06 Nov 1994 08:49:37 GMT" */
+static void
+write_date(int64_t at_s, struct buf *out)
+{
+	char text[40];
+	time_t t = (time_t)at_s;
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+	buf_addf(out, "Date: %s\r\n", text);
 }
 
 static void
 write_headers(struct sim *s, struct up_call *call, int64_t wait_us)
 {
 	struct buf out = { 0 };
+	unsigned told = 0;
 	int64_t seconds = (wait_us + SEC - 1) / SEC;
 
-	buf_addf(&out, "HTTP/1.1 %d\r\n", call->status);
-	for (size_t i = 0; s->sc.style != STYLE_NONE && i < s->sc.nlimits &&
-	     call->nreadings < NITEMS(call->readings);
-	     i++)
-		if (s->sc.limits[i].dim != DIM_SEATS)
-			write_reading(
-			    s, call, i, &call->readings[call->nreadings], &out);
 	if (wait_us > 0)
-		buf_addf(&out, "Retry-After: %" PRId64 "\r\n",
-		    seconds < 1 ? 1 : seconds);
+		call->wait_us = seconds * SEC;
+
+	/* Of each dimension the first: others stay in the dark. */
+	for (size_t i = 0; s->sc.style != STYLE_NONE && i < s->sc.nlimits;
+	     i++) {
+		enum dimension dim = s->sc.limits[i].dim;
+
+		if (dim == DIM_SEATS || (told & 1u << dim) != 0 ||
+		    (s->sc.style != STYLE_OPENAI && told != 0))
+			continue;
+		told |= 1u << dim;
+		write_reading(s, i, &out);
+	}
+	if (wait_us > 0)
+		buf_addf(&out, "Retry-After: %" PRId64 "\r\n", seconds);
 	if (out.n >= sizeof(call->headers))
 		out.n = sizeof(call->headers) - 1;
 	memcpy(call->headers, out.p, out.n);
 	call->headers[out.n] = '\0';
 	buf_fini(&out);
-}
-
-void
-upstream_read(
-    const struct up_call *call, int64_t now_s, struct dialect_answer *out)
-{
-	*out = (struct dialect_answer){ 0 };
-	(void)now_s;
-	memcpy(out->readings, call->readings,
-	    call->nreadings * sizeof(call->readings[0]));
-	out->nreadings = call->nreadings;
-	if (call->status != 429)
-		return;
-	out->refusal =
-	    call->refused == DIM_SEATS ? DIALECT_CONCURRENCY : DIALECT_RATE;
-	out->refused_dim = call->refused == DIM_REQUESTS ? DIALECT_REQUESTS
-	    : call->refused == DIM_SEATS                 ? DIALECT_CONCURRENT
-	    : call->refused == DIM_INPUT                 ? DIALECT_INPUT_TOKENS
-	    : call->refused == DIM_OUTPUT                ? DIALECT_OUTPUT_TOKENS
-							 : DIALECT_TOKENS;
 }
 
 /* Calls
@@ -291,6 +279,19 @@ on_heard(struct sim *s, struct event *e)
 	worker_answer(s, call);
 }
 
+/* The headers may be old, their Date is not. */
+static void
+date_headers(struct sim *s, struct up_call *call)
+{
+	struct buf out = { 0 };
+
+	write_date(s->now / SEC, &out);
+	buf_adds(&out, call->headers);
+	if (out.n < sizeof(call->headers))
+		memcpy(call->headers, buf_cstr(&out), out.n + 1);
+	buf_fini(&out);
+}
+
 static void
 answer(struct sim *s, struct up_call *call)
 {
@@ -300,6 +301,8 @@ answer(struct sim *s, struct up_call *call)
 		at = &(*at)->next;
 	*at = call->next;
 	call->answered_us = s->now;
+	if (s->sc.style == STYLE_RELAY)
+		date_headers(s, call);
 	check_ended(s, call);
 	sim_trace(s, "answer", call->lane, call->line,
 	    call->end == UP_ANSWER ? call->status : -1);
@@ -323,11 +326,8 @@ on_done(struct sim *s, struct event *e)
 		limiter_charge(&s->upstream->limiters[i], s->now, units);
 		check_charged(s, i, units);
 	}
-	if (s->sc.style != STYLE_NONE && call->status == 200)
+	if (s->sc.lie == LIE_LATE && call->status == 200)
 		write_headers(s, call, 0);
-	else
-		snprintf(call->headers, sizeof(call->headers),
-		    "HTTP/1.1 %d\r\n", call->status);
 	answer(s, call);
 	s->upstream->in_flight--;
 }
@@ -421,6 +421,9 @@ on_arrived(struct sim *s, struct event *e)
 		work(s, call, call->work_us / 2);
 	} else {
 		call->status = 200;
+		/* What is left is told as of admission, if it is told well. */
+		if (s->sc.style != STYLE_NONE)
+			write_headers(s, call, 0);
 		work(s, call, call->work_us);
 	}
 }

@@ -25,11 +25,10 @@ struct up_call {
 	/* the answer */
 	enum up_end end;
 	int status;
-	int64_t answered_us; /* when it left */
-	size_t nreadings;
-	struct dialect_reading readings[3];
+	int64_t answered_us;    /* when it left */
 	enum dimension refused; /* 429: by a limit of this dimension */
-	char headers[320], body[160];
+	int64_t wait_us;        /* that its Retry-After says, 0: it does not */
+	char headers[640], body[160];
 	struct up_call *next; /* in flight */
 };
 
@@ -52,11 +51,5 @@ void upstream_mood(struct sim *s, enum mood mood);
 /* Calls sent and not answered; those that it works on. */
 struct up_call *upstream_open(const struct sim *s);
 int64_t upstream_in_flight(const struct sim *s);
-
-/*
- * What an answer says of limits.  The one place to switch to dialect_read().
- */
-void upstream_read(
-    const struct up_call *call, int64_t now_s, struct dialect_answer *out);
 
 #endif

@@ -1,5 +1,6 @@
 #include "worker_own.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "../../worker/outcome.h"
@@ -13,6 +14,9 @@ enum {
 	BEAT_US = 500000,
 	TAKE_IDLE_US = 100000,
 	START_AGAIN_US = 1000000,
+	HOLD_US = 1500000, /* after a refusal */
+	REFUSED_PARK = 5,
+	PARK_US = 900000000,
 };
 
 static event_fn on_tick, on_line, on_beat_due;
@@ -169,6 +173,19 @@ call_over(struct sim *s, struct up_call *call)
 	(void)s;
 }
 
+/* Until the dispatcher has had time to hear. */
+static void
+hold(const struct sim *s, struct worker *w, int64_t wait_us)
+{
+	int64_t until_us;
+
+	if (wait_us <= 0 || wait_us > HOLD_US)
+		wait_us = HOLD_US;
+	until_us = worker_boot(s, w) + wait_us;
+	if (w->held_us < until_us)
+		w->held_us = until_us;
+}
+
 /* The end of a call, whatever it is. */
 static void
 take_answer(
@@ -183,16 +200,19 @@ take_answer(
 	struct outcome_in in = {
 		.end = end,
 		.status = call->status,
-		.headers = slice_str(call->headers),
+		.said = &r.said,
 		.good_body = call->status == 200,
 		.tries = line->tries,
 		.attempts = s->sc.attempts,
 		.chance = rng_unit(&w->rng),
-		.now_s = (s->now + w->offset_us) / SEC,
 	};
 	struct outcome out;
 	bool sent = end == OUTCOME_ANSWER || end == OUTCOME_BROKEN;
 
+	if (end == OUTCOME_ANSWER)
+		dialect_read(NULL, call->status, slice_str(call->headers),
+		    slice_str(call->body), (s->now + w->offset_us) / SEC,
+		    &r.said);
 	if (end == OUTCOME_BROKEN ||
 	    (end == OUTCOME_ANSWER && call->status >= 500))
 		in.bulk = health_failed(&w->health,
@@ -201,8 +221,10 @@ take_answer(
 		health_ok(&w->health);
 	outcome_of(&in, &out);
 	if (end == OUTCOME_ANSWER) {
-		upstream_read(call, in.now_s, &r.said);
 		r.left_us = call->answered_us;
+		snprintf(r.wait_from, sizeof(r.wait_from), "%s",
+		    r.said.wait_from == NULL ? "" : r.said.wait_from);
+		r.wait_us = call->wait_us;
 		r.answered_us =
 		    worker_boot(s, w) - line->not_before_us + line->slot_us;
 	}
@@ -214,6 +236,7 @@ take_answer(
 		r.ms = (s->now - call->sent_us) / MS;
 	}
 	r.in_flight = w->in_flight + 1;
+	r.connect_us = line->connect_us;
 	switch (out.kind) {
 	case OUTCOME_DONE:
 		r.close.kind = ST_OUTPUT;
@@ -229,12 +252,18 @@ take_answer(
 		break;
 	case OUTCOME_AGAIN:
 		r.close.wait_us = out.wait_ms * MS;
+		r.close.refused = 0;
 		r.close.tries++;
 		break;
 	case OUTCOME_REFUSED:
 		r.throttled = r.ok = true;
-		r.close.refused++;
-		r.pause_us = r.close.wait_us = out.pause_ms * MS;
+		r.close.wait_us = out.pause_ms * MS;
+		if (++r.close.refused >= REFUSED_PARK) {
+			r.close.refused = 0;
+			if (r.close.wait_us < PARK_US)
+				r.close.wait_us = PARK_US;
+		}
+		hold(s, w, out.pause_ms * MS);
 		break;
 	case OUTCOME_DOWN:
 		r.down = true;
@@ -300,11 +329,13 @@ static void
 start_call(struct sim *s, struct worker *w, struct wline *line)
 {
 	struct up_call *call = xcalloc(1, sizeof(*call));
-	int64_t connect_us = rng_chance(&w->rng, 0.01)
-	    ? rng_range(&w->rng, 10 * MS, 80 * MS)
+	bool anew = rng_chance(&w->rng, 0.01);
+	int64_t took_us = anew
+	    ? s->sc.net_us + rng_range(&s->rng, 0, s->sc.jitter_us / 2) + 2 * MS
 	    : rng_range(&w->rng, 200, 1000);
 
 	line->state = W_SENDING;
+	line->connect_us = anew ? took_us : 0;
 	line->refs++;
 	w->in_flight++;
 	call->worker = w;
@@ -312,7 +343,7 @@ start_call(struct sim *s, struct worker *w, struct wline *line)
 	call->wline = line;
 	call->lane = line->run->lane;
 	call->line = line->line;
-	sim_at(s, s->now + connect_us, on_connected, call, w->gen);
+	sim_at(s, s->now + took_us, on_connected, call, w->gen);
 }
 
 static void
@@ -332,18 +363,18 @@ pump(struct sim *s, struct worker *w)
 	int64_t now = worker_boot(s, w);
 
 	while ((line = *at) != NULL) {
-		bool late = now > line->not_after_us;
+		bool late = now > line->not_after_us, held = now < w->held_us;
 
-		if (!late && w->in_flight >= w->most)
+		if (!late && !held && w->in_flight >= w->most)
 			break;
-		if (!late && (now >= w->lease_us || !sit(s, w))) {
+		if (!late && !held && (now >= w->lease_us || !sit(s, w))) {
 			at = &line->next;
 			continue;
 		}
 		*at = line->next;
 		if (*at == NULL)
 			w->ready_last = at;
-		if (late)
+		if (late || held)
 			give_back(s, w, line);
 		else
 			start_call(s, w, line);
@@ -379,6 +410,7 @@ struct take {
 	int64_t gen, wid, asked_us; /* boot time */
 	int32_t room;
 	enum fate fate;
+	int64_t era;
 	int n;
 	struct wrun **runs;
 };
@@ -470,6 +502,10 @@ on_taken(struct sim *s, struct event *e)
 		}
 	if (mine) {
 		w->taking = false;
+		if (t->fate == FATE_UNKNOWN || t->fate == FATE_LATE) {
+			w->unsure = true;
+			w->era++;
+		}
 		if (t->n > 0)
 			w->take_at = 0;
 		if (t->n < 0)
@@ -487,16 +523,87 @@ exec_take(struct sim *s, struct event *e)
 	struct st_run **runs;
 	int n = 0;
 
-	sim_at(s, s->now + sim_db_us(s), on_taken, t, 0);
-	if (t->fate != FATE_GOOD && !s->sc.takes_unknown)
+	if (t->fate == FATE_LATE) {
+		/* Its connection broke; it is done later, for nobody. */
+		struct take *late = xcalloc(1, sizeof(*late));
+
+		*late = *t;
+		late->fate = FATE_UNKNOWN;
+		late->gen = -1;
+		sim_at(s, s->now + rng_range(&s->rng, 0, 2 * SEC), exec_take,
+		    late, 0);
+		sim_at(s, s->now + sim_db_us(s), on_taken, t, 0);
 		return;
-	n = store_take(s, t->wid, 1, t->room, &runs);
+	}
+	sim_at(s, s->now + sim_db_us(s), on_taken, t, 0);
+	if (t->fate == FATE_LOST)
+		return;
+	n = store_take(s, t->wid, t->era, t->room, &runs);
 	if (t->fate == FATE_GOOD)
 		for (int i = 0; i < n; i++)
 			run_add(s, t, runs[i]);
 	if (n < 0 && t->fate == FATE_GOOD)
 		t->n = -1;
 	free(runs);
+}
+
+struct keep {
+	struct worker *w;
+	int64_t gen, wid, era;
+	size_t n;
+	int64_t *runs;
+	bool heard, good;
+};
+
+static void
+on_kept(struct sim *s, struct event *e)
+{
+	struct keep *k = e->obj;
+	struct worker *w = k->w;
+
+	if (k->gen == w->gen && worker_deaf(s, w, e))
+		return;
+	if (k->gen == w->gen) {
+		w->taking = false;
+		if (k->heard && k->good)
+			w->unsure = false;
+		if (k->heard && !k->good)
+			worker_lost(s, w);
+		else
+			worker_wake(s, w, s->now);
+	}
+	free(k->runs);
+	free(k);
+}
+
+static void
+exec_keep(struct sim *s, struct event *e)
+{
+	struct keep *k = e->obj;
+	enum fate fate = sim_fate(s);
+
+	if (fate == FATE_GOOD || fate == FATE_UNKNOWN)
+		k->good = store_keep(s, k->wid, k->era, k->runs, k->n);
+	k->heard = fate == FATE_GOOD;
+	sim_at(s, s->now + sim_db_us(s), on_kept, k, 0);
+}
+
+/* Nobody would send what it does not know of: it says what it does. */
+static void
+keep(struct sim *s, struct worker *w)
+{
+	struct keep *k = xcalloc(1, sizeof(*k));
+
+	k->w = w;
+	k->gen = w->gen;
+	k->wid = w->wid;
+	k->era = w->era;
+	for (const struct wrun *run = w->runs; run != NULL; run = run->next) {
+		k->runs = xrealloc(k->runs, (k->n + 1) * sizeof(*k->runs));
+		k->runs[k->n++] = run->id;
+	}
+	w->taking = true;
+	sim_at(s, s->now + sim_db_us(s), exec_keep, k, 0);
 }
 
 static void
@@ -523,6 +630,10 @@ on_tick(struct sim *s, struct event *e)
 	learn(s, w);
 	if (w->taking)
 		return;
+	if (w->unsure) {
+		keep(s, w);
+		return;
+	}
 	if (s->now < w->take_at) {
 		worker_wake(s, w, w->take_at);
 		return;
@@ -542,6 +653,7 @@ on_tick(struct sim *s, struct event *e)
 	t->gen = w->gen;
 	t->wid = w->wid;
 	t->room = room(s, w);
+	t->era = w->era;
 	t->asked_us = worker_boot(s, w);
 	t->fate = sim_fate(s);
 	w->taking = true;
@@ -632,6 +744,8 @@ on_started(struct sim *s, struct event *e)
 		return;
 	w->wid = store_worker_start(s, w, w->most);
 	w->stage = WS_LIVE;
+	w->era = 0;
+	w->unsure = false;
 	w->lease_us = NEVER;
 	w->phase_us = s->now;
 	w->learned_us = s->now;
@@ -663,6 +777,8 @@ forget(struct worker *w)
 	w->in_flight = w->held = 0;
 	w->done = 0;
 	w->done_per_s = 0;
+	w->unsure = false;
+	w->held_us = 0;
 	w->health = (struct health){ 0 };
 	for (size_t i = 0; i < LIMITS_MAX; i++)
 		w->targets[i] = w->used[i] = 0;
@@ -726,7 +842,9 @@ on_leaving(struct sim *s, struct event *e)
 
 	if (e->gen != w->gen || worker_deaf(s, w, e))
 		return;
-	if (!worker_quiet(w) || w->in_flight > 0) {
+	if (w->unsure && !w->taking)
+		keep(s, w);
+	if (w->unsure || !worker_quiet(w) || w->in_flight > 0) {
 		sim_at(s, s->now + TICK_US, on_leaving, w, w->gen);
 		return;
 	}

@@ -28,6 +28,7 @@ struct wline {
 	int32_t line, bytes;
 	int16_t tries, sends, refused;
 	int32_t est_input, est_output;
+	int64_t connect_us;                           /* of a new connection */
 	int64_t slot_us, not_before_us, not_after_us; /* the latter boot time */
 };
 
@@ -36,9 +37,10 @@ struct wresult {
 	struct st_close close;
 	bool answered, ok, down, throttled;
 	int64_t left_us; /* the answer, the upstream: true time */
-	int64_t sent_us, answered_us, ms, pause_us, in_flight;
+	int64_t sent_us, answered_us, ms, in_flight, connect_us, wait_us;
 	int32_t input, output;
 	struct dialect_answer said;
+	char wait_from[DIALECT_FROM_MAX + 1]; /* said points into itself */
 };
 
 enum wstage { WS_DEAD, WS_STARTING, WS_LIVE, WS_STOPPING };
@@ -57,6 +59,9 @@ struct worker {
 	struct wresult *results;
 	size_t nresults, results_cap;
 	bool flushing, flush_set, taking, asleep, beating;
+	bool unsure;     /* the store may think that it has more runs */
+	int64_t era;     /* of takes: one more when an answer is lost */
+	int64_t held_us; /* nothing leaves before: boot time */
 	int64_t take_at, learned_us, done;
 	double done_per_s;
 	struct health health;

@@ -5,13 +5,12 @@
 #include <string.h>
 
 #include "check.h"
-#include "worker_own.h"
+#include "seen.h"
 
 enum {
 	FLUSH_AFTER_US = 4000,
 	FLUSH_RETRY_US = 250000,
 	FLUSH_LINES = 2000,
-	SEEN_MAX = 32,
 };
 
 struct flush {
@@ -71,134 +70,6 @@ worker_finish(struct sim *s, struct worker *w, struct wresult *r)
 	flush_soon(s, w, FLUSH_AFTER_US);
 	if (w->asleep)
 		worker_wake(s, w, w->take_at);
-}
-
-/* What was seen
- * ---------------------------------------------------------------- */
-
-static void
-write_readings(const struct flush *f, struct buf *out)
-{
-	size_t n = 0;
-
-	for (size_t i = f->n; i-- > 0;) {
-		const struct wresult *r = &f->list[i];
-
-		for (size_t k = 0; k < r->said.nreadings && n < SEEN_MAX; k++) {
-			const struct dialect_reading *d = &r->said.readings[k];
-
-			buf_addf(out,
-			    "%s{\"dim\":\"%s\",\"window_s\":%d,"
-			    "\"limit\":%" PRId64 ",\"remaining\":%" PRId64
-			    ",\"reset_ms\":%" PRId64 ",\"from\":\"%s\","
-			    "\"sent_us\":%" PRId64 ",\"answered_us\":%" PRId64
-			    "}",
-			    n++ == 0 ? ",\"readings\":[" : ",",
-			    dialect_dim_name(d->dim), d->window_s, d->limit,
-			    d->remaining, d->reset_ms, d->from, r->sent_us,
-			    r->answered_us);
-		}
-	}
-	if (n > 0)
-		buf_addc(out, ']');
-}
-
-/* Refusals of one kind and dimension are told together. */
-static void
-write_refusals(struct sim *s, struct flush *f, struct buf *out)
-{
-	bool any = false;
-
-	for (int dim = DIALECT_UNKNOWN; dim <= DIALECT_CONCURRENT; dim++) {
-		const struct wresult *last = NULL;
-		int64_t n = 0, wait_us = 0;
-
-		for (size_t i = 0; i < f->n; i++) {
-			const struct wresult *r = &f->list[i];
-
-			if (!r->throttled || (int)r->said.refused_dim != dim)
-				continue;
-			last = r;
-			n++;
-			if (r->pause_us > wait_us)
-				wait_us = r->pause_us;
-			/* Said when it left, counted from there. */
-			if (r->pause_us > 0 &&
-			    r->left_us + r->pause_us > f->until_us)
-				f->until_us = r->left_us + r->pause_us;
-		}
-		if (n == 0)
-			continue;
-		buf_addf(out,
-		    "%s{\"kind\":\"%s\",\"dim\":\"%s\",\"window_s\":%d,"
-		    "\"n\":%" PRId64 ",\"wait_ms\":%" PRId64
-		    ",\"sent_us\":%" PRId64 ",\"in_flight\":%" PRId64
-		    ",\"from\":\"%s\"}",
-		    any ? "," : ",\"refusals\":[",
-		    dialect_refusal_name(last->said.refusal),
-		    dialect_dim_name(last->said.refused_dim),
-		    last->said.refused_window_s, n, wait_us / MS, last->sent_us,
-		    last->in_flight,
-		    last->said.wait_from == NULL ? "" : last->said.wait_from);
-		any = true;
-	}
-	if (any)
-		buf_addc(out, ']');
-	(void)s;
-}
-
-static void
-write_seen(struct sim *s, struct flush *f)
-{
-	struct buf *out = &f->seen;
-	int64_t ok = 0, n = 0, bytes = 0, late = 0;
-	double input = 0, output = 0, output2 = 0, ms = 0, ms2 = 0;
-	bool down = false, any = false;
-
-	for (size_t i = 0; i < f->n; i++) {
-		const struct wresult *r = &f->list[i];
-
-		ok += r->ok;
-		down |= r->down;
-		if (r->sent_us > 0 && r->sent_us - r->line->slot_us > late)
-			late = r->sent_us - r->line->slot_us;
-		if (!r->answered)
-			continue;
-		n++;
-		bytes += r->line->bytes;
-		input += r->input;
-		output += r->output;
-		output2 += (double)r->output * r->output;
-		ms += (double)r->ms;
-		ms2 += (double)r->ms * (double)r->ms;
-	}
-	buf_addf(out,
-	    "{\"path\":1,\"model\":\"m\",\"ok\":%" PRId64 ",\"n\":%" PRId64
-	    ",\"bytes\":%" PRId64 ",\"input\":%.0f,\"output\":%.0f,"
-	    "\"output2\":%.0f,\"ms\":%.0f,\"ms2\":%.0f,\"late_us\":%" PRId64,
-	    ok, n, bytes, input, output, output2, ms, ms2, late);
-	if (down)
-		buf_adds(out, ",\"down\":true,\"why\":\"no connection\"");
-	write_readings(f, out);
-	write_refusals(s, f, out);
-	buf_adds(out, ",\"entries\":[");
-	for (size_t i = 0; i < f->n; i++) {
-		const struct wresult *r = &f->list[i];
-		const struct wline *l = r->line;
-
-		if (!l->run->metered || r->sent_us <= 0)
-			continue;
-		buf_addf(out,
-		    "%s[%" PRId64 ",%" PRId64 ",%" PRId64
-		    ",%d,%d,%d,%d,%" PRId64 "]",
-		    any ? "," : "", l->slot_us, l->run->keep_us, r->sent_us,
-		    l->est_input, l->est_output,
-		    r->answered ? r->input : l->est_input,
-		    r->answered ? r->output : l->est_output,
-		    r->answered ? r->ms : 0);
-		any = true;
-	}
-	buf_adds(out, "]}");
 }
 
 /* The transaction
@@ -332,7 +203,8 @@ on_flush(struct sim *s, struct event *e)
 	f->closes = xcalloc(f->n, sizeof(*f->closes));
 	for (size_t i = 0; i < f->n; i++)
 		f->closes[i] = f->list[i].close;
-	write_seen(s, f);
+	seen_write(f->list, f->n, &f->seen);
+	f->until_us = seen_until_us(f->list, f->n);
 	w->flushing = true;
 	sim_at(s, s->now + sim_db_us(s), exec_settle, f, 0);
 }
