@@ -25,6 +25,7 @@
 
 #include "aimd.h"
 #include "breaker.h"
+#include "clock.h"
 #include "estimate.h"
 #include "foreign.h"
 #include "pace.h"
@@ -223,6 +224,7 @@ struct dispatch {
 	 * written last: a failover, which may have lost the newest of them. */
 	int32_t timeline;
 	bool timeline_new, failed_over;
+	struct clock clock; /* all times in memory are its */
 	struct dispatch_path **paths;
 	size_t npaths;
 	struct dispatch_rate **rates;

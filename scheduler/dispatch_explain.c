@@ -18,8 +18,10 @@ dimension_name(enum pace_dimension dimension)
 }
 
 static void
-add_seconds(struct buf *out, const char *name, int64_t us)
+add_seconds(
+    const struct dispatch *d, struct buf *out, const char *name, int64_t us)
 {
+	us = dispatch_database_time(d, us);
 	if (us <= 0)
 		buf_addf(out, ",\"%s\":null", name);
 	else
@@ -70,7 +72,8 @@ add_limit(struct buf *out, const struct dispatch_rate *r, int64_t now_us)
 }
 
 static void
-add_rate(struct buf *out, const struct dispatch_rate *r, int64_t now_us)
+add_rate(const struct dispatch *d, struct buf *out,
+    const struct dispatch_rate *r, int64_t now_us)
 {
 	const struct pace *p = &r->pace;
 
@@ -84,14 +87,15 @@ add_rate(struct buf *out, const struct dispatch_rate *r, int64_t now_us)
 	    (long long)p->others.units, p->ladder.step,
 	    1e6 / pace_interval_us(p, now_us));
 	add_seconds(
-	    out, "paused_until", p->paused_us > now_us ? p->paused_us : 0);
+	    d, out, "paused_until", p->paused_us > now_us ? p->paused_us : 0);
 	add_text(out, "why", p->paused_us > now_us ? r->why : "");
 	buf_addc(out, '}');
 }
 
 /* What the flow waits for, in words; false: for nothing. */
 static bool
-add_binds(struct buf *out, const struct dispatch_flow *f, int64_t now_us)
+add_binds(const struct dispatch *d, struct buf *out,
+    const struct dispatch_flow *f, int64_t now_us)
 {
 	const struct dispatch_rate *r = f->waits_rate;
 	const struct dispatch_path *path = f->path;
@@ -150,7 +154,7 @@ add_binds(struct buf *out, const struct dispatch_flow *f, int64_t now_us)
 		add_limit(out, r, now_us);
 		break;
 	}
-	add_seconds(out, "until", until_us);
+	add_seconds(d, out, "until", until_us);
 	add_text(out, "why", why);
 	buf_addc(out, '}');
 	return true;
@@ -193,10 +197,10 @@ dispatch_explain(const struct dispatch *d, const struct dispatch_path *path,
 			    (int64_t)(d->lanes[i]->again.n -
 				d->lanes[i]->again.first);
 	buf_addf(out, "{\"at\":%.3f,\"waiting\":%lld,\"out\":%lld,\"binds\":",
-	    (double)now_us / 1e6, (long long)waiting, (long long)path->out);
+	    (double)dispatch_database_time(d, now_us) / 1e6, (long long)waiting, (long long)path->out);
 	for (size_t i = 0; i < d->nflows && !binds && waiting > 0; i++)
 		if (d->flows[i]->path == path)
-			binds = add_binds(out, d->flows[i], now_us);
+			binds = add_binds(d, out, d->flows[i], now_us);
 	if (!binds)
 		buf_adds(out, "null");
 	add_sends(out, path, now_us);
@@ -207,7 +211,7 @@ dispatch_explain(const struct dispatch *d, const struct dispatch_path *path,
 		if (!first)
 			buf_addc(out, ',');
 		first = false;
-		add_rate(out, d->rates[i], now_us);
+		add_rate(d, out, d->rates[i], now_us);
 	}
 	buf_adds(out, "]}");
 }
@@ -232,7 +236,7 @@ add_reading(struct buf *out, const struct dispatch *d,
 		buf_addf(out, ",\"reset_in_s\":%.3f",
 		    (double)r->said.reset_ms / 1000);
 	add_text(out, "from", r->said.from);
-	add_seconds(out, "at", r->sent_us);
+	add_seconds(d, out, "at", r->sent_us);
 	add_text(out, "meaning", meaning == NULL ? "" : meaning);
 	buf_addc(out, '}');
 }

@@ -17,6 +17,10 @@ struct world_seat {
 
 /* What dispatch_poll() said that is the dispatcher's business. */
 struct world {
+	/* Our monotonic time around the poll, from the caller; heard_us 0: not
+	 * known, the database's clock is believed. */
+	int64_t asked_us, heard_us;
+	int64_t jumped_us; /* what its clock jumped meanwhile */
 	int64_t now_us, revision;
 	bool admitted; /* batches came in: the working set is old */
 	bool ending;   /* batches wait for batches_end() */
@@ -33,11 +37,16 @@ struct world {
 
 void world_fini(struct world *w);
 
+/* A time of the database as one of the plan's, and back. */
+int64_t dispatch_time(const struct dispatch *d, int64_t us);
+int64_t dispatch_database_time(const struct dispatch *d, int64_t us);
+
 /* sluice.dispatch_config() */
 enum slc_rc dispatch_read_config(
     struct dispatch *d, struct slice json, struct slc_err *err);
 
-/* sluice.dispatch_poll(): applies it to d, the rest goes to w (zeroed). */
+/* sluice.dispatch_poll(): applies it to d, the rest goes to w (but for
+ * its first members zeroed). */
 enum slc_rc dispatch_read_world(struct dispatch *d, struct slice json,
     struct world *w, struct slc_err *err);
 

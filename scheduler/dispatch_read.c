@@ -43,6 +43,13 @@ get_bool(const json_t *o, const char *name)
 	return json_is_true(json_object_get(o, name));
 }
 
+/* The database's time as ours; 0 stays "never". */
+static int64_t
+get_time(const struct dispatch *d, const json_t *o, const char *name)
+{
+	return dispatch_time(d, get_int(o, name));
+}
+
 static json_t *
 load(struct slice text, struct slc_err *err)
 {
@@ -84,11 +91,11 @@ read_charge(const char *s)
 }
 
 static struct ladder
-read_ladder(const json_t *o)
+read_ladder(const struct dispatch *d, const json_t *o)
 {
 	return (struct ladder){
 		.step = (int)get_int(o, "step"),
-		.moved_us = get_int(o, "moved_us"),
+		.moved_us = get_time(d, o, "moved_us"),
 		.hold_us = get_int(o, "hold_us"),
 		.fell = get_bool(o, "fell"),
 	};
@@ -113,6 +120,18 @@ read_estimate(struct dispatch *d, const json_t *o)
 	};
 }
 
+int64_t
+dispatch_time(const struct dispatch *d, int64_t us)
+{
+	return us == 0 ? 0 : us + d->clock.offset_us;
+}
+
+int64_t
+dispatch_database_time(const struct dispatch *d, int64_t us)
+{
+	return us == 0 ? 0 : us - d->clock.offset_us;
+}
+
 enum slc_rc
 dispatch_read_config(struct dispatch *d, struct slice text, struct slc_err *err)
 {
@@ -123,6 +142,9 @@ dispatch_read_config(struct dispatch *d, struct slice text, struct slc_err *err)
 
 	if (doc == NULL)
 		return err->rc;
+	/* Once known, it is known better here. */
+	if (!d->clock.known)
+		d->clock.offset_us = get_int(doc, "clock_offset_us");
 	jpaths = json_object_get(doc, "paths");
 	jlimits = json_object_get(doc, "limits");
 	npaths = json_array_size(jpaths);
@@ -145,7 +167,7 @@ dispatch_read_config(struct dispatch *d, struct slice text, struct slc_err *err)
 			.models = globs,
 			.nmodels = json_array_size(models),
 			.health = read_health(get_text(v, "health")),
-			.until_us = get_int(v, "until_us"),
+			.until_us = get_time(d, v, "until_us"),
 			.failures = (int)get_int(v, "failures"),
 			.charge = read_charge(get_text(v, "charge")),
 			.concurrency = get_int(concurrency, "limit"),
@@ -163,9 +185,9 @@ dispatch_read_config(struct dispatch *d, struct slice text, struct slc_err *err)
 		    .amount = get_int(v, "amount"),
 		    .headroom = get_real(v, "headroom"),
 		    .reserve = get_real(v, "reserve"),
-		    .next_us = get_int(v, "next_us"),
-		    .paused_us = get_int(v, "paused_us"),
-		    .ladder = read_ladder(json_object_get(v, "learned")),
+		    .next_us = get_time(d, v, "next_us"),
+		    .paused_us = get_time(d, v, "paused_us"),
+		    .ladder = read_ladder(d, json_object_get(v, "learned")),
 	    };
 	dispatch_configure(d, paths, npaths, limits, nlimits);
 	d->revision = get_int(doc, "revision");
@@ -191,7 +213,8 @@ entry_int(const json_t *entry, size_t i)
 }
 
 static size_t
-read_readings(const json_t *list, struct dispatch_reading *out)
+read_readings(
+    const struct dispatch *d, const json_t *list, struct dispatch_reading *out)
 {
 	json_t *v;
 	size_t i, n = 0;
@@ -209,8 +232,8 @@ read_readings(const json_t *list, struct dispatch_reading *out)
 			    .remaining = get_int(v, "remaining"),
 			    .reset_ms = get_int(v, "reset_ms"),
 			    .dynamic = get_bool(v, "dynamic") },
-			.sent_us = get_int(v, "sent_us"),
-			.answered_us = get_int(v, "answered_us"),
+			.sent_us = get_time(d, v, "sent_us"),
+			.answered_us = get_time(d, v, "answered_us"),
 		};
 		snprintf(r->said.from, sizeof(r->said.from), "%s",
 		    get_text(v, "from"));
@@ -220,7 +243,8 @@ read_readings(const json_t *list, struct dispatch_reading *out)
 }
 
 static size_t
-read_refusals(const json_t *list, struct dispatch_refusal *out)
+read_refusals(
+    const struct dispatch *d, const json_t *list, struct dispatch_refusal *out)
 {
 	json_t *v;
 	size_t i, n = 0;
@@ -237,7 +261,7 @@ read_refusals(const json_t *list, struct dispatch_refusal *out)
 			.window_s = (int32_t)get_int(v, "window_s"),
 			.n = get_int(v, "n"),
 			.wait_us = get_int(v, "wait_ms") * 1000,
-			.sent_us = get_int(v, "sent_us"),
+			.sent_us = get_time(d, v, "sent_us"),
 			.in_flight = get_int(v, "in_flight"),
 		};
 		snprintf(r->from, sizeof(r->from), "%s", get_text(v, "from"));
@@ -270,10 +294,10 @@ read_seen(struct dispatch *d, const json_t *o, int64_t now_us)
 		.dialect = json_string_value(json_object_get(s, "dialect")),
 		.readings = readings,
 		.nreadings =
-		    read_readings(json_object_get(s, "readings"), readings),
+		    read_readings(d, json_object_get(s, "readings"), readings),
 		.refusals = refusals,
 		.nrefusals =
-		    read_refusals(json_object_get(s, "refusals"), refusals),
+		    read_refusals(d, json_object_get(s, "refusals"), refusals),
 		.late_us = get_int(s, "late_us"),
 		.connects = get_int(s, "connects"),
 		.connect_min_us = get_int(s, "connect_min_us"),
@@ -284,9 +308,9 @@ read_seen(struct dispatch *d, const json_t *o, int64_t now_us)
 	json_array_foreach(json_object_get(s, "entries"), i, entry)
 	{
 		struct dispatch_entry e = {
-			.slot_us = entry_int(entry, 0),
+			.slot_us = dispatch_time(d, entry_int(entry, 0)),
 			.keep_us = entry_int(entry, 1),
-			.sent_us = entry_int(entry, 2),
+			.sent_us = dispatch_time(d, entry_int(entry, 2)),
 			.est_input = entry_int(entry, 3),
 			.est_output = entry_int(entry, 4),
 			.input = entry_int(entry, 5),
@@ -358,6 +382,11 @@ dispatch_read_world(
 	if (doc == NULL)
 		return err->rc;
 	w->now_us = get_int(doc, "now_us");
+	if (w->heard_us > 0)
+		w->now_us = clock_read(&d->clock, w->now_us, w->asked_us,
+		    w->heard_us, &w->jumped_us);
+	else
+		w->now_us += d->clock.offset_us;
 	w->revision = get_int(doc, "revision");
 	w->admitted = get_int(doc, "admitted") > 0;
 	w->ending = get_bool(doc, "ending");

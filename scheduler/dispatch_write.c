@@ -63,7 +63,8 @@ write_marks(const char *list, const struct dispatch_mark *marks, size_t n,
 }
 
 static void
-write_runs(const struct dispatch_plan *plan, struct buf *out)
+write_runs(const struct dispatch *d, const struct dispatch_plan *plan,
+    struct buf *out)
 {
 	bool open = false;
 
@@ -75,7 +76,7 @@ write_runs(const struct dispatch_plan *plan, struct buf *out)
 		    "{\"lane\":%lld,\"path\":%d,\"chunk\":%lld,"
 		    "\"first_line\":%d,\"send_us\":%lld,\"keep_us\":%lld",
 		    (long long)r->lane, r->path, (long long)r->chunk,
-		    r->first_line, (long long)r->send_us,
+		    r->first_line, (long long)dispatch_database_time(d, r->send_us),
 		    (long long)r->keep_us);
 		WRITE_ARRAY(out, r, "line", index);
 		if (r->metered) {
@@ -147,13 +148,13 @@ write_limits(struct dispatch *d, struct buf *out)
 		buf_addf(out,
 		    "{\"id\":%d,\"next_us\":%lld,\"paused_us\":%lld,"
 		    "\"why\":",
-		    r->id, (long long)r->pace.next_us,
-		    (long long)r->pace.paused_us);
+		    r->id, (long long)dispatch_database_time(d, r->pace.next_us),
+		    (long long)dispatch_database_time(d, r->pace.paused_us));
 		buf_add_json(out, slice_str(r->why));
 		buf_addf(out,
 		    ",\"learned\":{\"step\":%d,\"moved_us\":%lld,"
 		    "\"hold_us\":%lld,\"fell\":%s}}",
-		    r->pace.ladder.step, (long long)r->pace.ladder.moved_us,
+		    r->pace.ladder.step, (long long)dispatch_database_time(d, r->pace.ladder.moved_us),
 		    (long long)r->pace.ladder.hold_us,
 		    r->pace.ladder.fell ? "true" : "false");
 	}
@@ -192,7 +193,7 @@ write_paths(struct dispatch *d, struct buf *out)
 		buf_addf(out,
 		    "{\"id\":%d,\"health\":\"%s\",\"until_us\":%lld,"
 		    "\"failures\":%d,\"why\":",
-		    d->paths[i]->id, names[b->health], (long long)b->until_us,
+		    d->paths[i]->id, names[b->health], (long long)dispatch_database_time(d, b->until_us),
 		    b->failures);
 		buf_add_json(out, slice_str(b->why));
 		buf_addc(out, '}');
@@ -272,7 +273,7 @@ dispatch_write_plan(struct dispatch *d, const struct dispatch_plan *plan,
 	bool open = false;
 
 	buf_addc(out, '{');
-	write_runs(plan, out);
+	write_runs(d, plan, out);
 	write_marks("aside", plan->aside, plan->naside, out);
 	write_marks("failed", plan->failed, plan->nfailed, out);
 	write_limits(d, out);
@@ -287,10 +288,12 @@ dispatch_write_plan(struct dispatch *d, const struct dispatch_plan *plan,
 		buf_addf(out, "%lld", (long long)w->seen[i]);
 	}
 	close_list(out, open);
-	if (d->timeline_new)
-		buf_addf(out, "%s\"timeline\":%d", out->n > 1 ? "," : "",
-		    d->timeline);
-	d->timeline_new = false;
+	if (d->timeline_new || d->clock.changed)
+		buf_addf(out,
+		    "%s\"lease\":{\"timeline\":%d,\"clock_offset_us\":%lld}",
+		    out->n > 1 ? "," : "", d->timeline,
+		    (long long)d->clock.offset_us);
+	d->timeline_new = d->clock.changed = false;
 	buf_addc(out, '}');
 }
 

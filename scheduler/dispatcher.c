@@ -53,6 +53,7 @@ struct dispatcher {
 	int64_t ask_at_ms, lanes_at_ms, reap_at_ms, publish_at_ms, sweep_at_ms,
 	    estimates_at_ms, explain_at_ms;
 	struct dispatcher_opts opts;
+	int64_t asked_us; /* monotonic: the look under way */
 	bool configure; /* the revision has moved */
 	bool lost;      /* what was committed last, in a failover */
 	bool publishing, sweeping;
@@ -102,12 +103,16 @@ static void
 start_over(struct dispatcher *dr, const struct db_result *res)
 {
 	bool deposed = db_is(res, "SL410");
+	struct clock clock = dr->d.clock;
 
 	log_warn("dispatch.restart", "epoch=%lld deposed=%d why=\"%s\"",
 	    (long long)dr->epoch, deposed, db_message(res));
 	dispatch_fini(&dr->d);
 	dispatch_init(&dr->d);
 	dr->d.margin = dr->opts.margin;
+	/* What the database's clock does meanwhile must not go unseen. */
+	dr->d.clock = clock;
+	dr->d.clock.changed = clock.offset_us != 0;
 	world_fini(&dr->world);
 	set_stage(dr, STAGE_FOLLOW);
 	dr->ask_at_ms =
@@ -209,7 +214,8 @@ read_lanes(struct dispatcher *dr, const struct db_result *res, int s)
 		memcpy(model, m.p, m.n);
 		model[m.n] = '\0';
 		lane = dispatch_lane_put(&dr->d, db_int(res, s, i, 0), model,
-		    (int)db_int(res, s, i, 6), db_int(res, s, i, 7),
+		    (int)db_int(res, s, i, 6),
+		    dispatch_time(&dr->d, db_int(res, s, i, 7)),
 		    (int32_t)db_int(res, s, i, 8),
 		    (int32_t)db_int(res, s, i, 9));
 		if (!db_null(res, s, i, 11))
@@ -303,6 +309,8 @@ dispatcher_on_looked(struct db_result *res, void *arg)
 		return;
 	}
 	world_fini(&dr->world);
+	dr->world.asked_us = dr->asked_us;
+	dr->world.heard_us = (int64_t)(uv_hrtime() / 1000);
 	if (dr->at_config > 0)
 		read_config(dr, res, dr->at_config);
 	if (dispatch_read_world(
@@ -310,6 +318,9 @@ dispatcher_on_looked(struct db_result *res, void *arg)
 		log_error("dispatch.look", "why=\"%s\"", err.text);
 		abort();
 	}
+	if (dr->world.jumped_us != 0)
+		log_warn("dispatch.clock", "jumped_ms=%lld",
+		    (long long)dr->world.jumped_us / 1000);
 	dr->configure = dr->world.revision != dr->d.revision;
 	if (dr->at_lanes > 0)
 		read_lanes(dr, res, dr->at_lanes);
@@ -437,6 +448,7 @@ look(struct dispatcher *dr, int64_t now_ms)
 	dr->at_retries = next;
 	look_for_retries(dr, call);
 	set_stage(dr, STAGE_LOOK);
+	dr->asked_us = (int64_t)(uv_hrtime() / 1000);
 	db_send(call);
 }
 

@@ -35,3 +35,6 @@ alter table sluice.batch_lane add column max_tokens integer;
 -- The timeline of the database that the last dispatcher wrote to: another one
 -- means a failover, and what the old one committed last may be lost.
 alter table sluice.dispatch_lease add column timeline integer;
+-- What makes up for jumps of the database's clock (scheduler/clock.h).
+alter table sluice.dispatch_lease
+	add column clock_offset_us bigint not null default 0;

@@ -42,6 +42,7 @@ language sql stable set search_path = '' security definer as $$
 		'now_us', sluice.epoch_us(clock_timestamp()),
 		'timeline', (select timeline_id from pg_catalog.pg_control_checkpoint()),
 		'timeline_was', (select timeline from sluice.dispatch_lease),
+		'clock_offset_us', (select clock_offset_us from sluice.dispatch_lease),
 		'paths', (select coalesce(json_agg(json_build_object('id', p.id,
 				'pool', p.pool_id, 'name', p.name, 'models', p.models,
 				'whole_ms', p.whole_ms, 'dialect', p.dialect, 'charge', p.charge,
@@ -364,8 +365,10 @@ begin
 	on conflict (limit_id, worker_id) do update set target = excluded.target,
 		granted = greatest(s.granted, excluded.target);
 
-	if p_plan -> 'timeline' is not null then
-		update sluice.dispatch_lease l set timeline = (p_plan ->> 'timeline')::integer
+	if p_plan -> 'lease' is not null then
+		update sluice.dispatch_lease l
+		set timeline = (p_plan #>> '{lease,timeline}')::integer,
+			clock_offset_us = (p_plan #>> '{lease,clock_offset_us}')::bigint
 		where l.epoch = p_epoch;
 	end if;
 

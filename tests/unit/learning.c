@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "../../scheduler/aimd.h"
+#include "../../scheduler/clock.h"
 #include "../../scheduler/estimate.h"
 #include "../../scheduler/foreign.h"
 
@@ -67,6 +68,33 @@ concurrency_is_doubled_until_a_refusal(void)
 	aimd_refused(
 	    &a, now + 2 * AIMD_RISE_US, now + 2 * AIMD_RISE_US - 1, 26);
 	CU_ASSERT(aimd_limit(&a) < 26 && aimd_limit(&a) >= 23);
+}
+
+static void
+a_clock_that_is_set_moves_no_window(void)
+{
+	struct clock c = { 0 };
+	int64_t jumped;
+
+	CU_ASSERT_EQUAL(clock_read(&c, 100 * S, 7 * S, 7 * S + 9, &jumped),
+	    100 * S);
+	/* A slow database is no jump. */
+	CU_ASSERT_EQUAL(
+	    clock_read(&c, 105 * S, 8 * S, 14 * S, &jumped), 105 * S);
+	CU_ASSERT_EQUAL(jumped, 0);
+	CU_ASSERT_EQUAL(
+	    clock_read(&c, 111 * S, 18 * S, 18 * S + 9, &jumped), 111 * S);
+	CU_ASSERT_EQUAL(jumped, 0);
+	/* Set back by an hour, then forward by two. */
+	CU_ASSERT_EQUAL(
+	    clock_read(&c, 112 * S - 3600 * S, 19 * S, 19 * S, &jumped),
+	    112 * S - 9);
+	CU_ASSERT(jumped < -3599 * S);
+	CU_ASSERT_EQUAL(
+	    clock_read(&c, 113 * S + 3600 * S, 20 * S, 20 * S, &jumped),
+	    113 * S - 9);
+	CU_ASSERT_EQUAL(jumped, 7200 * S);
+	CU_ASSERT(c.changed);
 }
 
 /* An hour of a fixed window of 1000 a minute: ours, and others' at a rate. */
@@ -211,6 +239,7 @@ UNIT_MAIN("learning",
     UNIT(the_ladder_takes_one_step_a_window_and_rests_after_an_hour),
     UNIT(a_step_down_that_was_wrong_is_not_soon_repeated),
     UNIT(concurrency_is_doubled_until_a_refusal),
+    UNIT(a_clock_that_is_set_moves_no_window),
     UNIT(the_meaning_of_reset_is_learned),
     UNIT(others_are_seen_in_a_fixed_window),
     UNIT(what_is_still_out_is_the_long_ones))
