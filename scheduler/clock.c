@@ -1,8 +1,8 @@
 #include "clock.h"
 
 int64_t
-clock_read(struct clock *c, int64_t read_us, int64_t asked_us,
-    int64_t heard_us, int64_t *jumped_us)
+clock_read(struct clock *c, int64_t read_us, int64_t asked_us, int64_t heard_us,
+    int64_t *jumped_us)
 {
 	*jumped_us = 0;
 	if (c->known) {

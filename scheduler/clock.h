@@ -15,7 +15,7 @@
 /* What a reading may differ by without being a jump. */
 #define CLOCK_JUMP_US INT64_C(300000)
 
-struct clock { /* zeroed: the database's time as it is */
+struct clock {             /* zeroed: the database's time as it is */
 	int64_t offset_us; /* plan time = database time + offset */
 	bool changed;      /* the offset, since it was last written */
 	bool known;        /* the three below */

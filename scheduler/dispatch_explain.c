@@ -197,7 +197,8 @@ dispatch_explain(const struct dispatch *d, const struct dispatch_path *path,
 			    (int64_t)(d->lanes[i]->again.n -
 				d->lanes[i]->again.first);
 	buf_addf(out, "{\"at\":%.3f,\"waiting\":%lld,\"out\":%lld,\"binds\":",
-	    (double)dispatch_database_time(d, now_us) / 1e6, (long long)waiting, (long long)path->out);
+	    (double)dispatch_database_time(d, now_us) / 1e6, (long long)waiting,
+	    (long long)path->out);
 	for (size_t i = 0; i < d->nflows && !binds && waiting > 0; i++)
 		if (d->flows[i]->path == path)
 			binds = add_binds(d, out, d->flows[i], now_us);

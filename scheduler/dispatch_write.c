@@ -63,8 +63,8 @@ write_marks(const char *list, const struct dispatch_mark *marks, size_t n,
 }
 
 static void
-write_runs(const struct dispatch *d, const struct dispatch_plan *plan,
-    struct buf *out)
+write_runs(
+    const struct dispatch *d, const struct dispatch_plan *plan, struct buf *out)
 {
 	bool open = false;
 
@@ -76,7 +76,8 @@ write_runs(const struct dispatch *d, const struct dispatch_plan *plan,
 		    "{\"lane\":%lld,\"path\":%d,\"chunk\":%lld,"
 		    "\"first_line\":%d,\"send_us\":%lld,\"keep_us\":%lld",
 		    (long long)r->lane, r->path, (long long)r->chunk,
-		    r->first_line, (long long)dispatch_database_time(d, r->send_us),
+		    r->first_line,
+		    (long long)dispatch_database_time(d, r->send_us),
 		    (long long)r->keep_us);
 		WRITE_ARRAY(out, r, "line", index);
 		if (r->metered) {
@@ -148,13 +149,16 @@ write_limits(struct dispatch *d, struct buf *out)
 		buf_addf(out,
 		    "{\"id\":%d,\"next_us\":%lld,\"paused_us\":%lld,"
 		    "\"why\":",
-		    r->id, (long long)dispatch_database_time(d, r->pace.next_us),
+		    r->id,
+		    (long long)dispatch_database_time(d, r->pace.next_us),
 		    (long long)dispatch_database_time(d, r->pace.paused_us));
 		buf_add_json(out, slice_str(r->why));
 		buf_addf(out,
 		    ",\"learned\":{\"step\":%d,\"moved_us\":%lld,"
 		    "\"hold_us\":%lld,\"fell\":%s}}",
-		    r->pace.ladder.step, (long long)dispatch_database_time(d, r->pace.ladder.moved_us),
+		    r->pace.ladder.step,
+		    (long long)dispatch_database_time(
+			d, r->pace.ladder.moved_us),
 		    (long long)r->pace.ladder.hold_us,
 		    r->pace.ladder.fell ? "true" : "false");
 	}
@@ -193,7 +197,8 @@ write_paths(struct dispatch *d, struct buf *out)
 		buf_addf(out,
 		    "{\"id\":%d,\"health\":\"%s\",\"until_us\":%lld,"
 		    "\"failures\":%d,\"why\":",
-		    d->paths[i]->id, names[b->health], (long long)dispatch_database_time(d, b->until_us),
+		    d->paths[i]->id, names[b->health],
+		    (long long)dispatch_database_time(d, b->until_us),
 		    b->failures);
 		buf_add_json(out, slice_str(b->why));
 		buf_addc(out, '}');

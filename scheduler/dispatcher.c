@@ -54,8 +54,8 @@ struct dispatcher {
 	    estimates_at_ms, explain_at_ms;
 	struct dispatcher_opts opts;
 	int64_t asked_us; /* monotonic: the look under way */
-	bool configure; /* the revision has moved */
-	bool lost;      /* what was committed last, in a failover */
+	bool configure;   /* the revision has moved */
+	bool lost;        /* what was committed last, in a failover */
 	bool publishing, sweeping;
 	/* of the look under way: which statement answers what */
 	int at_config, at_lanes, at_lines, at_retries;

@@ -25,38 +25,43 @@ is_full_time(const struct pace *p, const struct dialect_reading *said)
 /* What does "reset" mean, and where does the window end? */
 static void
 learn_reset(struct foreign *f, const struct pace *p,
-    const struct dialect_reading *said, int64_t answered_us)
+    const struct dialect_reading *said, int64_t used, int64_t answered_us)
 {
 	int64_t end_us = answered_us + said->reset_ms * 1000;
 	int64_t moved_us = end_us - f->end_us;
 	int64_t windows = (moved_us + p->window_us / 2) / p->window_us;
 	int64_t span_us = p->window_us / FOREIGN_SPAN_PART;
 
+	if (f->peak < used)
+		f->peak = used;
 	f->full = is_full_time(p, said) ? f->full + 1 : 0;
 	if (f->full == 1)
 		f->full_us = answered_us;
 	if (f->fixed > 0 && windows >= 0 &&
 	    llabs(moved_us - windows * p->window_us) <= CLOCK_US) {
 		f->fixed++;
+		if (windows > 0) {
+			f->rolled = used * 2 <= f->peak;
+			f->peak = used;
+		}
 		/* Whole seconds are rounded up: the earliest is the truth. */
 		f->end_us += windows * p->window_us;
 		if (end_us < f->end_us)
 			f->end_us = end_us;
-		if (answered_us - f->fixed_us >= span_us)
+		if (f->rolled)
 			f->sliding = 0;
 	} else {
 		if (f->fixed > 0)
 			f->sliding++;
-		if (f->reset == FOREIGN_FIXED)
-			f->reset = FOREIGN_UNKNOWN;
+		f->rolled = false;
 		f->fixed = 1;
-		f->fixed_us = answered_us;
 		f->end_us = end_us;
 	}
+	if (f->reset == FOREIGN_FIXED && !f->rolled)
+		f->reset = FOREIGN_UNKNOWN;
 	if (f->full >= FOREIGN_SAMPLES && answered_us - f->full_us >= span_us)
 		f->reset = FOREIGN_TO_FULL;
-	else if (f->fixed >= FOREIGN_SAMPLES &&
-	    answered_us - f->fixed_us >= span_us)
+	else if (f->fixed >= FOREIGN_SAMPLES && f->rolled)
 		f->reset = FOREIGN_FIXED;
 	else if (f->sliding >= FOREIGN_MOVES)
 		f->reset = FOREIGN_SLIDING;
@@ -87,8 +92,9 @@ foreign_seen(struct foreign *f, const struct pace *p,
 	if (sent_us <= f->sent_us || used < 0)
 		return;
 	if (said->reset_ms >= 0)
-		learn_reset(f, p, said, answered_us);
-	begin_us = sent_us - p->window_us;
+		learn_reset(f, p, said, used, answered_us);
+	/* Records are later than arrivals by what a line may be late. */
+	begin_us = sent_us - p->window_us + p->late_us;
 	if (f->reset == FOREIGN_FIXED) {
 		begin_us = f->end_us - p->window_us;
 		while (begin_us > sent_us)
@@ -145,7 +151,7 @@ to_come(const struct foreign *f, double us)
 {
 	double mean = f->rate * (us > 0 ? us : 0);
 
-	return mean + FOREIGN_SIGMA * sqrt(mean);
+	return mean + FOREIGN_SIGMA_FIXED * sqrt(mean);
 }
 
 void

@@ -5,14 +5,14 @@
  * Pure.  "Remaining" holds for the moment a call was let in, seconds before its
  * answer is here: it is compared with our own grants up to the call's sending,
  * and what is missing is others'.  How much they will use until it matters is
- * predicted from their rate, with FOREIGN_SIGMA deviations of a Poisson stream
- * on top.
+ * predicted from their rate, with some deviations of a Poisson stream on top.
  *
  * What "reset" means is learned, never assumed:
  *
  *   to full  it is the time in which what is missing flows back: a bucket
- *   fixed    it is an instant that stays until it has passed: a window with
- *            known bounds, so that only the time up to its end is uncertain
+ *   fixed    it is an instant that stays until it has passed, and then the
+ *            count starts anew: a window with known bounds, so that only the
+ *            time up to its end is uncertain
  *   sliding  it moves with every call
  */
 #ifndef SCHEDULER_FOREIGN_H
@@ -23,7 +23,8 @@
 #include <sluice/dialect.h>
 
 enum {
-	FOREIGN_SIGMA = 3,
+	FOREIGN_SIGMA = 3,       /* where any moment counts */
+	FOREIGN_SIGMA_FIXED = 2, /* where only a window's end does */
 	FOREIGN_SAMPLES = 10,
 	FOREIGN_MOVES = 3,
 	FOREIGN_SPAN_PART = 4, /* of the window: so long must it look like it */
@@ -40,8 +41,10 @@ struct foreign { /* zeroed knows nothing */
 	enum foreign_reset reset;
 	int full, fixed; /* readings in a row that look like it */
 	int sliding;     /* instants in a row that did not stay */
-	int64_t full_us, fixed_us; /* the first of them came */
-	int64_t end_us;   /* the instant that they tell, or a window later */
+	int64_t full_us; /* the first of them came */
+	bool rolled;     /* at an instant's end the count fell, as it should */
+	int64_t peak;    /* of used since the last window's end */
+	int64_t end_us;  /* the instant that they tell, or a window later */
 	/* the newest call whose answer told something */
 	int64_t sent_us;
 	int64_t used;    /* of the limit then, by everybody */

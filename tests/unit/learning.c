@@ -76,8 +76,8 @@ a_clock_that_is_set_moves_no_window(void)
 	struct clock c = { 0 };
 	int64_t jumped;
 
-	CU_ASSERT_EQUAL(clock_read(&c, 100 * S, 7 * S, 7 * S + 9, &jumped),
-	    100 * S);
+	CU_ASSERT_EQUAL(
+	    clock_read(&c, 100 * S, 7 * S, 7 * S + 9, &jumped), 100 * S);
 	/* A slow database is no jump. */
 	CU_ASSERT_EQUAL(
 	    clock_read(&c, 105 * S, 8 * S, 14 * S, &jumped), 105 * S);
@@ -162,12 +162,12 @@ meaning(int64_t (*reset_ms)(int64_t now_us, int64_t used))
 	int64_t used = 0;
 
 	pace_init(&p, PACE_REQUESTS, 600, 60 * S);
-	for (int64_t now = 60000 * S; now < 60070 * S; now += 100000) {
+	for (int64_t now = 60000 * S; now < 60130 * S; now += 100000) {
 		struct dialect_reading said = { .dim = DIALECT_REQUESTS,
 			.limit = 600 };
 
 		pace_grant(&p, 1, now, PACE_LATE_US, 1);
-		used = used < 599 ? used + 1 : 1;
+		used = now % (60 * S) == 40 * S ? 1 : used + 1;
 		said.remaining = 600 - used;
 		said.reset_ms = reset_ms(now, used);
 		foreign_seen(&f, &p, &said, now, now + 300000);
@@ -181,7 +181,7 @@ whole_seconds_of_a_minute(int64_t now_us, int64_t used)
 {
 	(void)used;
 	/* Epoch seconds against a Date in whole seconds: up to one too many. */
-	return (60100 * S - now_us) % (60 * S) / S * 1000 + 700;
+	return (60220 * S - now_us) % (60 * S) / S * 1000 + 700;
 }
 
 static int64_t
