@@ -126,6 +126,10 @@ SEEDS ?= 1-60
 sim: $(B)/sim
 	@$(B)/sim --seeds $(SEEDS) $(SIMFLAGS)
 
+# Each planted bug must be found.
+sim-bugs: $(B)/sim
+	@tests/sim/bugs/run
+
 deps:
 	@tools/deps
 
@@ -133,7 +137,7 @@ deps:
 test: deps
 	@$(MAKE) --no-print-directory -j2 B=build/test SANITIZE=1 test-programs
 	@tests/run build/test
-test-programs: all $(B)/upstream $(UNITS) $(HTTP) $(LOOP)
+test-programs: all $(B)/upstream $(B)/sim $(UNITS) $(HTTP) $(LOOP)
 
 # bench/README.md says what each measures.
 bench: deps
@@ -188,5 +192,5 @@ build/fuzz/%: tests/fuzz/%.c
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
-.PHONY: all deps test test-programs bench sim fuzz demo fmt install uninstall clean FORCE
+.PHONY: all deps test test-programs bench sim sim-bugs fuzz demo fmt install uninstall clean FORCE
 .SECONDARY:

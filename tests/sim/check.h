@@ -36,6 +36,8 @@ void check_result(
 void check_orphans(struct sim *s, const struct st_run *run);
 /* Something that is no steady state happens now. */
 void check_disturbed(struct sim *s);
+/* Nothing is out, nothing is to be told: the books must agree. */
+void check_idle(struct sim *s);
 void check_end(struct sim *s);
 
 #endif

@@ -39,6 +39,7 @@ struct leader {
 	int id;
 	int64_t gen, wake, phase_us;
 	int64_t paused_us;
+	int64_t stop_us; /* it is stopped for so long before its next plan */
 	enum stage stage;
 	int64_t epoch;
 	struct dispatch d;
@@ -331,6 +332,8 @@ sleep_on(struct sim *s, struct leader *l, int64_t version)
 	    l->lanes_at == 0)
 		at = s->now;
 	if (at == NEVER) {
+		if (s->store->nruns == 0)
+			check_idle(s);
 		l->asleep = true;
 		l->wake++;
 		return;
@@ -371,6 +374,11 @@ exec_commit(struct sim *s, struct event *e)
 	c->good = store_commit(s, c->epoch, buf_cstr(&c->doc));
 	sim_trace(s, c->good ? "commit" : "commit refused", c->l->id, c->epoch,
 	    (int64_t)c->doc.n);
+	if (c->good && c->epoch != s->store->epoch)
+		sim_fail(s,
+		    "fence: dispatcher %d wrote in epoch %" PRId64
+		    ", which is over",
+		    c->l->id, c->epoch);
 	if (c->good)
 		worker_news(s);
 	if (c->fate != FATE_GOOD)
@@ -466,6 +474,12 @@ on_looked(struct sim *s, struct event *e)
 	struct call *commit;
 	struct buf doc = { 0 };
 
+	if (l->stop_us > 0 && c->gen == l->gen) {
+		int64_t for_us = l->stop_us;
+
+		l->stop_us = 0;
+		leader_pause(s, l, for_us, false);
+	}
 	if (!is_heard(s, c, e))
 		return;
 	if (!c->good) {
@@ -693,7 +707,7 @@ leader_kill(struct sim *s, struct leader *l, int64_t for_us)
 	l->wake++;
 	l->stage = STAGE_DEAD;
 	l->asleep = false;
-	l->paused_us = 0;
+	l->paused_us = l->stop_us = 0;
 	l->epoch = 0;
 	dispatch_fini(&l->d);
 	dispatch_init(&l->d);
@@ -705,10 +719,14 @@ leader_kill(struct sim *s, struct leader *l, int64_t for_us)
 }
 
 void
-leader_pause(struct sim *s, struct leader *l, int64_t for_us)
+leader_pause(struct sim *s, struct leader *l, int64_t for_us, bool worst)
 {
 	if (l->stage == STAGE_DEAD || l->paused_us > s->now)
 		return;
+	if (worst && leader_leads(l)) {
+		l->stop_us = for_us;
+		return;
+	}
 	sim_trace(s, "leader stopped", l->id, l->epoch, for_us);
 	lease_dies(s, l);
 	l->paused_us = s->now + for_us;

@@ -22,8 +22,9 @@ const struct dispatch *leader_state(const struct leader *l);
 /* The store has something that a look would find. */
 void leader_news(struct sim *s);
 
-/* The process dies and comes back after a time; or it stops for a time. */
+/* The process dies and comes back after a time; or it stops for a time: now,
+ * or, the worst moment, between what it saw and what it decides. */
 void leader_kill(struct sim *s, struct leader *l, int64_t for_us);
-void leader_pause(struct sim *s, struct leader *l, int64_t for_us);
+void leader_pause(struct sim *s, struct leader *l, int64_t for_us, bool worst);
 
 #endif

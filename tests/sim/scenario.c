@@ -191,6 +191,9 @@ scenario_draw(
 	sc->whole_us = 600 * SEC;
 	sc->attempts = 5;
 	draw_latency(sc, r);
+	/* Calls that outlive the lease of their worker. */
+	if (profile == PROFILE_CHAOS && rng_chance(r, 0.3))
+		sc->latency_s += 15 + 20 * rng_unit(r);
 	draw_headers(sc, r);
 	/* The same worlds as chaos, with what is known to be open in addition.
 	 */

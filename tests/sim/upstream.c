@@ -261,7 +261,8 @@ write_headers(struct sim *s, struct up_call *call, int64_t wait_us)
 		buf_addf(&out, "Retry-After: %" PRId64 "\r\n", seconds);
 	if (out.n >= sizeof(call->headers))
 		out.n = sizeof(call->headers) - 1;
-	memcpy(call->headers, out.p, out.n);
+	if (out.n > 0)
+		memcpy(call->headers, out.p, out.n);
 	call->headers[out.n] = '\0';
 	buf_fini(&out);
 }

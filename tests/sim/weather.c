@@ -85,8 +85,9 @@ static void
 on_leader_pause(struct sim *s, struct event *e)
 {
 	(void)e;
-	leader_pause(
-	    s, some_leader(s), (int64_t)rng_lognormal(&s->rng, 2e6, 1.5));
+	leader_pause(s, some_leader(s),
+	    (int64_t)rng_lognormal(&s->rng, 2e6, 1.5),
+	    rng_chance(&s->rng, 0.5));
 	next(s, s->sc.leader_stop_us, s->sc.heal_us, on_leader_pause);
 }
 

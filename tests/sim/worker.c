@@ -329,7 +329,7 @@ static void
 start_call(struct sim *s, struct worker *w, struct wline *line)
 {
 	struct up_call *call = xcalloc(1, sizeof(*call));
-	bool anew = rng_chance(&w->rng, 0.01);
+	bool anew = rng_chance(&w->rng, 0.003);
 	int64_t took_us = anew
 	    ? s->sc.net_us + rng_range(&s->rng, 0, s->sc.jitter_us / 2) + 2 * MS
 	    : rng_range(&w->rng, 200, 1000);
