@@ -448,49 +448,6 @@ db_on_tick(uv_timer_t *timer)
 		uv_close((uv_handle_t *)timer, db_on_tick_closed);
 }
 
-enum slc_rc
-db_dsn_check(const char *dsn, struct slc_err *err)
-{
-	PQconninfoOption *options = PQconninfoParse(dsn, NULL);
-	/* Without either it is the name of a database. */
-	bool ok = options != NULL ||
-	    (strchr(dsn, '=') == NULL && strstr(dsn, "://") == NULL);
-
-	/* An @ or / in a password that should be %40 or %2F: what follows it
-	 * is taken for a host or a port, and those are quoted, too. */
-	for (const PQconninfoOption *o = options;
-	     o != NULL && o->keyword != NULL; o++) {
-		if (o->val == NULL)
-			continue;
-		if (strcmp(o->keyword, "port") == 0)
-			ok &= strspn(o->val, "0123456789, ") == strlen(o->val);
-		if (strcmp(o->keyword, "host") == 0)
-			ok &= strchr("/@", o->val[0]) != NULL ||
-			    strchr(o->val, '@') == NULL;
-	}
-	PQconninfoFree(options);
-	if (ok)
-		return SLC_OK;
-	return slc_fail(err, SLC_EINPUT,
-	    "--database (or SLUICE_DATABASE) is neither a PostgreSQL URL nor "
-	    "keywords; is a special character of its password not written "
-	    "as %%XX, or not quoted?");
-}
-
-static bool
-dsn_names_user(const char *dsn)
-{
-	PQconninfoOption *options = PQconninfoParse(dsn, NULL);
-	bool named = false;
-
-	for (PQconninfoOption *o = options; o != NULL && o->keyword != NULL;
-	     o++)
-		if (strcmp(o->keyword, "user") == 0 && o->val != NULL)
-			named = true;
-	PQconninfoFree(options);
-	return named;
-}
-
 struct db *
 db_open(uv_loop_t *loop, const struct db_opts *opts)
 {
@@ -500,7 +457,7 @@ db_open(uv_loop_t *loop, const struct db_opts *opts)
 	db->loop = loop;
 	db->dsn = xstrdup(opts->dsn);
 	db->program = xstrdup(opts->program);
-	if (opts->role != NULL && !dsn_names_user(opts->dsn))
+	if (opts->role != NULL && !db_dsn_names_user(opts->dsn))
 		db->role = xstrdup(opts->role);
 	db->wait_ms = opts->wait_ms > 0 ? opts->wait_ms : 5000;
 	db->last = &db->first;

@@ -8,6 +8,7 @@
 
 #include "dispatch.h"
 #include "dispatch_json.h"
+#include "dispatch_rows.h"
 
 enum {
 	TICK_MS = 100,
@@ -121,41 +122,6 @@ start_over(struct dispatcher *dr, const struct db_result *res)
 
 /* Loading -------------------------------------------------------------- */
 
-/* Into ledgers that hold nothing: their limits are new here. */
-static void
-read_cells(struct dispatcher *dr, const struct db_result *res, int s)
-{
-	struct dispatch_rate *r = NULL;
-	int64_t limit = 0; /* ids begin with 1 */
-
-	for (int i = 0; i < db_rows(res, s); i++) {
-		if (db_int(res, s, i, 0) != limit) {
-			limit = db_int(res, s, i, 0);
-			r = dispatch_rate(&dr->d, (int32_t)limit);
-			if (r != NULL &&
-			    r->pace.ledger.first < r->pace.ledger.n)
-				r = NULL;
-		}
-		if (r != NULL)
-			ledger_load(&r->pace.ledger, db_int(res, s, i, 1),
-			    db_int(res, s, i, 2));
-	}
-}
-
-/* The configuration and, in the next statement, the ledgers. */
-static void
-read_config(struct dispatcher *dr, const struct db_result *res, int s)
-{
-	struct slc_err err = { 0 };
-
-	if (dispatch_read_config(&dr->d, db_slice(res, s, 0, 0), &err) !=
-	    SLC_OK) {
-		log_error("dispatch.config", "why=\"%s\"", err.text);
-		abort();
-	}
-	read_cells(dr, res, s + 1);
-}
-
 static void
 dispatcher_on_loaded(struct db_result *res, void *arg)
 {
@@ -165,7 +131,7 @@ dispatcher_on_loaded(struct db_result *res, void *arg)
 		start_over(dr, res);
 		return;
 	}
-	read_config(dr, res, 0);
+	rows_config(&dr->d, res, 0);
 	if (dr->d.failed_over) {
 		log_warn("dispatch.failover", "timeline=%d charged_ms=%lld",
 		    dr->d.timeline, (long long)dr->opts.failover_lag_ms);
@@ -202,86 +168,6 @@ dispatcher_on_lease(struct db_result *res, void *arg)
 /* Looking -------------------------------------------------------------- */
 
 static void
-read_lanes(struct dispatcher *dr, const struct db_result *res, int s)
-{
-	char model[SLC_MODEL_MAX + 1];
-
-	dispatch_lanes_begin(&dr->d);
-	for (int i = 0; i < db_rows(res, s); i++) {
-		struct slice m = db_slice(res, s, i, 5);
-		struct dispatch_lane *lane;
-
-		memcpy(model, m.p, m.n);
-		model[m.n] = '\0';
-		lane = dispatch_lane_put(&dr->d, db_int(res, s, i, 0), model,
-		    (int)db_int(res, s, i, 6),
-		    dispatch_time(&dr->d, db_int(res, s, i, 7)),
-		    (int32_t)db_int(res, s, i, 8),
-		    (int32_t)db_int(res, s, i, 9));
-		if (!db_null(res, s, i, 11))
-			lane->max_tokens = (int32_t)db_int(res, s, i, 11);
-	}
-	dispatch_lanes_end(&dr->d);
-}
-
-static void
-read_lines(
-    struct dispatcher *dr, const struct db_result *res, int s, int64_t id)
-{
-	struct dispatch_lane *lane = dispatch_lane(&dr->d, id);
-	struct buf index = { 0 }, bytes = { 0 }, cap = { 0 };
-
-	for (int i = 0; lane != NULL && i < db_rows(res, s); i++) {
-		size_t n;
-
-		buf_clear(&index);
-		buf_clear(&bytes);
-		buf_clear(&cap);
-		n = db_ints(res, s, i, 2, &index, 0);
-		db_ints(res, s, i, 3, &bytes, 0);
-		db_ints(res, s, i, 4, &cap, -1);
-		for (size_t k = 0; k < n; k++) {
-			struct dispatch_line line = {
-				.chunk = db_int(res, s, i, 0),
-				.first_line = (int32_t)db_int(res, s, i, 1),
-				.index = (int16_t)((int32_t *)index.p)[k],
-				.bytes = ((int32_t *)bytes.p)[k],
-				.cap = ((int32_t *)cap.p)[k],
-			};
-
-			dispatch_lane_fresh(lane, &line);
-		}
-		dispatch_lane_read(lane,
-		    (int32_t)(db_int(res, s, i, 1) + db_int(res, s, i, 5)));
-	}
-	buf_fini(&index);
-	buf_fini(&bytes);
-	buf_fini(&cap);
-}
-
-static void
-read_retries(
-    struct dispatcher *dr, const struct db_result *res, int s, int64_t id)
-{
-	struct dispatch_lane *lane = dispatch_lane(&dr->d, id);
-
-	for (int i = 0; lane != NULL && i < db_rows(res, s); i++) {
-		struct dispatch_line line = {
-			.chunk = db_int(res, s, i, 0),
-			.first_line = (int32_t)db_int(res, s, i, 1),
-			.index = (int16_t)db_int(res, s, i, 2),
-			.bytes = (int32_t)db_int(res, s, i, 3),
-			.cap = (int32_t)db_int(res, s, i, 4),
-			.tries = (int16_t)db_int(res, s, i, 5),
-			.sends = (int16_t)db_int(res, s, i, 6),
-			.refused = (int16_t)db_int(res, s, i, 7),
-		};
-
-		dispatch_lane_again(lane, &line);
-	}
-}
-
-static void
 dispatcher_on_committed(struct db_result *res, void *arg)
 {
 	struct dispatcher *dr = arg;
@@ -312,7 +198,7 @@ dispatcher_on_looked(struct db_result *res, void *arg)
 	dr->world.asked_us = dr->asked_us;
 	dr->world.heard_us = (int64_t)(uv_hrtime() / 1000);
 	if (dr->at_config > 0)
-		read_config(dr, res, dr->at_config);
+		rows_config(&dr->d, res, dr->at_config);
 	if (dispatch_read_world(
 		&dr->d, db_slice(res, 0, 0, 0), &dr->world, &err) != SLC_OK) {
 		log_error("dispatch.look", "why=\"%s\"", err.text);
@@ -323,12 +209,12 @@ dispatcher_on_looked(struct db_result *res, void *arg)
 		    (long long)dr->world.jumped_us / 1000);
 	dr->configure = dr->world.revision != dr->d.revision;
 	if (dr->at_lanes > 0)
-		read_lanes(dr, res, dr->at_lanes);
+		rows_lanes(&dr->d, res, dr->at_lanes);
 	for (size_t i = 0; i < dr->nlines; i++)
-		read_lines(dr, res, dr->at_lines + (int)i, dr->lines_of[i]);
+		rows_lines(&dr->d, res, dr->at_lines + (int)i, dr->lines_of[i]);
 	for (size_t i = 0; i < dr->nretries; i++)
-		read_retries(
-		    dr, res, dr->at_retries + (int)i, dr->retries_of[i]);
+		rows_retries(
+		    &dr->d, res, dr->at_retries + (int)i, dr->retries_of[i]);
 	if (dr->world.admitted)
 		dr->lanes_at_ms = 0;
 	if (dr->lost)

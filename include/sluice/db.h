@@ -30,6 +30,8 @@ struct db_opts {
 /* Once at the start: libpq's own words quote what it cannot read, which may be
  * part of a password. */
 enum slc_rc db_dsn_check(const char *dsn, struct slc_err *err);
+/* It says as whom; else a role may be put into it. */
+bool db_dsn_names_user(const char *dsn);
 
 /* Connects in the background, and again when a connection is lost. */
 struct db *db_open(uv_loop_t *loop, const struct db_opts *opts);

@@ -1,0 +1,122 @@
+#include "dispatch_rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <sluice/log.h>
+
+#include "dispatch_json.h"
+
+/* Into ledgers that hold nothing: their limits are new here. */
+static void
+read_cells(struct dispatch *d, const struct db_result *res, int s)
+{
+	struct dispatch_rate *r = NULL;
+	int64_t limit = 0; /* ids begin with 1 */
+
+	for (int i = 0; i < db_rows(res, s); i++) {
+		if (db_int(res, s, i, 0) != limit) {
+			limit = db_int(res, s, i, 0);
+			r = dispatch_rate(d, (int32_t)limit);
+			if (r != NULL &&
+			    r->pace.ledger.first < r->pace.ledger.n)
+				r = NULL;
+		}
+		if (r != NULL)
+			ledger_load(&r->pace.ledger, db_int(res, s, i, 1),
+			    db_int(res, s, i, 2));
+	}
+}
+
+void
+rows_config(struct dispatch *d, const struct db_result *res, int s)
+{
+	struct slc_err err = { 0 };
+
+	if (dispatch_read_config(d, db_slice(res, s, 0, 0), &err) !=
+	    SLC_OK) {
+		log_error("dispatch.config", "why=\"%s\"", err.text);
+		abort();
+	}
+	read_cells(d, res, s + 1);
+}
+
+void
+rows_lanes(struct dispatch *d, const struct db_result *res, int s)
+{
+	char model[SLC_MODEL_MAX + 1];
+
+	dispatch_lanes_begin(d);
+	for (int i = 0; i < db_rows(res, s); i++) {
+		struct slice m = db_slice(res, s, i, 5);
+		struct dispatch_lane *lane;
+
+		memcpy(model, m.p, m.n);
+		model[m.n] = '\0';
+		lane = dispatch_lane_put(d, db_int(res, s, i, 0), model,
+		    (int)db_int(res, s, i, 6),
+		    dispatch_time(d, db_int(res, s, i, 7)),
+		    (int32_t)db_int(res, s, i, 8),
+		    (int32_t)db_int(res, s, i, 9));
+		if (!db_null(res, s, i, 11))
+			lane->max_tokens = (int32_t)db_int(res, s, i, 11);
+	}
+	dispatch_lanes_end(d);
+}
+
+void
+rows_lines(
+    struct dispatch *d, const struct db_result *res, int s, int64_t id)
+{
+	struct dispatch_lane *lane = dispatch_lane(d, id);
+	struct buf index = { 0 }, bytes = { 0 }, cap = { 0 };
+
+	for (int i = 0; lane != NULL && i < db_rows(res, s); i++) {
+		size_t n;
+
+		buf_clear(&index);
+		buf_clear(&bytes);
+		buf_clear(&cap);
+		n = db_ints(res, s, i, 2, &index, 0);
+		db_ints(res, s, i, 3, &bytes, 0);
+		db_ints(res, s, i, 4, &cap, -1);
+		for (size_t k = 0; k < n; k++) {
+			struct dispatch_line line = {
+				.chunk = db_int(res, s, i, 0),
+				.first_line = (int32_t)db_int(res, s, i, 1),
+				.index = (int16_t)((int32_t *)index.p)[k],
+				.bytes = ((int32_t *)bytes.p)[k],
+				.cap = ((int32_t *)cap.p)[k],
+			};
+
+			dispatch_lane_fresh(lane, &line);
+		}
+		dispatch_lane_read(lane,
+		    (int32_t)(db_int(res, s, i, 1) + db_int(res, s, i, 5)));
+	}
+	buf_fini(&index);
+	buf_fini(&bytes);
+	buf_fini(&cap);
+}
+
+void
+rows_retries(
+    struct dispatch *d, const struct db_result *res, int s, int64_t id)
+{
+	struct dispatch_lane *lane = dispatch_lane(d, id);
+
+	for (int i = 0; lane != NULL && i < db_rows(res, s); i++) {
+		struct dispatch_line line = {
+			.chunk = db_int(res, s, i, 0),
+			.first_line = (int32_t)db_int(res, s, i, 1),
+			.index = (int16_t)db_int(res, s, i, 2),
+			.bytes = (int32_t)db_int(res, s, i, 3),
+			.cap = (int32_t)db_int(res, s, i, 4),
+			.tries = (int16_t)db_int(res, s, i, 5),
+			.sends = (int16_t)db_int(res, s, i, 6),
+			.refused = (int16_t)db_int(res, s, i, 7),
+		};
+
+		dispatch_lane_again(lane, &line);
+	}
+}

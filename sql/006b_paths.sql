@@ -1,0 +1,406 @@
+-- migrate: on change
+--
+-- Pools, paths and limits: as they are shown, and made as a document says.
+
+create or replace function sluice.limit_objects(p_pool integer, p_path integer)
+returns json
+language sql stable set search_path = '' security definer as $$
+	select coalesce(json_agg(json_strip_nulls(json_build_object(
+		'model', l.model, 'dimension', l.dimension, 'window_s', l.window_s,
+		'amount', l.amount, 'headroom', l.headroom, 'reserve', l.reserve,
+		'stream_cost', case when l.dimension = 'requests' then l.stream_cost end,
+		'used', case when l.dimension = 'concurrent' then (
+			select coalesce(sum(s.granted), 0) from sluice.seat s
+			where s.limit_id = l.id)
+		else (
+			select coalesce(sum(g.units), 0) from sluice.grant_cell g
+			where g.limit_id = l.id and g.cell * sluice.cell_us(l.window_s)
+				> sluice.epoch_us(now()) - l.window_s * 1000000::bigint) end,
+		'paused_until', case when s.paused_until > now()
+			then sluice.epoch(s.paused_until) end,
+		'paused_why', case when s.paused_until > now() then s.paused_why end))
+		order by l.model, l.dimension, l.window_s), '[]')
+	from sluice.rate_limit l
+	left join sluice.rate_limit_state s on s.limit_id = l.id
+	where l.pool_id = p_pool and l.path_id is not distinct from p_path
+	    and l.removed_at is null
+$$;
+
+create or replace function sluice.path_object(p_path sluice.path) returns json
+language sql stable set search_path = '' security definer as $$
+	select json_strip_nulls(json_build_object('object', 'path',
+		'name', p_path.name, 'pool', o.name, 'url', p_path.url,
+		'secret_file', p_path.secret_file, 'ca_file', p_path.ca_file,
+		'models', p_path.models, 'dialect', p_path.dialect,
+		'charge', p_path.charge,
+		'http2', p_path.http2, 'attempts', p_path.attempts,
+		'connect_ms', p_path.connect_ms, 'idle_ms', p_path.idle_ms,
+		'whole_ms', p_path.whole_ms, 'answer_max', p_path.answer_max,
+		'limits', sluice.limit_objects(p_path.pool_id, p_path.id),
+		'pool_limits', sluice.limit_objects(p_path.pool_id, null),
+		'health', coalesce(s.health, 'up'),
+		'retry_at', case when s.health <> 'up' then sluice.epoch(s.until) end,
+		'why', case when s.health <> 'up' then s.why end,
+		'in_flight', (select coalesce(sum(bit_count(r.open)), 0) from sluice.run r
+			where r.path_id = p_path.id and r.worker_id is not null),
+		'now', sluice.path_now(p_path.id),
+		'learned', sluice.path_learned(p_path.id)))
+	from sluice.pool o
+	left join sluice.path_state s on s.path_id = p_path.id
+	where o.id = p_path.pool_id
+$$;
+
+create or replace function sluice.path_list() returns json
+language sql stable set search_path = '' security definer as $$
+	select json_build_object('object', 'list', 'data', coalesce(json_agg(
+		sluice.path_object(p) order by p.name), '[]'))
+	from sluice.path p where p.removed_at is null
+$$;
+
+create or replace function sluice.path_get(p_name text) returns json
+language plpgsql stable set search_path = '' security definer as $$
+declare
+	v_path sluice.path;
+begin
+	select * into v_path from sluice.path p
+	where p.name = p_name and p.removed_at is null;
+	if not found then
+		perform sluice.refuse(404, null, 'path', format('No such path: "%s".', p_name));
+	end if;
+	return sluice.path_object(v_path);
+end $$;
+
+create or replace function sluice.pool_list() returns json
+language sql stable set search_path = '' security definer as $$
+	select json_build_object('object', 'list', 'data', coalesce(json_agg(
+		json_build_object('object', 'pool', 'name', o.name,
+			'limits', sluice.limit_objects(o.id, null),
+			'paths', (select coalesce(json_agg(p.name order by p.name), '[]')
+				from sluice.path p
+				where p.pool_id = o.id and p.removed_at is null))
+		order by o.name), '[]'))
+	from sluice.pool o where o.removed_at is null
+$$;
+
+create or replace function sluice.window_text(p_s integer) returns text
+language sql immutable set search_path = '' as $$
+	select case when p_s % 86400 = 0 then p_s / 86400 || 'd'
+		when p_s % 3600 = 0 then p_s / 3600 || 'h'
+		when p_s % 60 = 0 then p_s / 60 || 'm'
+		else p_s || 's' end
+$$;
+
+create or replace function sluice.limit_text(p_limit sluice.rate_limit) returns text
+language sql immutable set search_path = '' as $$
+	select case when p_limit.model <> '*' then p_limit.model || ':' else '' end
+		|| p_limit.dimension
+		|| case when p_limit.window_s > 0 then '/' || sluice.window_text(p_limit.window_s)
+			else '' end
+$$;
+
+-- The upstream still counts what a limit let through before it was removed: of
+-- these, those that the sweep has not emptied yet come back as they were.
+create or replace function sluice.limits_revive(
+    p_pool integer, p_path integer, p_where text, p_limits json
+) returns text[]
+language sql set search_path = '' security definer as $$
+	with wanted as (
+		select distinct coalesce(j.model, '*') as model, j.dimension,
+			coalesce(j.window_s, 0) as window_s
+		from json_to_recordset(p_limits) as j (model text, dimension text,
+			window_s integer)
+	), latest as (
+		select distinct on (l.model, l.dimension, l.window_s) l.id, l.removed_at
+		from sluice.rate_limit l
+		join wanted w using (model, dimension, window_s)
+		where l.pool_id = p_pool and l.path_id is not distinct from p_path
+		order by l.model, l.dimension, l.window_s, l.removed_at desc nulls first
+	), revived as (
+		update sluice.rate_limit l set removed_at = null
+		from latest t
+		where l.id = t.id
+		    and l.removed_at > now() - make_interval(secs => (l.window_s + 60) * 2)
+		returning l
+	)
+	select coalesce(array_agg(format('%s: limit %s = %s added, with what it had granted',
+		p_where, sluice.limit_text(r.l), (r.l).amount) order by (r.l).id), '{}')
+	from revived r
+$$;
+
+-- A path that comes back under its name is the same path.
+create or replace function sluice.path_revive(p_name text) returns text[]
+language sql set search_path = '' security definer as $$
+	with revived as (
+		update sluice.path p set removed_at = null
+		where p.id = (select q.id from sluice.path q where q.name = p_name
+			order by q.removed_at desc nulls first limit 1)
+		    and p.removed_at is not null
+		returning p.name
+	)
+	select array(select format('path %s: added', r.name) from revived r)
+$$;
+
+-- Make the limits of a pool (p_path null) or path exactly these.  A limit that
+-- only changes its amount keeps its ledger.
+create or replace function sluice.limits_set(
+    p_pool integer, p_path integer, p_where text, p_limits json
+) returns text[]
+language plpgsql set search_path = '' security definer as $$
+declare
+	v_changes text[] := array[]::text[];
+	v_new sluice.rate_limit;
+	v_old sluice.rate_limit;
+	v_kept integer[] := array[]::integer[];
+begin
+	v_changes := sluice.limits_revive(p_pool, p_path, p_where, p_limits);
+	for v_new in
+		select null::integer as id, p_pool as pool_id, p_path as path_id,
+			coalesce(j.model, '*') as model, j.dimension,
+			coalesce(j.window_s, 0) as window_s, j.amount,
+			coalesce(j.headroom, 0) as headroom, coalesce(j.reserve, 0) as reserve,
+			now() as created_at, null::timestamptz as removed_at,
+			coalesce(j.stream_cost, 'once') as stream_cost
+		from json_to_recordset(p_limits) as j (model text, dimension text,
+			window_s integer, amount bigint, headroom double precision,
+			reserve double precision, stream_cost text)
+	loop
+		select * into v_old from sluice.rate_limit l
+		where l.pool_id = p_pool and l.path_id is not distinct from p_path
+		    and l.model = v_new.model and l.dimension = v_new.dimension
+		    and l.window_s = v_new.window_s and l.removed_at is null;
+		if v_old.id is null then
+			insert into sluice.rate_limit (pool_id, path_id, model, dimension,
+				window_s, amount, headroom, reserve, stream_cost)
+			values (p_pool, p_path, v_new.model, v_new.dimension,
+				v_new.window_s, v_new.amount, v_new.headroom, v_new.reserve,
+				v_new.stream_cost)
+			returning * into v_old;
+			v_changes := v_changes || format('%s: limit %s = %s added%s', p_where,
+				sluice.limit_text(v_new), v_new.amount,
+				case when v_new.stream_cost <> 'once'
+					then ', a stream costs each ' || v_new.stream_cost else '' end);
+		elsif (v_old.amount, v_old.headroom, v_old.reserve)
+		    is distinct from (v_new.amount, v_new.headroom, v_new.reserve) then
+			update sluice.rate_limit l set amount = v_new.amount,
+				headroom = v_new.headroom, reserve = v_new.reserve
+			where l.id = v_old.id;
+			v_changes := v_changes || format(
+				'%s: limit %s %s (headroom %s, reserve %s) -> %s (%s, %s)', p_where,
+				sluice.limit_text(v_new), v_old.amount, v_old.headroom,
+				v_old.reserve, v_new.amount, v_new.headroom, v_new.reserve);
+		end if;
+		if v_old.stream_cost <> v_new.stream_cost then
+			update sluice.rate_limit l set stream_cost = v_new.stream_cost
+			where l.id = v_old.id;
+			v_changes := v_changes || format('%s: limit %s stream cost %s -> %s',
+				p_where, sluice.limit_text(v_new), v_old.stream_cost,
+				v_new.stream_cost);
+		end if;
+		v_kept := v_kept || v_old.id;
+	end loop;
+	for v_old in
+		update sluice.rate_limit l set removed_at = now()
+		where l.pool_id = p_pool and l.path_id is not distinct from p_path
+		    and l.removed_at is null and l.id <> all (v_kept)
+		returning *
+	loop
+		v_changes := v_changes || format('%s: limit %s = %s removed', p_where,
+			sluice.limit_text(v_old), v_old.amount);
+	end loop;
+	return v_changes;
+end $$;
+
+create or replace function sluice.pool_set(p_name text, p_limits json)
+returns text[]
+language plpgsql set search_path = '' security definer as $$
+declare
+	v_pool integer;
+	v_changes text[] := array[]::text[];
+begin
+	select o.id into v_pool from sluice.pool o
+	where o.name = p_name and o.removed_at is null;
+	if v_pool is null then
+		update sluice.pool o set removed_at = null
+		where o.id = (select q.id from sluice.pool q where q.name = p_name
+			order by q.removed_at desc limit 1)
+		returning o.id into v_pool;
+		if not found then
+			insert into sluice.pool (name) values (p_name) returning id into v_pool;
+		end if;
+		v_changes := array[format('pool %s: added', p_name)];
+	end if;
+	if p_limits is not null then
+		v_changes := v_changes || sluice.limits_set(v_pool, null,
+			'pool ' || p_name, p_limits);
+	end if;
+	return v_changes;
+end $$;
+
+create or replace function sluice.path_set(p_path json) returns text[]
+language plpgsql set search_path = '' security definer as $$
+declare
+	v_changes text[] := array[]::text[];
+	v_name text := p_path ->> 'name';
+	v_pool_name text := coalesce(p_path ->> 'pool', v_name);
+	v_old sluice.path;
+	v_new sluice.path;
+	v_field record;
+begin
+	v_changes := sluice.pool_set(v_pool_name, null) || sluice.path_revive(v_name);
+	select * into v_old from sluice.path p
+	where p.name = v_name and p.removed_at is null;
+	v_new := v_old;
+	v_new.pool_id := (select o.id from sluice.pool o
+		where o.name = v_pool_name and o.removed_at is null);
+	v_new.url := p_path ->> 'url';
+	v_new.secret_file := p_path ->> 'secret_file';
+	v_new.ca_file := p_path ->> 'ca_file';
+	v_new.models := array(select json_array_elements_text(p_path -> 'models'));
+	v_new.dialect := coalesce(p_path ->> 'dialect', 'auto');
+	v_new.charge := coalesce(p_path ->> 'charge', 'actual');
+	v_new.http2 := coalesce((p_path ->> 'http2')::boolean, false);
+	v_new.attempts := coalesce((p_path ->> 'attempts')::smallint, 5);
+	v_new.connect_ms := coalesce((p_path ->> 'connect_ms')::integer, 10000);
+	v_new.idle_ms := coalesce((p_path ->> 'idle_ms')::integer, 600000);
+	v_new.whole_ms := coalesce((p_path ->> 'whole_ms')::integer, 900000);
+	v_new.answer_max := coalesce((p_path ->> 'answer_max')::integer, 8388608);
+	if v_old.id is null then
+		insert into sluice.path (name, pool_id, url, secret_file, ca_file, models,
+			dialect, charge, http2, attempts, connect_ms, idle_ms, whole_ms,
+			answer_max)
+		values (v_name, v_new.pool_id, v_new.url, v_new.secret_file, v_new.ca_file,
+			v_new.models, v_new.dialect, v_new.charge,
+			v_new.http2, v_new.attempts, v_new.connect_ms, v_new.idle_ms,
+			v_new.whole_ms, v_new.answer_max)
+		returning * into v_new;
+		v_changes := v_changes || format('path %s: added (dialect %s, charge %s)',
+			v_name, v_new.dialect, v_new.charge);
+	elsif v_old is distinct from v_new then
+		update sluice.path p set pool_id = v_new.pool_id, url = v_new.url,
+			secret_file = v_new.secret_file, ca_file = v_new.ca_file,
+			models = v_new.models,
+			dialect = v_new.dialect, charge = v_new.charge,
+			http2 = v_new.http2, attempts = v_new.attempts,
+			connect_ms = v_new.connect_ms, idle_ms = v_new.idle_ms,
+			whole_ms = v_new.whole_ms, answer_max = v_new.answer_max
+		where p.id = v_old.id;
+		update sluice.rate_limit l set pool_id = v_new.pool_id
+		where l.path_id = v_old.id;
+		for v_field in
+			select case n.key when 'pool_id' then 'pool' else n.key end as key,
+				case n.key when 'pool_id' then (select name from sluice.pool
+					where id = o.value::integer) else o.value end as old,
+				case n.key when 'pool_id' then v_pool_name
+					else n.value end as new
+			from json_each_text(row_to_json(v_old)) o
+			join json_each_text(row_to_json(v_new)) n on n.key = o.key
+			where n.value is distinct from o.value
+		loop
+			v_changes := v_changes || format('path %s: %s %s -> %s', v_name,
+				v_field.key, coalesce(v_field.old, 'none'),
+				coalesce(v_field.new, 'none'));
+		end loop;
+	end if;
+	return v_changes || sluice.limits_set(v_new.pool_id, v_new.id,
+		'path ' || v_name, coalesce(p_path -> 'limits', '[]'));
+end $$;
+
+-- Lines handed out and not taken come back for another path; taken ones end.
+create or replace function sluice.path_remove(p_name text) returns text[]
+language plpgsql set search_path = '' security definer as $$
+declare
+	v_path sluice.path;
+	v_run sluice.run;
+begin
+	update sluice.path p set removed_at = now()
+	where p.name = p_name and p.removed_at is null
+	returning * into v_path;
+	if not found then
+		perform sluice.refuse(404, null, 'path', format('No such path: "%s".', p_name));
+	end if;
+	for v_run in delete from sluice.run r
+	    where r.path_id = v_path.id and r.worker_id is null returning * loop
+		perform sluice.run_give_back(v_run, false, 'path removed');
+	end loop;
+	update sluice.rate_limit l set removed_at = now()
+	where l.path_id = v_path.id and l.removed_at is null;
+	return array[format('path %s: removed', p_name)];
+end $$;
+
+create or replace function sluice.pool_remove(p_name text) returns text[]
+language plpgsql set search_path = '' security definer as $$
+declare
+	v_pool sluice.pool;
+begin
+	select * into v_pool from sluice.pool o
+	where o.name = p_name and o.removed_at is null for update;
+	if not found then
+		perform sluice.refuse(404, null, 'pool', format('No such pool: "%s".', p_name));
+	end if;
+	if exists (select from sluice.path p
+	    where p.pool_id = v_pool.id and p.removed_at is null) then
+		perform sluice.refuse(409, 'pool_in_use', 'pool',
+			format('The pool "%s" has paths; remove or move them first.', p_name));
+	end if;
+	update sluice.pool o set removed_at = now() where o.id = v_pool.id;
+	update sluice.rate_limit l set removed_at = now()
+	where l.pool_id = v_pool.id and l.removed_at is null;
+	return array[format('pool %s: removed', p_name)];
+end $$;
+
+-- Make pools and paths as the document says: {pools: [{name, limits}], paths:
+-- [{name, pool, url, ..., limits}], remove_pools: [..], remove_paths: [..]}.
+-- With p_prune what it does not name is removed.  Returns what changed, in words;
+-- with p_dry nothing is kept.
+create or replace function sluice.config_apply(p_doc json, p_prune boolean, p_dry boolean)
+returns json
+language plpgsql set search_path = '' security definer as $$
+declare
+	v_changes text[] := array[]::text[];
+	v_item json;
+	v_name text;
+begin
+	perform from sluice.config for update;
+	begin
+		for v_item in select json_array_elements(coalesce(p_doc -> 'pools', '[]')) loop
+			v_changes := v_changes || sluice.pool_set(v_item ->> 'name',
+				coalesce(v_item -> 'limits', '[]'));
+		end loop;
+		for v_item in select json_array_elements(coalesce(p_doc -> 'paths', '[]')) loop
+			v_changes := v_changes || sluice.path_set(v_item);
+		end loop;
+		for v_name in
+			select json_array_elements_text(coalesce(p_doc -> 'remove_paths', '[]'))
+			union all
+			select p.name from sluice.path p
+			where p_prune and p.removed_at is null and p.name not in (
+				select j ->> 'name' from json_array_elements(
+					coalesce(p_doc -> 'paths', '[]')) j)
+		loop
+			v_changes := v_changes || sluice.path_remove(v_name);
+		end loop;
+		for v_name in
+			select json_array_elements_text(coalesce(p_doc -> 'remove_pools', '[]'))
+			union all
+			select o.name from sluice.pool o
+			where p_prune and o.removed_at is null and o.name not in (
+				select j ->> 'name' from json_array_elements(
+					coalesce(p_doc -> 'pools', '[]')) j
+				union all
+				select coalesce(j ->> 'pool', j ->> 'name')
+				from json_array_elements(coalesce(p_doc -> 'paths', '[]')) j)
+		loop
+			v_changes := v_changes || sluice.pool_remove(v_name);
+		end loop;
+		if cardinality(v_changes) > 0 then
+			update sluice.config set revision = revision + 1;
+		end if;
+		if p_dry then
+			raise exception using errcode = 'SL001', message = 'dry run';
+		end if;
+	exception when sqlstate 'SL001' then
+		null;
+	end;
+	return json_build_object('object', 'changes', 'dry_run', p_dry,
+		'changes', to_json(v_changes));
+end $$;
