@@ -72,6 +72,50 @@ class Tokens(unittest.TestCase):
         up.stop()
 
 
+class Takeovers(unittest.TestCase):
+    def test_what_a_failover_may_have_lost_is_charged(self):
+        up = Upstream("--limit", "requests/1m=600")
+        s = Sluice()
+        s.path(up, limits=[("requests", 60, 600)])
+        b = s.submit(lines(50))
+        s.wait(b)
+        # As if the next one found another timeline than the last one wrote to.
+        s.sql("update sluice.dispatch_lease set timeline = timeline + 7")
+        before = int(s.sql("select sum(units) from sluice.grant_cell"))
+        s.schedulers[0].kill()
+        s.schedulers[0] = s.start_scheduler()
+        s.port = s.schedulers[0].port
+        b = s.submit(lines(2))
+        s.wait(b)
+        self.assertIn("dispatch.failover", s.schedulers[0].text())
+        # Ten seconds and the horizon at ten a second, and the two lines.
+        lost = int(s.sql("select sum(units) from sluice.grant_cell")) - before
+        self.assertTrue(105 <= lost <= 110, lost)
+        self.assertEqual(s.sql("select timeline = (select timeline_id from "
+                               "pg_control_checkpoint()) from "
+                               "sluice.dispatch_lease"), "t")
+        s.stop()
+        up.stop()
+
+    def test_a_takeover_goes_on_where_the_last_one_was(self):
+        up = Upstream("--limit", "requests/10s=50")
+        s = Sluice(schedulers=2)
+        s.path(up, limits=[("requests", 10, 50)])
+        b = s.submit(lines(140))
+        for done in (30, 80):
+            until(lambda: s.show(b)["request_counts"]["completed"] > done, 60)
+            leader = next(p for p in s.schedulers
+                          if p.alive() and "dispatch.leads" in p.text())
+            leader.kill()
+            s.schedulers.remove(leader)
+            s.schedulers.append(s.start_scheduler())
+            s.port = s.schedulers[0].port
+        self.assertEqual(s.wait(b, 60)["request_counts"]["completed"], 140)
+        self.assertEqual(up.stats()["refused"], 0)
+        s.stop()
+        up.stop()
+
+
 class Refusals(unittest.TestCase):
     def test_a_line_refused_five_times_is_parked(self):
         up = Answering(lambda body, headers: (429, json.dumps({"error": {
