@@ -496,7 +496,9 @@ on_looked(struct sim *s, struct event *e)
 	dispatch_write_plan(&l->d, &plan, &l->world, estimates, explain, &doc);
 	dispatch_plan_fini(&plan);
 	if (explain)
-		l->explain_at = s->now + EXPLAIN_EVERY_US;
+		/* People look less often when years go by. */
+		l->explain_at = s->now +
+		    EXPLAIN_EVERY_US * (s->sc.profile == PROFILE_LONG ? 30 : 1);
 	if (estimates)
 		l->estimates_at = s->now + ESTIMATES_EVERY_US;
 	if (dispatch_plan_empty(&doc)) {
