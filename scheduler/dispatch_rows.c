@@ -33,8 +33,7 @@ rows_config(struct dispatch *d, const struct db_result *res, int s)
 {
 	struct slc_err err = { 0 };
 
-	if (dispatch_read_config(d, db_slice(res, s, 0, 0), &err) !=
-	    SLC_OK) {
+	if (dispatch_read_config(d, db_slice(res, s, 0, 0), &err) != SLC_OK) {
 		log_error("dispatch.config", "why=\"%s\"", err.text);
 		abort();
 	}
@@ -65,8 +64,7 @@ rows_lanes(struct dispatch *d, const struct db_result *res, int s)
 }
 
 void
-rows_lines(
-    struct dispatch *d, const struct db_result *res, int s, int64_t id)
+rows_lines(struct dispatch *d, const struct db_result *res, int s, int64_t id)
 {
 	struct dispatch_lane *lane = dispatch_lane(d, id);
 	struct buf index = { 0 }, bytes = { 0 }, cap = { 0 };
@@ -100,8 +98,7 @@ rows_lines(
 }
 
 void
-rows_retries(
-    struct dispatch *d, const struct db_result *res, int s, int64_t id)
+rows_retries(struct dispatch *d, const struct db_result *res, int s, int64_t id)
 {
 	struct dispatch_lane *lane = dispatch_lane(d, id);
 

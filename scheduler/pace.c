@@ -132,11 +132,15 @@ int64_t
 pace_allowed(const struct pace *p, int64_t at_us)
 {
 	const struct pace_others *o = &p->others;
-
-	return least_one(base_amount(p) -
+	int64_t base = base_amount(p);
+	int64_t left = base -
 	    beyond_reserve(p,
-		o->end_us > 0 && at_us >= o->end_us ? o->next_units
-						    : o->units));
+		o->end_us > 0 && at_us >= o->end_us ? o->next_units : o->units);
+
+	/* Headers may lie: they slow us down, they do not stop us. */
+	if (left < base / PACE_OTHERS_PART)
+		left = base / PACE_OTHERS_PART;
+	return least_one(left);
 }
 
 /* Units that are left of the upstream's own window, when that is known. */

@@ -48,6 +48,7 @@ enum {
 	/* Windows from here on are budgets: spent evenly, faster in a hurry. */
 	PACE_BUDGET_US = 600000000,
 	PACE_LARGE_PART = 20,
+	PACE_OTHERS_PART = 50,   /* of the amount is ours whatever others use */
 	PACE_PROBE_US = 1500000, /* a probe not refused by then is served */
 	PACE_RAMP_PART = 10,     /* of the window: from a standstill to all */
 	PACE_RAMP_MAX_US = 60000000,

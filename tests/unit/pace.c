@@ -285,7 +285,80 @@ a_path_that_is_down_is_probed_with_one_line(void)
 	CU_ASSERT_EQUAL(b.failures, 0);
 }
 
-UNIT_MAIN("pace", UNIT(the_grid_spreads_requests_evenly),
+static void
+others_slow_us_down_and_do_not_stop_us(void)
+{
+	struct pace p;
+
+	pace_init(&p, PACE_REQUESTS, 1000, 60 * S);
+	p.others.units = 300;
+	CU_ASSERT_EQUAL(pace_allowed(&p, 0), 700);
+	p.reserve = 100; /* theirs anyhow */
+	CU_ASSERT_EQUAL(pace_allowed(&p, 0), 800);
+	p.others.units = 100000;
+	CU_ASSERT_EQUAL(pace_allowed(&p, 0), 20);
+	p.others.end_us = 50 * S;
+	p.others.next_units = 200;
+	CU_ASSERT_EQUAL(pace_allowed(&p, 50 * S), 900);
+	pace_fini(&p);
+}
+
+static void
+a_refusal_is_followed_by_a_probe_and_a_ramp(void)
+{
+	struct pace p;
+	int64_t a, b, n = 0;
+
+	pace_init(&p, PACE_REQUESTS, 600, 60 * S);
+	pace_refused(&p, 100 * S, 7 * S, 100 * S - 1, false);
+	a = pace_earliest(&p, 1, 100 * S);
+	CU_ASSERT_EQUAL(a, 107 * S);
+	pace_grant(&p, 1, a, PACE_LATE_US, 1);
+	/* The second waits for what becomes of the first. */
+	b = pace_earliest(&p, 1, a);
+	CU_ASSERT(b >= a + PACE_PROBE_US);
+	pace_served(&p, a + S / 2, a);
+	pace_begin(&p, a + S / 2);
+	b = pace_earliest(&p, 1, a + S / 2);
+	CU_ASSERT(b < a + S);
+	/* A tenth of the speed at first, all of it after six seconds. */
+	for (int64_t at = b; at < b + S; n++) {
+		pace_grant(&p, 1, at, PACE_LATE_US, 1);
+		at = pace_earliest(&p, 1, at);
+	}
+	CU_ASSERT(n <= 4);
+	pace_begin(&p, b + 7 * S);
+	a = pace_earliest(&p, 1, b + 7 * S);
+	pace_grant(&p, 1, a, PACE_LATE_US, 1);
+	CU_ASSERT(pace_earliest(&p, 1, a) - a < 102000);
+	pace_fini(&p);
+}
+
+static void
+large_costs_have_a_share_and_others_the_rest(void)
+{
+	struct pace p;
+	int64_t at;
+
+	pace_init(&p, PACE_TOKENS, 1000, 60 * S);
+	CU_ASSERT(pace_is_large(&p, 51));
+	CU_ASSERT_FALSE(pace_is_large(&p, 50));
+	p.large_share = 400;
+	/* Nothing of it is used yet: it is kept. */
+	for (at = 100 * S; at < 150 * S; at = pace_earliest(&p, 10, at))
+		pace_grant(&p, 10, at, PACE_LATE_US, 1);
+	CU_ASSERT(ledger_used(&p.ledger, at) <= 600);
+	CU_ASSERT(pace_earliest(&p, 400, at) <= at);
+	pace_grant(&p, 400, at, PACE_LATE_US, 1);
+	/* The next large one waits until that has left the window. */
+	CU_ASSERT(pace_earliest(&p, 400, at) >= at + 60 * S);
+	pace_fini(&p);
+}
+
+UNIT_MAIN("pace", UNIT(others_slow_us_down_and_do_not_stop_us),
+    UNIT(a_refusal_is_followed_by_a_probe_and_a_ramp),
+    UNIT(large_costs_have_a_share_and_others_the_rest),
+    UNIT(the_grid_spreads_requests_evenly),
     UNIT(a_stall_is_not_made_up_for_with_a_flood),
     UNIT(a_budget_is_spent_faster_only_in_a_hurry),
     UNIT(costs_follow_the_dimension), UNIT(headroom_and_reserve_are_taken_off),
