@@ -44,7 +44,7 @@ enum {
 	DISPATCH_READINGS = 8, /* of a path that are kept for people */
 };
 /* Deviations of what calls under way may use above their estimates. */
-#define DISPATCH_MARGIN 5.0
+#define DISPATCH_MARGIN 3.0
 
 /* Configuration -------------------------------------------------------- */
 

@@ -7,6 +7,29 @@
 enum { FLOW_PAUSE_US = 1000000, FLOW_PAUSE_MAX_US = 30000000 };
 enum { SECONDARY_PAUSE_US = 60000000, SPREAD_US = 600000000 };
 
+/* Times ---------------------------------------------------------------------
+ */
+
+static void
+spread_add(struct dispatch_spread *s, int64_t now_us, int64_t n, int64_t min_us,
+    int64_t max_us)
+{
+	if (n <= 0)
+		return;
+	if (now_us - s->since_us > SPREAD_US) {
+		s->old_n = s->n;
+		s->old_min_us = s->min_us;
+		s->old_max_us = s->max_us;
+		s->n = 0;
+		s->since_us = now_us;
+	}
+	if (s->n == 0 || min_us < s->min_us)
+		s->min_us = min_us;
+	if (s->n == 0 || max_us > s->max_us)
+		s->max_us = max_us;
+	s->n += n;
+}
+
 /* Settling --------------------------------------------------------------- */
 
 static void
@@ -32,8 +55,13 @@ dispatch_settle(struct dispatch *d, int32_t path, const char *model,
 	if (f == NULL)
 		return;
 	pending_drop(f, e->slot_us);
-	if (e->sent_us == 0)
-		return; /* not sent: its slot stays charged */
+	if (e->sent_us == 0) {
+		/* Its slot stays charged; and it was too short for somebody. */
+		if (e->keep_us <= PACE_LATE_US)
+			spread_add(
+			    &f->path->late, e->slot_us, 1, 0, e->keep_us);
+		return;
+	}
 	if (e->ms > 0)
 		estimate_learn_age(&f->estimate, e->ms, e->output);
 	/* What was declared stays charged, whatever came of it. */
@@ -214,14 +242,16 @@ pause_rate(struct dispatch_flow *f, struct dispatch_rate *r, int64_t now_us,
     const struct dispatch_refusal *seen)
 {
 	struct pace *p = &r->pace;
-	/* Tokens that nobody declared are guessed, and a guess may fail. */
-	bool guessed = p->dimension != PACE_REQUESTS &&
-	    f->path->charge == PACE_CHARGE_ACTUAL;
-	bool unexplained = seen->kind == DIALECT_RATE && !guessed &&
-	    !foreign_active(&r->foreign, now_us) &&
-	    now_us - r->since_us > p->window_us;
+	enum pace_blame blame = PACE_BLAME_OTHERS;
 
-	pace_refused(p, now_us, seen->wait_us, seen->sent_us, unexplained);
+	if (p->dimension != PACE_REQUESTS &&
+	    f->path->charge == PACE_CHARGE_ACTUAL)
+		blame = PACE_BLAME_GUESS;
+	else if (seen->kind == DIALECT_RATE &&
+	    !foreign_active(&r->foreign, now_us) &&
+	    now_us - r->since_us > p->window_us)
+		blame = PACE_BLAME_US;
+	pace_refused(p, now_us, seen->wait_us, seen->sent_us, blame);
 	snprintf(r->why, sizeof(r->why), "the upstream refused %s (429)%s%s",
 	    p->dimension == PACE_REQUESTS ? "a request" : "tokens",
 	    seen->from[0] != '\0' ? ", wait from " : "", seen->from);
@@ -262,29 +292,6 @@ seen_refusal(struct dispatch_flow *f, int64_t now_us,
 	case DIALECT_BILLING:
 		return; /* the worker deals with these */
 	}
-}
-
-/* Times ---------------------------------------------------------------------
- */
-
-static void
-spread_add(struct dispatch_spread *s, int64_t now_us, int64_t n, int64_t min_us,
-    int64_t max_us)
-{
-	if (n <= 0)
-		return;
-	if (now_us - s->since_us > SPREAD_US) {
-		s->old_n = s->n;
-		s->old_min_us = s->min_us;
-		s->old_max_us = s->max_us;
-		s->n = 0;
-		s->since_us = now_us;
-	}
-	if (s->n == 0 || min_us < s->min_us)
-		s->min_us = min_us;
-	if (s->n == 0 || max_us > s->max_us)
-		s->max_us = max_us;
-	s->n += n;
 }
 
 static int64_t

@@ -179,11 +179,13 @@ pace_is_large(const struct pace *p, int64_t units)
 double
 pace_interval_us(const struct pace *p, int64_t at_us)
 {
+	/* Doubt about calls under way is the ledger's: it is settled by the
+	 * time they are, and to slow down for it would lose it for good. */
+	double amount = (double)(pace_allowed(p, at_us) + p->uncertain);
+
 	if (p->ladder.step >= 3 && p->dimension == PACE_REQUESTS)
-		return (double)p->window_us / (double)pace_allowed(p, at_us) +
-		    (double)pace_slack_us(p);
-	return (double)(p->window_us + pace_slack_us(p)) /
-	    (double)pace_allowed(p, at_us);
+		return (double)p->window_us / amount + (double)pace_slack_us(p);
+	return (double)(p->window_us + pace_slack_us(p)) / amount;
 }
 
 /* Granting ----------------------------------------------------------------- */
@@ -268,14 +270,20 @@ pace_grant(struct pace *p, int64_t units, int64_t slot_us, int64_t keep_us,
     double hurry)
 {
 	bool large = pace_is_large(p, units);
-	int64_t next_us;
+	int64_t *grid_us =
+	    large && p->large_share > 0 ? &p->large_us : &p->next_us;
+	int64_t least_us = slot_us;
 
 	assert(hurry >= 1);
-	next_us = slot_us + step_us(p, units, large, slot_us, hurry);
-	if (large && p->large_share > 0)
-		p->large_us = next_us;
-	else
-		p->next_us = next_us;
+	/* Refunds put the grid back, also behind the present: that is not lost
+	 * at once, or only surcharges would count. */
+	if (p->dimension != PACE_REQUESTS)
+		least_us -= p->window_us / PACE_CREDIT_PART;
+	if (*grid_us < least_us)
+		*grid_us = least_us;
+	if (*grid_us > slot_us)
+		*grid_us = slot_us;
+	*grid_us += step_us(p, units, large, slot_us, hurry);
 	ledger_add(&p->ledger, slot_us + keep_us, units);
 	if (large)
 		ledger_add(&p->large, slot_us + keep_us, units);
@@ -324,9 +332,9 @@ pace_served(struct pace *p, int64_t now_us, int64_t sent_us)
 
 void
 pace_refused(struct pace *p, int64_t now_us, int64_t wait_us, int64_t sent_us,
-    bool unexplained)
+    enum pace_blame blame)
 {
-	if (unexplained)
+	if (blame == PACE_BLAME_US)
 		ladder_refused(&p->ladder, now_us, sent_us, p->window_us);
 	if (wait_us <= 0) {
 		wait_us = (int64_t)REFUSED_MIN_US
@@ -338,6 +346,8 @@ pace_refused(struct pace *p, int64_t now_us, int64_t wait_us, int64_t sent_us,
 	}
 	if (p->paused_us < now_us + wait_us)
 		p->paused_us = now_us + wait_us;
+	if (blame == PACE_BLAME_GUESS)
+		return;
 	/* What was on its way before the pause says nothing of the probe. */
 	if (p->probe_us == 0 || sent_us >= p->probe_us) {
 		p->probing = true;

@@ -48,7 +48,8 @@ enum {
 	/* Windows from here on are budgets: spent evenly, faster in a hurry. */
 	PACE_BUDGET_US = 600000000,
 	PACE_LARGE_PART = 20,
-	PACE_OTHERS_PART = 50,   /* of the amount is ours whatever others use */
+	PACE_CREDIT_PART = 60, /* of the window: what was not used of a guess */
+	PACE_OTHERS_PART = 50, /* of the amount is ours whatever others use */
 	PACE_PROBE_US = 1500000, /* a probe not refused by then is served */
 	PACE_RAMP_PART = 10,     /* of the window: from a standstill to all */
 	PACE_RAMP_MAX_US = 60000000,
@@ -128,13 +129,19 @@ void pace_settle(struct pace *p, int64_t units, int64_t slot_us,
 /* A call sent at sent_us was served: the upstream lets us in again. */
 void pace_served(struct pace *p, int64_t now_us, int64_t sent_us);
 
+enum pace_blame {
+	PACE_BLAME_US,     /* neither others nor guesses: the ladder */
+	PACE_BLAME_OTHERS, /* or what we cannot know */
+	PACE_BLAME_GUESS,  /* tokens that nobody declared: that will happen */
+};
+
 /*
  * A call sent at sent_us was refused: nothing before now + wait (or, wait 0, a
- * time that doubles up to 30 s with each refusal in a row), then one probe,
- * then a ramp.  unexplained: neither others' use nor estimates are to blame.
+ * time that doubles up to 30 s with each refusal in a row), then, unless it was
+ * a guess, one probe and a ramp.
  */
 void pace_refused(struct pace *p, int64_t now_us, int64_t wait_us,
-    int64_t sent_us, bool unexplained);
+    int64_t sent_us, enum pace_blame blame);
 
 /* Grants of so long may be unknown: count them as if they had been at the full
  * rate, just now. */

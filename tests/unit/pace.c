@@ -155,17 +155,18 @@ a_refusal_pauses_as_long_as_it_says_or_longer_each_time(void)
 	struct pace p;
 
 	pace_init(&p, PACE_REQUESTS, 60, 60 * S);
-	pace_refused(&p, 100 * S, 7 * S, 100 * S, false);
+	pace_refused(&p, 100 * S, 7 * S, 100 * S, PACE_BLAME_OTHERS);
 	CU_ASSERT_EQUAL(pace_earliest(&p, 1, 100 * S), 107 * S);
 	pace_refused(&p, 101 * S, 2 * S, 101 * S,
 	    false); /* a shorter word shortens nothing */
 	CU_ASSERT_EQUAL(pace_earliest(&p, 1, 100 * S), 107 * S);
-	pace_refused(&p, 200 * S, 0, 200 * S, false);
+	pace_refused(&p, 200 * S, 0, 200 * S, PACE_BLAME_OTHERS);
 	CU_ASSERT_EQUAL(pace_earliest(&p, 1, 200 * S), 201 * S);
-	pace_refused(&p, 300 * S, 0, 300 * S, false);
+	pace_refused(&p, 300 * S, 0, 300 * S, PACE_BLAME_OTHERS);
 	CU_ASSERT_EQUAL(pace_earliest(&p, 1, 300 * S), 302 * S);
 	for (int i = 4; i < 20; i++)
-		pace_refused(&p, i * 100 * S, 0, i * 100 * S, false);
+		pace_refused(
+		    &p, i * 100 * S, 0, i * 100 * S, PACE_BLAME_OTHERS);
 	CU_ASSERT_EQUAL(pace_earliest(&p, 1, 1900 * S), 1930 * S);
 	pace_fini(&p);
 }
@@ -310,7 +311,7 @@ a_refusal_is_followed_by_a_probe_and_a_ramp(void)
 	int64_t a, b, n = 0;
 
 	pace_init(&p, PACE_REQUESTS, 600, 60 * S);
-	pace_refused(&p, 100 * S, 7 * S, 100 * S - 1, false);
+	pace_refused(&p, 100 * S, 7 * S, 100 * S - 1, PACE_BLAME_OTHERS);
 	a = pace_earliest(&p, 1, 100 * S);
 	CU_ASSERT_EQUAL(a, 107 * S);
 	pace_grant(&p, 1, a, PACE_LATE_US, 1);
