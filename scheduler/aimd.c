@@ -23,9 +23,15 @@ aimd_grow(struct aimd *a, int64_t now_us, int64_t latency_us, int64_t out)
 
 	if (limit == INT64_MAX || out * 2 < limit)
 		return;
-	if (a->found) {
-		if (out >= limit && now_us >= a->moved_us + AIMD_RISE_US)
+	if (a->found && a->risen) {
+		/* As many were out, and nobody minded. */
+		if (out >= limit && now_us >= a->moved_us + 2 * latency_us)
+			a->found = a->risen = false;
+	} else if (a->found) {
+		if (out >= limit && now_us >= a->moved_us + a->rest_us) {
 			set(a, limit + 1, now_us);
+			a->risen = true;
+		}
 	} else if (now_us >= a->moved_us + latency_us) {
 		set(a, limit * 2, now_us);
 	}
@@ -47,4 +53,9 @@ aimd_refused(struct aimd *a, int64_t now_us, int64_t sent_us, int64_t in_flight)
 	else
 		set(a, limit * 9 / 10, now_us);
 	a->found = true;
+	a->risen = false;
+	if (a->rest_us == 0)
+		a->rest_us = AIMD_REST_US;
+	else if (a->rest_us < AIMD_REST_MAX_US)
+		a->rest_us *= 2;
 }

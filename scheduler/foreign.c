@@ -3,7 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { STALE_WINDOWS = 2, CLOCK_US = 1500000 };
+enum { STALE_WINDOWS = 2, CLOCK_US = 1500000, FALL_MIN = 4, END_US = 1000000 };
+/* Used so far, a limit counts as full. */
+#define FULL_PART 0.85
 
 /* Our own units in the upstream's count when the call left. */
 static int64_t
@@ -22,49 +24,89 @@ is_full_time(const struct pace *p, const struct dialect_reading *said)
 	    0.02 * (double)p->window_us;
 }
 
+static void
+learn_instant(struct foreign_instant *i, int64_t window_us, int64_t used,
+    int64_t end_us)
+{
+	int64_t moved_us = end_us - i->end_us;
+	int64_t windows = (moved_us + window_us / 2) / window_us;
+
+	if (i->peak < used)
+		i->peak = used;
+	if (i->stays > 0 && windows >= 0 &&
+	    llabs(moved_us - windows * window_us) <= CLOCK_US) {
+		i->stays++;
+		if (windows > 0) {
+			i->rolled = used * 2 <= i->peak;
+			i->peak = used;
+		}
+		/* Whole seconds are rounded up: the earliest is the truth. */
+		i->end_us += windows * window_us;
+		if (end_us < i->end_us)
+			i->end_us = end_us;
+		if (i->rolled)
+			i->moves = 0;
+	} else {
+		if (i->stays > 0)
+			i->moves++;
+		i->rolled = false;
+		i->stays = 1;
+		i->end_us = end_us;
+	}
+}
+
+/* Between two calls the count fell: was the instant there, too? */
+static void
+learn_miss(struct foreign_instant *i, int64_t window_us, int64_t before_us,
+    int64_t after_us)
+{
+	int64_t end_us = i->end_us;
+
+	while (end_us > after_us + window_us / 2)
+		end_us -= window_us;
+	while (end_us < before_us - window_us / 2)
+		end_us += window_us;
+	i->miss_us = end_us < before_us ? before_us - end_us
+	    : end_us > after_us	    ? end_us - after_us
+				    : 0;
+}
+
 /* What does "reset" mean, and where does the window end? */
 static void
 learn_reset(struct foreign *f, const struct pace *p,
-    const struct dialect_reading *said, int64_t used, int64_t answered_us)
+    const struct dialect_reading *said, int64_t used, int64_t sent_us,
+    int64_t answered_us)
 {
-	int64_t end_us = answered_us + said->reset_ms * 1000;
-	int64_t moved_us = end_us - f->end_us;
-	int64_t windows = (moved_us + p->window_us / 2) / p->window_us;
-	int64_t span_us = p->window_us / FOREIGN_SPAN_PART;
+	const struct foreign_instant *best;
 
-	if (f->peak < used)
-		f->peak = used;
 	f->full = is_full_time(p, said) ? f->full + 1 : 0;
 	if (f->full == 1)
 		f->full_us = answered_us;
-	if (f->fixed > 0 && windows >= 0 &&
-	    llabs(moved_us - windows * p->window_us) <= CLOCK_US) {
-		f->fixed++;
-		if (windows > 0) {
-			f->rolled = used * 2 <= f->peak;
-			f->peak = used;
-		}
-		/* Whole seconds are rounded up: the earliest is the truth. */
-		f->end_us += windows * p->window_us;
-		if (end_us < f->end_us)
-			f->end_us = end_us;
-		if (f->rolled)
-			f->sliding = 0;
-	} else {
-		if (f->fixed > 0)
-			f->sliding++;
-		f->rolled = false;
-		f->fixed = 1;
-		f->end_us = end_us;
+	learn_instant(&f->sent, p->window_us, used,
+	    sent_us + said->reset_ms * 1000);
+	learn_instant(&f->answered, p->window_us, used,
+	    answered_us + said->reset_ms * 1000);
+	if (f->used >= FALL_MIN && used * 2 <= f->used) {
+		learn_miss(&f->sent, p->window_us, f->sent_us, sent_us);
+		learn_miss(&f->answered, p->window_us, f->sent_us, sent_us);
 	}
-	if (f->reset == FOREIGN_FIXED && !f->rolled)
-		f->reset = FOREIGN_UNKNOWN;
-	if (f->full >= FOREIGN_SAMPLES && answered_us - f->full_us >= span_us)
+	best = f->answered.stays > f->sent.stays ||
+		(f->answered.stays == f->sent.stays &&
+		    f->answered.miss_us < f->sent.miss_us)
+	    ? &f->answered
+	    : &f->sent;
+	if (f->full >= FOREIGN_SAMPLES &&
+	    answered_us - f->full_us >= p->window_us / FOREIGN_SPAN_PART) {
 		f->reset = FOREIGN_TO_FULL;
-	else if (f->fixed >= FOREIGN_SAMPLES && f->rolled)
+	} else if (best->stays >= FOREIGN_SAMPLES && best->rolled) {
 		f->reset = FOREIGN_FIXED;
-	else if (f->sliding >= FOREIGN_MOVES)
+		f->end_us = best->end_us;
+	} else if (f->reset == FOREIGN_FIXED && !best->rolled) {
+		f->reset = FOREIGN_UNKNOWN;
+	} else if (f->sent.moves >= FOREIGN_MOVES &&
+	    f->answered.moves >= FOREIGN_MOVES) {
 		f->reset = FOREIGN_SLIDING;
+	}
 }
 
 static void
@@ -81,61 +123,133 @@ learn_rate(struct foreign *f, const struct pace *p, double units, double us)
 	f->weight = fmin(f->weight + us, memory);
 }
 
+/* The most that everybody used together, of late. */
+static void
+learn_most(struct foreign *f, int64_t window_us, int64_t sent_us)
+{
+	if (sent_us - f->most_us >= window_us) {
+		f->most_known = f->most_us > 0;
+		f->most_was = f->most;
+		f->most = 0;
+		f->most_us = sent_us;
+	}
+	if (f->most < f->used)
+		f->most = f->used;
+}
+
+/* Others' units, if the count was taken at at_us. */
+static int64_t
+units_at(const struct foreign *f, const struct pace *p, int64_t used,
+    int64_t at_us)
+{
+	/* Records are later than arrivals by what a line may be late. */
+	int64_t begin_us = at_us - p->window_us + p->late_us;
+
+	if (f->reset == FOREIGN_FIXED) {
+		begin_us = f->end_us - p->window_us;
+		while (begin_us > at_us)
+			begin_us -= p->window_us;
+		while (begin_us + p->window_us <= at_us)
+			begin_us += p->window_us;
+	}
+	return used - own_units(p, begin_us, at_us);
+}
+
+/* So near a window's end that it may stand in either. */
+static bool
+at_an_end(const struct foreign *f, const struct pace *p, int64_t at_us)
+{
+	int64_t near_us = p->window_us / 20, past_us;
+
+	if (near_us > END_US)
+		near_us = END_US;
+	past_us = (at_us - f->end_us) % p->window_us;
+	if (past_us < 0)
+		past_us += p->window_us;
+	return past_us < near_us || past_us > p->window_us - near_us;
+}
+
+static void
+compare(struct foreign *f, int64_t units, int64_t late_units)
+{
+	double share = f->compared < 20 ? 1.0 / (f->compared + 1) : 0.05;
+
+	if (f->sent_us > 0) {
+		f->wavers +=
+		    (fabs((double)(units - f->units)) - f->wavers) * share;
+		f->late_wavers += (fabs((double)(late_units - f->late_units)) -
+				      f->late_wavers) *
+		    share;
+		f->compared++;
+	}
+	f->late_units = late_units;
+}
+
+static void
+learn_others(struct foreign *f, const struct pace *p, int64_t used,
+    int64_t units, int64_t sent_us)
+{
+	int64_t was_us = f->sent_us;
+	double us = (double)(sent_us - was_us);
+	bool same = was_us > 0 && sent_us - was_us < p->window_us;
+
+	switch (f->reset) {
+	case FOREIGN_TO_FULL:
+		/* In a bucket that never was full, the difference of two
+		 * readings is what came between them. */
+		if (same && used > 2 && f->used > 2)
+			learn_rate(f, p,
+			    (double)(used - f->used) +
+				(double)p->amount * us / (double)p->window_us -
+				(double)own_units(
+				    p, was_us + p->late_us + 1, sent_us),
+			    us);
+		break;
+	case FOREIGN_FIXED:
+		if (same && was_us >= f->end_us - p->window_us)
+			learn_rate(f, p, (double)(units - f->units), us);
+		break;
+	case FOREIGN_UNKNOWN:
+	case FOREIGN_SLIDING:
+		if (was_us == 0)
+			us = (double)p->window_us / 4;
+		learn_rate(
+		    f, p, (double)units * us / (double)p->window_us, us);
+		break;
+	}
+}
+
 void
 foreign_seen(struct foreign *f, const struct pace *p,
     const struct dialect_reading *said, int64_t sent_us, int64_t answered_us)
 {
-	int64_t used = said->limit - said->remaining, begin_us, units, was_us;
-	bool same;
+	int64_t used = said->limit - said->remaining, units, late_units;
 
 	/* Of calls that overtook each other the one sent last counts. */
 	if (sent_us <= f->sent_us || used < 0)
 		return;
 	if (said->reset_ms >= 0)
-		learn_reset(f, p, said, used, answered_us);
-	/* Records are later than arrivals by what a line may be late. */
-	begin_us = sent_us - p->window_us + p->late_us;
-	if (f->reset == FOREIGN_FIXED) {
-		begin_us = f->end_us - p->window_us;
-		while (begin_us > sent_us)
-			begin_us -= p->window_us;
-	}
-	units = used - own_units(p, begin_us, sent_us);
-	was_us = f->sent_us;
-	/* In one fixed window, or in a bucket that never was full, the
-	 * difference of two readings is what came between them. */
-	same =
-	    was_us > 0 && was_us >= begin_us && sent_us - was_us < p->window_us;
-	if (f->reset == FOREIGN_TO_FULL) {
-		double flow = (double)p->amount * (double)(sent_us - was_us) /
-		    (double)p->window_us;
-
-		units = 0;
-		if (same && used > 2 && f->used > 2) {
-			learn_rate(f, p,
-			    (double)(used - f->used) + flow -
-				(double)own_units(
-				    p, was_us + p->late_us + 1, sent_us),
-			    (double)(sent_us - was_us));
-			units = (int64_t)(f->rate * (double)p->window_us);
-		}
-	} else if (f->reset == FOREIGN_FIXED) {
-		if (same)
-			learn_rate(f, p, (double)(units - f->units),
-			    (double)(sent_us - was_us));
-	} else {
-		double us = was_us == 0 ? (double)p->window_us / 4
-					: (double)(sent_us - was_us);
-
-		learn_rate(f, p, (double)units * us / (double)p->window_us, us);
-	}
+		learn_reset(f, p, said, used, sent_us, answered_us);
+	if (f->reset == FOREIGN_FIXED && at_an_end(f, p, sent_us))
+		return;
+	units = units_at(f, p, used, sent_us);
+	late_units = units_at(f, p, used, answered_us);
+	compare(f, units, late_units);
+	if (f->compared >= 20 && f->late_wavers < 0.7 * f->wavers)
+		units = late_units;
+	learn_others(f, p, used, units, sent_us);
 	f->sent_us = sent_us;
 	f->used = used;
 	f->units = units > 0 ? units : 0;
+	if (f->reset == FOREIGN_TO_FULL)
+		f->units = (int64_t)(f->rate * (double)p->window_us);
+	if (f->units > used)
+		f->units = used;
+	learn_most(f, p->window_us, sent_us);
 	/* A call or two that are counted a moment earlier or later, and
 	 * rounding, are nobody's use. */
-	if ((double)units > 2 + 0.01 * (double)p->amount +
-		0.2e6 * (double)p->amount / (double)p->window_us)
+	if ((double)f->units > 2 + 0.01 * (double)p->amount +
+		    0.2e6 * (double)p->amount / (double)p->window_us)
 		f->seen_us = sent_us;
 }
 
@@ -152,6 +266,25 @@ to_come(const struct foreign *f, double us)
 	double mean = f->rate * (us > 0 ? us : 0);
 
 	return mean + FOREIGN_SIGMA_FIXED * sqrt(mean);
+}
+
+/*
+ * Where the count itself said for two windows that a good part of the limit was
+ * left, others are no more than what everybody used beyond our own: whatever
+ * the sums above made of it.
+ */
+static int64_t
+bounded(const struct foreign *f, const struct pace *p, int64_t now_us,
+    double units)
+{
+	double most = (double)(f->most > f->most_was ? f->most : f->most_was);
+	double limit = (double)(p->amount + p->reserve);
+	double rest = most - (double)ledger_used(&p->ledger, now_us) +
+	    limit / FOREIGN_SPARE_PART;
+
+	if (f->most_known && most < FULL_PART * limit && units > rest)
+		units = rest;
+	return units > 0 ? (int64_t)ceil(units) : 0;
 }
 
 void
@@ -178,18 +311,18 @@ foreign_room(const struct foreign *f, const struct pace *p, int64_t now_us,
 			      : to_come(f, window);
 		out->begin_us = end_us - p->window_us;
 		out->end_us = end_us;
-		out->next_units = (int64_t)ceil(to_come(f, window));
+		out->next_units = bounded(f, p, now_us, to_come(f, window));
 	} else {
 		/* What leaves the window makes up for what comes, but for the
 		 * deviation of both. */
 		double age = (double)(now_us - f->sent_us);
 
-		units = fmax((double)f->units, 0) +
+		units = (double)f->units +
 		    FOREIGN_SIGMA * sqrt(2 * f->rate * age);
 		if (age > window)
 			units = to_come(f, window);
 	}
-	out->units = (int64_t)ceil(units);
+	out->units = bounded(f, p, now_us, units);
 }
 
 const char *

@@ -4,8 +4,11 @@
  *
  * Pure.  "Remaining" holds for the moment a call was let in, seconds before its
  * answer is here: it is compared with our own grants up to the call's sending,
- * and what is missing is others'.  How much they will use until it matters is
- * predicted from their rate, with some deviations of a Poisson stream on top.
+ * and what is missing is others'.  (Some gateways write it when the answer
+ * leaves; which of the two makes the steadier sums is taken.)  How much others
+ * will use until it matters is predicted from their rate, with some deviations
+ * of a Poisson stream on top; it is never more than what the account was seen
+ * to use beyond our own.
  *
  * What "reset" means is learned, never assumed:
  *
@@ -28,6 +31,7 @@ enum {
 	FOREIGN_SAMPLES = 10,
 	FOREIGN_MOVES = 3,
 	FOREIGN_SPAN_PART = 4, /* of the window: so long must it look like it */
+	FOREIGN_SPARE_PART = 20, /* of the limit: what may go unseen */
 };
 
 enum foreign_reset {
@@ -37,21 +41,36 @@ enum foreign_reset {
 	FOREIGN_SLIDING,
 };
 
+/* The instant that a reset means, counted from the call or from its answer. */
+struct foreign_instant {
+	int stays;      /* readings in a row that agree on it */
+	int moves;      /* times in a row that it did not stay */
+	bool rolled;    /* at its end the count fell, as it should */
+	int64_t peak;   /* of used since then */
+	int64_t end_us; /* the instant, or a window later */
+	int64_t miss_us; /* so far from it the count last fell */
+};
+
 struct foreign { /* zeroed knows nothing */
 	enum foreign_reset reset;
-	int full, fixed; /* readings in a row that look like it */
-	int sliding;     /* instants in a row that did not stay */
+	int full; /* readings in a row that look like it */
 	int64_t full_us; /* the first of them came */
-	bool rolled;     /* at an instant's end the count fell, as it should */
-	int64_t peak;    /* of used since the last window's end */
-	int64_t end_us;  /* the instant that they tell, or a window later */
+	struct foreign_instant sent, answered;
+	int64_t end_us; /* of a fixed window */
 	/* the newest call whose answer told something */
 	int64_t sent_us;
-	int64_t used;    /* of the limit then, by everybody */
-	int64_t units;   /* of it others', in the window it stood in */
-	double rate;     /* others' units per microsecond */
-	double weight;   /* of rate: time it was learned over, us, fading */
+	int64_t used;  /* of the limit then, by everybody */
+	int64_t units; /* of it others', in the window it stood in */
+	/* the same if it was written with the answer; how both waver */
+	int64_t late_units;
+	double wavers, late_wavers;
+	int compared;
+	double rate;   /* others' units per microsecond */
+	double weight; /* of rate: time it was learned over, us, fading */
 	int64_t seen_us; /* units were last more than noise */
+	/* the most that was used, in this window's time and the one before */
+	int64_t most, most_was, most_us;
+	bool most_known;
 };
 
 /* One reading of the limit that p paces; limit and remaining are known. */
@@ -59,8 +78,8 @@ void foreign_seen(struct foreign *f, const struct pace *p,
     const struct dialect_reading *said, int64_t sent_us, int64_t answered_us);
 
 /* Before a plan: what p should keep free. */
-void foreign_room(const struct foreign *f, const struct pace *p, int64_t now_us,
-    struct pace_others *out);
+void foreign_room(const struct foreign *f, const struct pace *p,
+    int64_t now_us, struct pace_others *out);
 
 /* Others use the limit: a refusal may be theirs. */
 bool foreign_active(const struct foreign *f, int64_t now_us);

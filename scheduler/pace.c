@@ -48,6 +48,7 @@ pace_init(struct pace *p, enum pace_dimension dimension, int64_t amount,
 	*p = (struct pace){ .dimension = dimension,
 		.amount = amount,
 		.window_us = window_us,
+		.others_floor = PACE_FLOOR,
 		.late_us = PACE_LATE_US,
 		.jitter_us = PACE_JITTER_US };
 	/* A grant is recorded when it leaves at the latest: lateness is in. */
@@ -68,35 +69,6 @@ pace_slack_us(const struct pace *p)
 {
 	return p->late_us + p->jitter_us + ledger_width_us(p->window_us) +
 	    (p->ladder.step >= 2 ? 1000000 : 0);
-}
-
-static int64_t
-ramp_length_us(const struct pace *p)
-{
-	int64_t us = p->window_us / PACE_RAMP_PART;
-
-	return us < PACE_RAMP_MAX_US ? us : PACE_RAMP_MAX_US;
-}
-
-static void
-probe_served(struct pace *p, int64_t now_us)
-{
-	p->probing = false;
-	p->probe_us = p->probe_until = 0;
-	p->ramp_us = now_us;
-}
-
-void
-pace_begin(struct pace *p, int64_t now_us)
-{
-	p->ledger.span_us = p->large.span_us =
-	    p->window_us + pace_slack_us(p) - p->late_us;
-	ledger_expire(&p->ledger, now_us);
-	ledger_expire(&p->large, now_us);
-	if (p->probing && p->probe_us > 0 && now_us >= p->probe_until)
-		probe_served(p, p->probe_until);
-	if (p->ramp_us > 0 && now_us >= p->ramp_us + ramp_length_us(p))
-		p->ramp_us = 0;
 }
 
 /* How much there is ------------------------------------------------------- */
@@ -138,9 +110,48 @@ pace_allowed(const struct pace *p, int64_t at_us)
 		o->end_us > 0 && at_us >= o->end_us ? o->next_units : o->units);
 
 	/* Headers may lie: they slow us down, they do not stop us. */
-	if (left < base / PACE_OTHERS_PART)
-		left = base / PACE_OTHERS_PART;
+	if (left < base * p->others_floor / 100)
+		left = base * p->others_floor / 100;
 	return least_one(left);
+}
+
+static int64_t
+ramp_length_us(const struct pace *p)
+{
+	int64_t us = p->window_us / PACE_RAMP_PART;
+
+	return us < PACE_RAMP_MAX_US ? us : PACE_RAMP_MAX_US;
+}
+
+static void
+probe_served(struct pace *p, int64_t now_us)
+{
+	p->probing = false;
+	p->probe_us = p->probe_until = 0;
+	p->ramp_us = now_us;
+}
+
+void
+pace_begin(struct pace *p, int64_t now_us)
+{
+	p->ledger.span_us = p->large.span_us =
+	    p->window_us + pace_slack_us(p) - p->late_us;
+	ledger_expire(&p->ledger, now_us);
+	ledger_expire(&p->large, now_us);
+	if (p->probing && p->probe_us > 0 && now_us >= p->probe_until)
+		probe_served(p, p->probe_until);
+	/* Others who take nearly all would refuse us now and then. */
+	if (p->floor_us == 0 ||
+	    pace_allowed(p, now_us) >
+		least_one(base_amount(p) * p->others_floor / 100)) {
+		p->floor_us = now_us;
+	} else if (now_us >= p->floor_us + 2 * p->window_us) {
+		p->floor_us = now_us;
+		if (p->others_floor < PACE_FLOOR_MAX)
+			p->others_floor *= 2;
+	}
+	if (p->ramp_us > 0 && now_us >= p->ramp_us + ramp_length_us(p))
+		p->ramp_us = 0;
 }
 
 /* Units that are left of the upstream's own window, when that is known. */
@@ -334,6 +345,8 @@ void
 pace_refused(struct pace *p, int64_t now_us, int64_t wait_us, int64_t sent_us,
     enum pace_blame blame)
 {
+	p->others_floor = PACE_FLOOR;
+	p->floor_us = now_us;
 	if (blame == PACE_BLAME_US)
 		ladder_refused(&p->ladder, now_us, sent_us, p->window_us);
 	if (wait_us <= 0) {

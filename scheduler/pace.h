@@ -49,7 +49,10 @@ enum {
 	PACE_BUDGET_US = 600000000,
 	PACE_LARGE_PART = 20,
 	PACE_CREDIT_PART = 60, /* of the window: what was not used of a guess */
-	PACE_OTHERS_PART = 50, /* of the amount is ours whatever others use */
+	/* Per cent of the amount that is ours whatever others are said to use;
+	 * doubled every two windows without a refusal, for headers may lie. */
+	PACE_FLOOR = 2,
+	PACE_FLOOR_MAX = 16,
 	PACE_PROBE_US = 1500000, /* a probe not refused by then is served */
 	PACE_RAMP_PART = 10,     /* of the window: from a standstill to all */
 	PACE_RAMP_MAX_US = 60000000,
@@ -74,6 +77,8 @@ struct pace {
 	int64_t
 	    uncertain; /* estimates of calls under way may be too low by it */
 	struct pace_others others;
+	int64_t others_floor; /* PACE_FLOOR .. 2 * PACE_FLOOR_MAX */
+	int64_t floor_us;     /* it was last moved, or not needed */
 	struct ladder ladder;
 	int64_t next_us;     /* the grid: nothing before */
 	int64_t paused_us;   /* after a refusal: nothing before */

@@ -63,11 +63,24 @@ concurrency_is_doubled_until_a_refusal(void)
 	CU_ASSERT_EQUAL(aimd_limit(&a), 25);
 	aimd_grow(&a, now + 10 * S, S, 25);
 	CU_ASSERT_EQUAL(aimd_limit(&a), 25);
-	aimd_grow(&a, now + 2 + AIMD_RISE_US, S, 25);
+	now += 2 + AIMD_REST_US;
+	aimd_grow(&a, now, S, 25);
 	CU_ASSERT_EQUAL(aimd_limit(&a), 26);
-	aimd_refused(
-	    &a, now + 2 * AIMD_RISE_US, now + 2 * AIMD_RISE_US - 1, 26);
-	CU_ASSERT(aimd_limit(&a) < 26 && aimd_limit(&a) >= 23);
+	/* It was right: back, and a longer rest. */
+	aimd_refused(&a, now + 2, now + 1, 26);
+	CU_ASSERT(aimd_limit(&a) <= 25 && aimd_limit(&a) >= 23);
+	int64_t limit = aimd_limit(&a);
+
+	now += 2 + AIMD_REST_US;
+	aimd_grow(&a, now, S, limit);
+	CU_ASSERT_EQUAL(aimd_limit(&a), limit);
+	now += AIMD_REST_US;
+	aimd_grow(&a, now, S, limit);
+	CU_ASSERT_EQUAL(aimd_limit(&a), limit + 1);
+	/* It stands: the doubling goes on. */
+	aimd_grow(&a, now + 3 * S, S, limit + 1);
+	aimd_grow(&a, now + 5 * S, S, limit + 1);
+	CU_ASSERT_EQUAL(aimd_limit(&a), 2 * (limit + 1));
 }
 
 static void
