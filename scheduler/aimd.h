@@ -3,9 +3,9 @@
  *
  * Pure.  From 4, doubled each latency while there is work for it, until a
  * refusal that names concurrency (or any without another reason: RFC 6585 does
- * not make them say which): then one less than were in flight.  After a rest one
- * more is tried; where that stands the refusal was a stray one, and the doubling
- * goes on.  Each refusal doubles the rest.
+ * not make them say which): then one less than were in flight.  After a rest
+ * one more is tried; where that stands the refusal was a stray one, and the
+ * doubling goes on.  Each refusal doubles the rest.
  */
 #ifndef SCHEDULER_AIMD_H
 #define SCHEDULER_AIMD_H
@@ -14,13 +14,13 @@
 #include <stdint.h>
 
 enum { AIMD_START = 4, AIMD_UNBOUND = 4096 };
-#define AIMD_REST_US INT64_C(600000000)
+#define AIMD_REST_US     INT64_C(600000000)
 #define AIMD_REST_MAX_US INT64_C(86400000000)
 
-struct aimd {          /* zeroed: nothing known, starts at AIMD_START */
-	int64_t limit; /* 0: AIMD_START; AIMD_UNBOUND: there is none to see */
-	bool found;    /* by a refusal */
-	bool risen;    /* by one, since */
+struct aimd {            /* zeroed: nothing known, starts at AIMD_START */
+	int64_t limit;   /* 0: AIMD_START; AIMD_UNBOUND: there is none to see */
+	bool found;      /* by a refusal */
+	bool risen;      /* by one, since */
 	int64_t rest_us; /* before it rises; 0: AIMD_REST_US */
 	int64_t refused_at; /* in flight then */
 	int64_t moved_us;

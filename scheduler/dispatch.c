@@ -105,7 +105,7 @@ plan_line(struct dispatch *d, struct dispatch_lane *lane,
 	bool goes = dispatch_offer_best(d, lane, line, now_us, &o);
 	char why[160];
 
-	if ((o.large || o.waits_large) &&
+	if ((o.large || o.waits_large) && plan->nfailed < DISPATCH_FAILED_MAX &&
 	    dispatch_too_large(d, lane, line, why, sizeof(why))) {
 		mark(&plan->failed, &plan->nfailed, lane, line, again, why);
 		return FATE_FAILS;
@@ -116,11 +116,14 @@ plan_line(struct dispatch *d, struct dispatch_lane *lane,
 		plan->lines++;
 		return FATE_GOES;
 	}
-	if (o.waits_large && !again &&
-	    lane->again.n - lane->again.first < DISPATCH_ASIDE_MAX) {
+	if (o.waits_large && !again && lane->naside < DISPATCH_ASIDE_MAX) {
+		struct dispatch_line aside = *line;
+
 		mark(&plan->aside, &plan->naside, lane, line, again,
 		    "large: others pass");
-		dispatch_lane_again(lane, line);
+		aside.aside = true;
+		dispatch_lane_again(lane, &aside);
+		lane->naside++;
 		return FATE_ASIDE;
 	}
 	return FATE_WAITS;
@@ -139,6 +142,8 @@ plan_again(struct dispatch *d, struct dispatch_lane *lane, int64_t now_us,
 
 		if (plan_line(d, lane, &line, true, now_us, plan) == FATE_WAITS)
 			q->lines[kept++] = line;
+		else
+			lane->naside -= line.aside;
 	}
 	for (; i < q->n; i++)
 		q->lines[kept++] = q->lines[i];

@@ -38,13 +38,14 @@ enum {
 	DISPATCH_LOOSE_MAX_US = 600000000,
 	DISPATCH_PLAN_LINES = 4096, /* of one plan */
 	DISPATCH_LANE_LINES = 4096, /* buffered of one lane */
+	DISPATCH_FAILED_MAX = 256,  /* of one plan */
 	DISPATCH_ASIDE_MAX = 64,    /* large lines of a lane that others pass */
 	DISPATCH_DIALECT_MAX = 31,
 	DISPATCH_PENDING_MS = 3600000,
 	DISPATCH_READINGS = 8, /* of a path that are kept for people */
 };
 /* Deviations of what calls under way may use above their estimates. */
-#define DISPATCH_MARGIN 3.0
+#define DISPATCH_MARGIN 4.0
 
 /* Configuration -------------------------------------------------------- */
 
@@ -154,6 +155,7 @@ struct dispatch_line {
 	int16_t refused; /* in a row */
 	int32_t bytes;   /* of the body */
 	int32_t cap;     /* output tokens, -1: none */
+	bool aside;      /* large: others pass */
 };
 
 struct dispatch_queue {
@@ -171,7 +173,8 @@ struct dispatch_lane {
 	int32_t lines_left; /* from there on */
 	int32_t read_line;  /* the first that fresh does not have */
 	struct dispatch_queue fresh, again;
-	bool keep; /* while the working set is exchanged */
+	size_t naside; /* of again */
+	bool keep;     /* while the working set is exchanged */
 };
 
 /* A plan --------------------------------------------------------------- */

@@ -143,8 +143,7 @@ rate_waiting(const struct dispatch *d, const struct dispatch_rate *r)
 			continue;
 		for (size_t l = 0; l < d->nlanes; l++)
 			if (strcmp(d->lanes[l]->model, f->model) == 0)
-				n += d->lanes[l]->again.n -
-				    d->lanes[l]->again.first;
+				n += d->lanes[l]->naside;
 	}
 	return n;
 }

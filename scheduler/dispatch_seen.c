@@ -259,7 +259,7 @@ pause_rate(struct dispatch_flow *f, struct dispatch_rate *r, int64_t now_us,
 }
 
 static void
-seen_refusal(struct dispatch_flow *f, int64_t now_us,
+seen_refusal(struct dispatch_flow *f, int64_t now_us, int64_t workers,
     const struct dispatch_seen *all, const struct dispatch_refusal *seen)
 {
 	struct dispatch_rate *r;
@@ -268,7 +268,7 @@ seen_refusal(struct dispatch_flow *f, int64_t now_us,
 	case DIALECT_CONCURRENCY:
 		if (f->undeclared)
 			aimd_refused(&f->path->aimd, now_us, seen->sent_us,
-			    seen->in_flight);
+			    seen->in_flight * (workers > 0 ? workers : 1));
 		pause_flow(f, now_us, seen->wait_us);
 		return;
 	case DIALECT_SECONDARY:
@@ -352,11 +352,13 @@ dispatch_seen(
 		    seen->dialect);
 	spread_add(&f->path->connect, now_us, seen->connects,
 	    seen->connect_min_us, seen->connect_max_us);
-	spread_add(&f->path->late, now_us, seen->sample.n, 0, seen->late_us);
+	if (seen->late_us > 0) /* of strict slots */
+		spread_add(
+		    &f->path->late, now_us, seen->sample.n, 0, seen->late_us);
 	for (size_t i = 0; i < seen->nreadings; i++)
 		seen_reading(f, &seen->readings[i]);
 	for (size_t i = 0; i < seen->nrefusals; i++) {
-		seen_refusal(f, now_us, seen, &seen->refusals[i]);
+		seen_refusal(f, now_us, d->workers, seen, &seen->refusals[i]);
 		refused += seen->refusals[i].n;
 	}
 	if (seen->sample.n > refused)

@@ -123,6 +123,18 @@ start_over(struct dispatcher *dr, const struct db_result *res)
 /* Loading -------------------------------------------------------------- */
 
 static void
+configure(struct dispatcher *dr, const struct db_result *res, int s)
+{
+	rows_config(&dr->d, res, s);
+	if (!dr->d.failed_over)
+		return;
+	log_warn("dispatch.failover", "timeline=%d charged_ms=%lld",
+	    dr->d.timeline, (long long)dr->opts.failover_lag_ms);
+	dr->lost = true;
+	dr->d.failed_over = false;
+}
+
+static void
 dispatcher_on_loaded(struct db_result *res, void *arg)
 {
 	struct dispatcher *dr = arg;
@@ -131,12 +143,7 @@ dispatcher_on_loaded(struct db_result *res, void *arg)
 		start_over(dr, res);
 		return;
 	}
-	rows_config(&dr->d, res, 0);
-	if (dr->d.failed_over) {
-		log_warn("dispatch.failover", "timeline=%d charged_ms=%lld",
-		    dr->d.timeline, (long long)dr->opts.failover_lag_ms);
-		dr->lost = true;
-	}
+	configure(dr, res, 0);
 	set_stage(dr, STAGE_IDLE);
 	dr->lanes_at_ms = 0;
 }
@@ -198,7 +205,7 @@ dispatcher_on_looked(struct db_result *res, void *arg)
 	dr->world.asked_us = dr->asked_us;
 	dr->world.heard_us = (int64_t)(uv_hrtime() / 1000);
 	if (dr->at_config > 0)
-		rows_config(&dr->d, res, dr->at_config);
+		configure(dr, res, dr->at_config);
 	if (dispatch_read_world(
 		&dr->d, db_slice(res, 0, 0, 0), &dr->world, &err) != SLC_OK) {
 		log_error("dispatch.look", "why=\"%s\"", err.text);
@@ -295,7 +302,8 @@ look_for_retries(struct dispatcher *dr, struct db_call *call)
 		int64_t id = dr->world.due[(from + i) % n];
 		const struct dispatch_lane *lane = dispatch_lane(&dr->d, id);
 
-		if (lane == NULL || lane->again.first < lane->again.n)
+		if (lane == NULL ||
+		    lane->again.n - lane->again.first > lane->naside)
 			continue;
 		db_add(call, STMT_LANE_RETRIES, id, (int64_t)RETRY_AHEAD_MS,
 		    (int64_t)RETRIES_READ);

@@ -23,7 +23,8 @@ estimate_learn(struct estimate *e, const struct estimate_sample *s)
 		share = n / (MEMORY + n);
 	e->n = e->n + n > 1e6 ? 1e6 : e->n + n;
 	if (s->bytes > 0)
-		e->ratio = blend(e->ratio, s->input / s->bytes, share);
+		e->ratio = blend(e->ratio,
+		    fmin(s->input / s->bytes, ESTIMATE_RATIO_MAX), share);
 	e->output = blend(e->output, s->output / n, share);
 	e->output2 = blend(e->output2, s->output2 / n, share);
 	e->ms = blend(e->ms, s->ms / n, share);

@@ -12,6 +12,8 @@
 
 enum {
 	ESTIMATE_BYTES_PER_TOKEN = 3, /* before anything is known */
+	ESTIMATE_RATIO_MAX =
+	    2, /* tokens a byte; more is no usage to learn from */
 	ESTIMATE_OUTPUT = 512,
 	ESTIMATE_SPREAD = 400, /* standard deviation of that */
 	ESTIMATE_AGES = 40,    /* classes of latency, each 1.25 of the last */

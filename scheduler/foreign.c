@@ -1,9 +1,18 @@
 #include "foreign.h"
 
 #include <math.h>
-#include <stdlib.h>
 
-enum { STALE_WINDOWS = 2, CLOCK_US = 1500000, FALL_MIN = 4, END_US = 1000000 };
+enum {
+	STALE_WINDOWS = 2,
+	CLOCK_US = 1500000,
+	END_US = 1000000,
+	COMPARED_MIN = 30
+};
+#define WOBBLE_SHARE 0.1
+#define STEADIER     0.7
+/* Sums that waver so much less are the right ones; so much to go back. */
+#define LATE_ENTER 0.6
+#define LATE_LEAVE 0.9
 /* Used so far, a limit counts as full. */
 #define FULL_PART 0.85
 
@@ -11,7 +20,10 @@ enum { STALE_WINDOWS = 2, CLOCK_US = 1500000, FALL_MIN = 4, END_US = 1000000 };
 static int64_t
 own_units(const struct pace *p, int64_t from_us, int64_t sent_us)
 {
-	return ledger_between(&p->ledger, from_us, sent_us + p->late_us + 1);
+	int64_t keep_us = p->keep_us > p->late_us ? p->keep_us : p->late_us;
+
+	/* What waits for a seat is recorded when it leaves at the latest. */
+	return ledger_between(&p->ledger, from_us, sent_us + keep_us + 1);
 }
 
 static bool
@@ -25,16 +37,19 @@ is_full_time(const struct pace *p, const struct dialect_reading *said)
 }
 
 static void
-learn_instant(struct foreign_instant *i, int64_t window_us, int64_t used,
-    int64_t end_us)
+learn_instant(
+    struct foreign_instant *i, int64_t window_us, int64_t used, int64_t end_us)
 {
 	int64_t moved_us = end_us - i->end_us;
 	int64_t windows = (moved_us + window_us / 2) / window_us;
 
+	double off_us = fabs((double)(moved_us - windows * window_us));
+
 	if (i->peak < used)
 		i->peak = used;
-	if (i->stays > 0 && windows >= 0 &&
-	    llabs(moved_us - windows * window_us) <= CLOCK_US) {
+	if (i->end_us > 0)
+		i->wobble_us += (off_us - i->wobble_us) * WOBBLE_SHARE;
+	if (i->stays > 0 && windows >= 0 && off_us <= CLOCK_US) {
 		i->stays++;
 		if (windows > 0) {
 			i->rolled = used * 2 <= i->peak;
@@ -55,22 +70,6 @@ learn_instant(struct foreign_instant *i, int64_t window_us, int64_t used,
 	}
 }
 
-/* Between two calls the count fell: was the instant there, too? */
-static void
-learn_miss(struct foreign_instant *i, int64_t window_us, int64_t before_us,
-    int64_t after_us)
-{
-	int64_t end_us = i->end_us;
-
-	while (end_us > after_us + window_us / 2)
-		end_us -= window_us;
-	while (end_us < before_us - window_us / 2)
-		end_us += window_us;
-	i->miss_us = end_us < before_us ? before_us - end_us
-	    : end_us > after_us	    ? end_us - after_us
-				    : 0;
-}
-
 /* What does "reset" mean, and where does the window end? */
 static void
 learn_reset(struct foreign *f, const struct pace *p,
@@ -82,19 +81,17 @@ learn_reset(struct foreign *f, const struct pace *p,
 	f->full = is_full_time(p, said) ? f->full + 1 : 0;
 	if (f->full == 1)
 		f->full_us = answered_us;
-	learn_instant(&f->sent, p->window_us, used,
-	    sent_us + said->reset_ms * 1000);
+	learn_instant(
+	    &f->sent, p->window_us, used, sent_us + said->reset_ms * 1000);
 	learn_instant(&f->answered, p->window_us, used,
 	    answered_us + said->reset_ms * 1000);
-	if (f->used >= FALL_MIN && used * 2 <= f->used) {
-		learn_miss(&f->sent, p->window_us, f->sent_us, sent_us);
-		learn_miss(&f->answered, p->window_us, f->sent_us, sent_us);
-	}
-	best = f->answered.stays > f->sent.stays ||
-		(f->answered.stays == f->sent.stays &&
-		    f->answered.miss_us < f->sent.miss_us)
-	    ? &f->answered
-	    : &f->sent;
+	if (f->by_sending)
+		f->by_sending =
+		    f->answered.wobble_us >= STEADIER * f->sent.wobble_us;
+	else
+		f->by_sending =
+		    f->sent.wobble_us < STEADIER * f->answered.wobble_us;
+	best = f->by_sending ? &f->sent : &f->answered;
 	if (f->full >= FOREIGN_SAMPLES &&
 	    answered_us - f->full_us >= p->window_us / FOREIGN_SPAN_PART) {
 		f->reset = FOREIGN_TO_FULL;
@@ -116,8 +113,6 @@ learn_rate(struct foreign *f, const struct pace *p, double units, double us)
 
 	if (us <= 0)
 		return;
-	if (units < 0)
-		units = 0;
 	share = us / (f->weight + us);
 	f->rate += (units / us - f->rate) * share;
 	f->weight = fmin(f->weight + us, memory);
@@ -139,8 +134,8 @@ learn_most(struct foreign *f, int64_t window_us, int64_t sent_us)
 
 /* Others' units, if the count was taken at at_us. */
 static int64_t
-units_at(const struct foreign *f, const struct pace *p, int64_t used,
-    int64_t at_us)
+units_at(
+    const struct foreign *f, const struct pace *p, int64_t used, int64_t at_us)
 {
 	/* Records are later than arrivals by what a line may be late. */
 	int64_t begin_us = at_us - p->window_us + p->late_us;
@@ -176,13 +171,17 @@ compare(struct foreign *f, int64_t units, int64_t late_units)
 
 	if (f->sent_us > 0) {
 		f->wavers +=
-		    (fabs((double)(units - f->units)) - f->wavers) * share;
+		    (fabs((double)(units - f->sent_units)) - f->wavers) * share;
 		f->late_wavers += (fabs((double)(late_units - f->late_units)) -
 				      f->late_wavers) *
 		    share;
 		f->compared++;
 	}
+	f->sent_units = units;
 	f->late_units = late_units;
+	if (f->compared >= COMPARED_MIN)
+		f->late = f->late_wavers <
+		    (f->late ? LATE_LEAVE : LATE_ENTER) * f->wavers;
 }
 
 static void
@@ -207,14 +206,13 @@ learn_others(struct foreign *f, const struct pace *p, int64_t used,
 		break;
 	case FOREIGN_FIXED:
 		if (same && was_us >= f->end_us - p->window_us)
-			learn_rate(f, p, (double)(units - f->units), us);
+			learn_rate(f, p, (double)(units - f->raw_units), us);
 		break;
 	case FOREIGN_UNKNOWN:
 	case FOREIGN_SLIDING:
 		if (was_us == 0)
 			us = (double)p->window_us / 4;
-		learn_rate(
-		    f, p, (double)units * us / (double)p->window_us, us);
+		learn_rate(f, p, (double)units * us / (double)p->window_us, us);
 		break;
 	}
 }
@@ -226,8 +224,9 @@ foreign_seen(struct foreign *f, const struct pace *p,
 	int64_t used = said->limit - said->remaining, units, late_units;
 
 	/* Of calls that overtook each other the one sent last counts. */
-	if (sent_us <= f->sent_us || used < 0)
+	if (sent_us <= f->newest_us || used < 0)
 		return;
+	f->newest_us = sent_us;
 	if (said->reset_ms >= 0)
 		learn_reset(f, p, said, used, sent_us, answered_us);
 	if (f->reset == FOREIGN_FIXED && at_an_end(f, p, sent_us))
@@ -235,21 +234,24 @@ foreign_seen(struct foreign *f, const struct pace *p,
 	units = units_at(f, p, used, sent_us);
 	late_units = units_at(f, p, used, answered_us);
 	compare(f, units, late_units);
-	if (f->compared >= 20 && f->late_wavers < 0.7 * f->wavers)
+	if (f->late)
 		units = late_units;
-	learn_others(f, p, used, units, sent_us);
+	if (f->raw_of_late == f->late)
+		learn_others(f, p, used, units, sent_us);
+	f->raw_of_late = f->late;
+	f->raw_units = units;
 	f->sent_us = sent_us;
 	f->used = used;
 	f->units = units > 0 ? units : 0;
 	if (f->reset == FOREIGN_TO_FULL)
-		f->units = (int64_t)(f->rate * (double)p->window_us);
+		f->units = (int64_t)(fmax(f->rate, 0) * (double)p->window_us);
 	if (f->units > used)
 		f->units = used;
 	learn_most(f, p->window_us, sent_us);
 	/* A call or two that are counted a moment earlier or later, and
 	 * rounding, are nobody's use. */
 	if ((double)f->units > 2 + 0.01 * (double)p->amount +
-		    0.2e6 * (double)p->amount / (double)p->window_us)
+		0.2e6 * (double)p->amount / (double)p->window_us)
 		f->seen_us = sent_us;
 }
 
@@ -263,7 +265,7 @@ foreign_active(const struct foreign *f, int64_t now_us)
 static double
 to_come(const struct foreign *f, double us)
 {
-	double mean = f->rate * (us > 0 ? us : 0);
+	double mean = f->rate > 0 && us > 0 ? f->rate * us : 0;
 
 	return mean + FOREIGN_SIGMA_FIXED * sqrt(mean);
 }
@@ -274,8 +276,8 @@ to_come(const struct foreign *f, double us)
  * the sums above made of it.
  */
 static int64_t
-bounded(const struct foreign *f, const struct pace *p, int64_t now_us,
-    double units)
+bounded(
+    const struct foreign *f, const struct pace *p, int64_t now_us, double units)
 {
 	double most = (double)(f->most > f->most_was ? f->most : f->most_was);
 	double limit = (double)(p->amount + p->reserve);
@@ -318,7 +320,7 @@ foreign_room(const struct foreign *f, const struct pace *p, int64_t now_us,
 		double age = (double)(now_us - f->sent_us);
 
 		units = (double)f->units +
-		    FOREIGN_SIGMA * sqrt(2 * f->rate * age);
+		    FOREIGN_SIGMA * sqrt(2 * fmax(f->rate, 0) * age);
 		if (age > window)
 			units = to_come(f, window);
 	}

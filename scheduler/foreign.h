@@ -43,31 +43,36 @@ enum foreign_reset {
 
 /* The instant that a reset means, counted from the call or from its answer. */
 struct foreign_instant {
-	int stays;      /* readings in a row that agree on it */
-	int moves;      /* times in a row that it did not stay */
-	bool rolled;    /* at its end the count fell, as it should */
-	int64_t peak;   /* of used since then */
-	int64_t end_us; /* the instant, or a window later */
-	int64_t miss_us; /* so far from it the count last fell */
+	int stays;        /* readings in a row that agree on it */
+	int moves;        /* times in a row that it did not stay */
+	bool rolled;      /* at its end the count fell, as it should */
+	int64_t peak;     /* of used since then */
+	int64_t end_us;   /* the instant, or a window later */
+	double wobble_us; /* how far readings are from it */
 };
 
 struct foreign { /* zeroed knows nothing */
 	enum foreign_reset reset;
-	int full; /* readings in a row that look like it */
+	int full;        /* readings in a row that look like it */
 	int64_t full_us; /* the first of them came */
 	struct foreign_instant sent, answered;
-	int64_t end_us; /* of a fixed window */
-	/* the newest call whose answer told something */
+	bool by_sending;   /* the first is right */
+	int64_t end_us;    /* of a fixed window */
+	int64_t newest_us; /* the call sent last whose answer was heard */
+	/* the same, but for those at a window's end */
 	int64_t sent_us;
 	int64_t used;  /* of the limit then, by everybody */
 	int64_t units; /* of it others', in the window it stood in */
-	/* the same if it was written with the answer; how both waver */
-	int64_t late_units;
+	/* the sum for the call's sending, and for its answer; how they waver */
+	int64_t sent_units, late_units;
 	double wavers, late_wavers;
 	int compared;
-	double rate;   /* others' units per microsecond */
-	double weight; /* of rate: time it was learned over, us, fading */
-	int64_t seen_us; /* units were last more than noise */
+	bool late;         /* the answer's is right */
+	bool raw_of_late;  /* the one below is it */
+	int64_t raw_units; /* of the last reading, below 0 too */
+	double rate;       /* others' units per microsecond */
+	double weight;     /* of rate: time it was learned over, us, fading */
+	int64_t seen_us;   /* units were last more than noise */
 	/* the most that was used, in this window's time and the one before */
 	int64_t most, most_was, most_us;
 	bool most_known;
@@ -78,8 +83,8 @@ void foreign_seen(struct foreign *f, const struct pace *p,
     const struct dialect_reading *said, int64_t sent_us, int64_t answered_us);
 
 /* Before a plan: what p should keep free. */
-void foreign_room(const struct foreign *f, const struct pace *p,
-    int64_t now_us, struct pace_others *out);
+void foreign_room(const struct foreign *f, const struct pace *p, int64_t now_us,
+    struct pace_others *out);
 
 /* Others use the limit: a refusal may be theirs. */
 bool foreign_active(const struct foreign *f, int64_t now_us);

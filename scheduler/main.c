@@ -52,7 +52,7 @@ static const struct conf_item items[] = {
 	    &app.api.conf.max_file_lines, "most requests in a file" },
 	{ "max-connections", CONF_INT, "1024", 1, 100000,
 	    &app.conf.max_connections, "callers' connections at once" },
-	{ "margin", CONF_INT, "3", 0, 20, &app.conf.margin,
+	{ "margin", CONF_INT, "4", 0, 20, &app.conf.margin,
 	    "standard deviations kept free for tokens that upstreams charge "
 	    "by use" },
 	{ "failover-lag", CONF_SPAN, "10s", 0, 3600, &app.conf.failover_s,

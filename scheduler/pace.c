@@ -128,6 +128,8 @@ probe_served(struct pace *p, int64_t now_us)
 {
 	p->probing = false;
 	p->probe_us = p->probe_until = 0;
+	if (p->refusals > 0)
+		p->refusals--;
 	p->ramp_us = now_us;
 }
 
@@ -136,7 +138,7 @@ pace_begin(struct pace *p, int64_t now_us)
 {
 	p->ledger.span_us = p->large.span_us =
 	    p->window_us + pace_slack_us(p) - p->late_us;
-	ledger_expire(&p->ledger, now_us);
+	ledger_expire(&p->ledger, now_us - PACE_MEMORY_US);
 	ledger_expire(&p->large, now_us);
 	if (p->probing && p->probe_us > 0 && now_us >= p->probe_until)
 		probe_served(p, p->probe_until);
@@ -229,7 +231,15 @@ pace_earliest(const struct pace *p, int64_t units, int64_t from_us)
 			allowed = base_amount(p);
 		}
 		if (!large) {
-			allowed = least_one(allowed - large_due(p, at_us));
+			int64_t due = large_due(p, at_us);
+
+			/* Not even alone: the large one goes first. */
+			if (due > 0 && due <= allowed &&
+			    units > allowed - due) {
+				at_us = from_us + p->window_us;
+				break;
+			}
+			allowed = least_one(allowed - due);
 		} else if (p->large_share > 0) {
 			int64_t share = p->large_share;
 
@@ -283,7 +293,7 @@ pace_grant(struct pace *p, int64_t units, int64_t slot_us, int64_t keep_us,
 	bool large = pace_is_large(p, units);
 	int64_t *grid_us =
 	    large && p->large_share > 0 ? &p->large_us : &p->next_us;
-	int64_t least_us = slot_us;
+	int64_t least_us = slot_us, most_us;
 
 	assert(hurry >= 1);
 	/* Refunds put the grid back, also behind the present: that is not lost
@@ -295,6 +305,15 @@ pace_grant(struct pace *p, int64_t units, int64_t slot_us, int64_t keep_us,
 	if (*grid_us > slot_us)
 		*grid_us = slot_us;
 	*grid_us += step_us(p, units, large, slot_us, hurry);
+	/* One line holds up the others for a window at most, whatever it was
+	 * thought to cost: the ledger does the rest. */
+	most_us = slot_us + keep_us + p->ledger.span_us;
+	if (p->others.end_us > slot_us &&
+	    most_us > p->others.end_us + p->jitter_us)
+		most_us = p->others.end_us + p->jitter_us;
+	if (*grid_us > most_us)
+		*grid_us = most_us;
+	p->keep_us = keep_us;
 	ledger_add(&p->ledger, slot_us + keep_us, units);
 	if (large)
 		ledger_add(&p->large, slot_us + keep_us, units);
@@ -308,7 +327,8 @@ void
 pace_settle(struct pace *p, int64_t units, int64_t slot_us, int64_t keep_us,
     int64_t used, int64_t sent_us)
 {
-	int64_t recorded_us = slot_us + keep_us;
+	int64_t recorded_us = slot_us + keep_us, *grid_us = &p->next_us;
+	double back_us;
 	/* Within the lateness of every slot there is nothing to gain. */
 	bool move = sent_us > 0 && keep_us > PACE_LATE_US;
 
@@ -319,13 +339,17 @@ pace_settle(struct pace *p, int64_t units, int64_t slot_us, int64_t keep_us,
 	if (pace_is_large(p, units)) {
 		ledger_add(&p->large, recorded_us, -units);
 		ledger_add(&p->large, move ? sent_us : recorded_us, used);
-		return;
+		if (p->large_share > 0)
+			grid_us = &p->large_us;
 	}
 	/* The grid was moved on by the estimate: what was not used is due
 	 * again. */
-	if (p->dimension != PACE_REQUESTS)
-		p->next_us -= (int64_t)(pace_interval_us(p, slot_us) *
-		    (double)(units - used));
+	if (p->dimension == PACE_REQUESTS)
+		return;
+	back_us = pace_interval_us(p, slot_us) * (double)(units - used);
+	if (back_us < -(double)p->ledger.span_us)
+		back_us = -(double)p->ledger.span_us;
+	*grid_us -= (int64_t)back_us;
 }
 
 /* Refusals ------------------------------------------------------------------
@@ -345,6 +369,11 @@ void
 pace_refused(struct pace *p, int64_t now_us, int64_t wait_us, int64_t sent_us,
     enum pace_blame blame)
 {
+	/* A header may say what it likes; a probe costs one call. */
+	int64_t most_us = p->window_us > PACE_WAIT_MAX_US
+	    ? p->window_us
+	    : (int64_t)PACE_WAIT_MAX_US;
+
 	p->others_floor = PACE_FLOOR;
 	p->floor_us = now_us;
 	if (blame == PACE_BLAME_US)
@@ -357,6 +386,8 @@ pace_refused(struct pace *p, int64_t now_us, int64_t wait_us, int64_t sent_us,
 		if (p->paused_us <= now_us)
 			p->refusals++;
 	}
+	if (wait_us > most_us)
+		wait_us = most_us;
 	if (p->paused_us < now_us + wait_us)
 		p->paused_us = now_us + wait_us;
 	if (blame == PACE_BLAME_GUESS)

@@ -53,6 +53,11 @@ enum {
 	 * doubled every two windows without a refusal, for headers may lie. */
 	PACE_FLOOR = 2,
 	PACE_FLOOR_MAX = 16,
+	/* Grants that have left the window are remembered so much longer: what
+	 * an answer says was so when its call was sent. */
+	PACE_MEMORY_US = 120000000,
+	PACE_WAIT_MAX_US =
+	    2000000000,          /* a refusal's, if its window is shorter */
 	PACE_PROBE_US = 1500000, /* a probe not refused by then is served */
 	PACE_RAMP_PART = 10,     /* of the window: from a standstill to all */
 	PACE_RAMP_MAX_US = 60000000,
@@ -71,6 +76,7 @@ struct pace {
 	int64_t amount;  /* units that batch work may use; >= 1 */
 	int64_t reserve; /* beside it: of the limit, kept for live requests */
 	int64_t window_us;
+	int64_t keep_us;   /* of the last grant */
 	int64_t late_us;   /* learned by path: of strict slots */
 	int64_t jitter_us; /* the same: of arrivals */
 	int64_t told; /* a limit that moves with use: its last value, or 0 */

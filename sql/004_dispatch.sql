@@ -40,7 +40,8 @@ language sql stable set search_path = '' security definer as $$
 	select json_build_object(
 		'revision', (select revision from sluice.config),
 		'now_us', sluice.epoch_us(clock_timestamp()),
-		'timeline', (select timeline_id from pg_catalog.pg_control_checkpoint()),
+		'timeline', ('x' || left(pg_catalog.pg_walfile_name(
+			pg_catalog.pg_current_wal_lsn()), 8))::bit(32)::integer,
 		'timeline_was', (select timeline from sluice.dispatch_lease),
 		'clock_offset_us', (select clock_offset_us from sluice.dispatch_lease),
 		'paths', (select coalesce(json_agg(json_build_object('id', p.id,

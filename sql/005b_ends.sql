@@ -432,7 +432,8 @@ begin
 	-- A removed limit keeps them as long: it may come back (limits_revive()).
 	delete from sluice.grant_cell g using sluice.rate_limit l
 	where l.id = g.limit_id and g.cell * sluice.cell_us(l.window_s)
-		< sluice.epoch_us(now()) - (l.window_s + 60) * 2000000::bigint;
+		< sluice.epoch_us(now()) - (l.window_s + 60) * 2000000::bigint
+			+ (select e.clock_offset_us from sluice.dispatch_lease e);
 	for v_name in
 		select c.relname from pg_catalog.pg_inherits i
 		join pg_catalog.pg_class c on c.oid = i.inhrelid
