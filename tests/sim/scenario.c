@@ -161,10 +161,7 @@ draw_faults(struct scenario *sc, struct rng *r)
 	sc->trouble_us = often * rng_range(r, 2, 5);
 	sc->lost = 0.02 * rng_unit(r);
 	sc->unknown = 0.02 * rng_unit(r);
-	if (sc->profile == PROFILE_RACES) {
-		sc->late = 0.005 * rng_unit(r);
-		sc->takes_unknown = rng_chance(r, 0.5);
-	}
+	sc->late = 0.005 * rng_unit(r);
 	sc->whole_us = rng_range(r, 60, 240) * SEC;
 }
 
@@ -195,8 +192,7 @@ scenario_draw(
 	if (profile == PROFILE_CHAOS && rng_chance(r, 0.3))
 		sc->latency_s += 15 + 20 * rng_unit(r);
 	draw_headers(sc, r);
-	/* The same worlds as chaos, with what is known to be open in addition.
-	 */
+	/* The worlds of chaos, where workers come and go all the time. */
 	if (profile == PROFILE_RACES)
 		profile = PROFILE_CHAOS;
 	switch (profile) {
@@ -248,6 +244,10 @@ scenario_draw(
 		sc->batch_lines = (int32_t)(rpm * 3) + 1;
 		sc->nleaders = (size_t)rng_range(r, 1, LEADERS_MAX);
 		draw_faults(sc, r);
+		if (sc->profile == PROFILE_RACES) {
+			sc->worker_leave_us /= 6;
+			sc->leader_stop_us /= 3;
+		}
 		sc->must_end = true;
 	}
 	if (sc->charge != CHARGE_ACTUAL && profile == PROFILE_CHAOS)

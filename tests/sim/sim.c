@@ -12,7 +12,7 @@
 #include "weather.h"
 #include "worker.h"
 
-/* Events ---------------------------------------------------------------- */
+/* Events ----------------------------------------------------------------- */
 
 static bool
 earlier(const struct event *a, const struct event *b)
@@ -129,7 +129,7 @@ sim_fail(struct sim *s, const char *fmt, ...)
 	    (double)(s->now - s->sc.start_us) / 1e6, s->why);
 }
 
-/* The database ------------------------------------------------------------ */
+/* The database ----------------------------------------------------------- */
 
 int64_t
 sim_db_us(struct sim *s)
@@ -153,7 +153,7 @@ sim_fate(struct sim *s)
 	return FATE_GOOD;
 }
 
-/* Running ------------------------------------------------------------------ */
+/* Running ---------------------------------------------------------------- */
 
 /* Lines are left, and some had results since the last time that this was asked.
  */

@@ -110,7 +110,6 @@ struct scenario {
 	    leader_stop_us;
 	int64_t trouble_us; /* the upstream's: outages, errors, broken calls */
 	double lost, unknown, late; /* of the database's transactions */
-	bool takes_unknown;         /* takes, too, may be unknown */
 	int64_t heal_us;            /* no faults from here on */
 };
 

@@ -91,6 +91,7 @@ struct store {
 	struct st_limit limits[LIMITS_MAX];
 	json_t *path_state, *estimates;
 	int timeline;
+	int64_t clock_offset_us;
 	struct st_seen *seen;
 	size_t nseen, seen_cap;
 	struct st_worker *workers;
@@ -105,7 +106,7 @@ struct store {
 struct store *store_new(struct sim *s);
 void store_free(struct store *st);
 
-/* People ------------------------------------------------------------------ */
+/* People ----------------------------------------------------------------- */
 
 struct st_lane *store_batch(struct sim *s, int32_t lines, int64_t deadline_us);
 struct st_lane *store_lane(struct store *st, int64_t id);
@@ -113,7 +114,7 @@ struct st_lane *store_lane(struct store *st, int64_t id);
 int64_t store_backlog(const struct store *st);
 int64_t store_open(const struct store *st);
 
-/* The dispatcher's -------------------------------------------------------- */
+/* The dispatcher's ------------------------------------------------------- */
 
 /* The epoch, or 0 while another holds the lease. */
 int64_t store_lease_take(struct sim *s, struct leader *l, int64_t gen);
@@ -128,7 +129,7 @@ bool store_reap(struct sim *s, int64_t epoch);
 /* When poll() or reap() will find something that waits for a time. */
 int64_t store_next_us(const struct sim *s);
 
-/* The workers' ------------------------------------------------------------ */
+/* The workers' ----------------------------------------------------------- */
 
 int64_t store_worker_start(struct sim *s, struct worker *w, int32_t most);
 /* Its process has stopped beating. */

@@ -40,11 +40,13 @@ store_config(const struct sim *s, struct buf *out)
 
 	buf_addf(out,
 	    "{\"revision\":1,\"now_us\":%" PRId64
-	    ",\"timeline\":1,\"timeline_was\":%d,\"paths\":[{\"id\":1,\"pool\":"
+	    ",\"timeline\":1,\"timeline_was\":%d,\"clock_offset_us\":%" PRId64
+	    ",\"paths\":[{\"id\":1,\"pool\":"
 	    "1,"
 	    "\"name\":\"p\",\"models\":[\"*\"],\"whole_ms\":%" PRId64
 	    ",\"dialect\":\"auto\",\"charge\":\"%s\"",
-	    s->now, st->timeline, s->sc.whole_us / MS, charges[s->sc.charge]);
+	    s->now, st->timeline, st->clock_offset_us, s->sc.whole_us / MS,
+	    charges[s->sc.charge]);
 	add_members(out, st->path_state);
 	buf_adds(out, "}],\"limits\":[");
 	for (size_t i = 0; i < s->sc.nlimits; i++) {
@@ -177,7 +179,7 @@ store_next_us(const struct sim *s)
 	return at;
 }
 
-/* The plan ----------------------------------------------------------------- */
+/* The plan --------------------------------------------------------------- */
 
 static int64_t
 get(const json_t *o, const char *name)
@@ -346,8 +348,11 @@ write_state(struct sim *s, const json_t *plan)
 	json_array_foreach(json_object_get(plan, "explain"), i, v)
 	    json_object_set(
 		st->path_state, "learned", json_object_get(v, "learned"));
-	if (json_object_get(plan, "timeline") != NULL)
-		st->timeline = (int)get(plan, "timeline");
+	v = json_object_get(plan, "lease");
+	if (v != NULL) {
+		st->timeline = (int)get(v, "timeline");
+		st->clock_offset_us = get(v, "clock_offset_us");
+	}
 	json_array_foreach(json_object_get(plan, "estimates"), i, v)
 	    json_object_set(st->estimates, "1", v);
 	json_array_foreach(json_object_get(plan, "seats"), i, v)

@@ -114,8 +114,7 @@ upstream_in_flight(const struct sim *s)
 	return s->upstream->in_flight;
 }
 
-/* Costs ----------------------------------------------------------------------
- */
+/* Costs ------------------------------------------------------------------ */
 
 static int64_t
 units_of(enum dimension dim, int64_t input, int64_t output)
@@ -165,8 +164,7 @@ charge_later(
 	return 0;
 }
 
-/* What answers say ------------------------------------------------------------
- */
+/* What answers say ------------------------------------------------------- */
 
 static int64_t
 lie_about(struct sim *s, int64_t truth, int64_t *stale)
@@ -267,8 +265,7 @@ write_headers(struct sim *s, struct up_call *call, int64_t wait_us)
 	buf_fini(&out);
 }
 
-/* Calls
- * ------------------------------------------------------------------------ */
+/* Calls ------------------------------------------------------------------ */
 
 static void
 on_heard(struct sim *s, struct event *e)

@@ -8,6 +8,8 @@
 #include "store.h"
 #include "worker.h"
 
+enum { WORKER_TICK_US = 25000 };
+
 enum wstate { W_WAITING, W_READY, W_SENDING, W_SETTLING };
 
 struct wrun {
@@ -76,6 +78,17 @@ void wline_drop(struct wline *line);
 /* The outcome is committed, or another's business. */
 void worker_settled(struct worker *w, struct wline *line);
 void worker_lost(struct sim *s, struct worker *w);
+
+/* worker_send.c */
+void worker_give_back(struct sim *s, struct worker *w, struct wline *line);
+/* What is ready leaves if there is a seat, or goes back if it is late. */
+void worker_pump(struct sim *s, struct worker *w);
+event_fn worker_on_line; /* its slot has come */
+
+/* worker_take.c */
+event_fn worker_on_tick;
+/* Nobody would send what it does not know of: it says what it does. */
+void worker_keep(struct sim *s, struct worker *w);
 
 /* worker_settle.c */
 void worker_finish(struct sim *s, struct worker *w, struct wresult *r);

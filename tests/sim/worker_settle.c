@@ -72,8 +72,7 @@ worker_finish(struct sim *s, struct worker *w, struct wresult *r)
 		worker_wake(s, w, w->take_at);
 }
 
-/* The transaction
- * ----------------------------------------------------------------- */
+/* The transaction -------------------------------------------------------- */
 
 static void
 flush_free(struct flush *f)
