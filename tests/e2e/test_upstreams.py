@@ -142,9 +142,8 @@ class Faults(unittest.TestCase):
         self.assertLess(max(self.observed("connect_max_us")), 10 ** 6)
 
     def test_the_dialect_of_a_path_says_what_its_headers_mean(self):
-        self.s.sql("alter table sluice.path "
-                   "alter column dialect set default 'groq'")
-        self.start("--limit", "requests/60s=600", "--headers", "openai")
+        self.start("--limit", "requests/60s=600", "--headers", "openai",
+                   dialect="groq")
         self.keep_observations()
         self.done(5)
         self.assertEqual(set(self.observed("dialect")), {"groq"})
