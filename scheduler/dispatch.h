@@ -39,7 +39,7 @@ enum {
 	DISPATCH_PLAN_LINES = 4096, /* of one plan */
 	DISPATCH_LANE_LINES = 4096, /* buffered of one lane */
 	DISPATCH_FAILED_MAX = 256,  /* of one plan */
-	DISPATCH_ASIDE_MAX = 64,    /* large lines of a lane that others pass */
+	DISPATCH_ASIDE_MAX = 256,   /* large lines of a lane that others pass */
 	DISPATCH_DIALECT_MAX = 31,
 	DISPATCH_PENDING_MS = 3600000,
 	DISPATCH_READINGS = 8, /* of a path that are kept for people */

@@ -97,11 +97,15 @@ rate_share(struct dispatch_rate *r, size_t waiting, int64_t now_us)
 	if (units > most)
 		units = most;
 	if (waiting == 0 || units == 0) {
-		/* What they hold stays theirs until it has run out. */
+		/* They are served faster than they come: less will do, and the
+		 * rest stays theirs until it has run out. */
+		if (units > 0 && p->large_share >= 2 * units &&
+		    now_us - r->share_us > p->window_us / 10) {
+			p->large_share -= units;
+			r->share_us = now_us;
+		}
 		if (ledger_used(&p->large, now_us) == 0)
 			p->large_share = 0;
-		r->large_units = 0;
-		r->share_us = now_us;
 		return;
 	}
 	/* Where there are no others, nothing need be shared. */
@@ -109,14 +113,10 @@ rate_share(struct dispatch_rate *r, size_t waiting, int64_t now_us)
 		p->large_share = 0;
 	else if (p->large_share < units)
 		p->large_share = units;
-	else if (waiting > DISPATCH_ASIDE_MAX / 2 &&
+	else if (waiting > DISPATCH_ASIDE_MAX * 3 / 4 &&
 	    p->large_share + units <= most &&
 	    now_us - r->share_us > p->window_us) {
 		p->large_share += units;
-		r->share_us = now_us;
-	} else if (waiting < 2 && p->large_share >= 2 * units &&
-	    now_us - r->share_us > p->window_us) {
-		p->large_share -= units;
 		r->share_us = now_us;
 	}
 }
