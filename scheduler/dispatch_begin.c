@@ -3,7 +3,25 @@
 #include <math.h>
 #include <string.h>
 
-#include <sluice/glob.h>
+static bool
+flow_has(const struct dispatch_flow *f, const struct dispatch_rate *r)
+{
+	for (size_t i = 0; i < f->nrates; i++)
+		if (f->rates[i] == r)
+			return true;
+	return false;
+}
+
+static bool
+lane_draws(const struct dispatch *d, const struct dispatch_lane *lane,
+    const struct dispatch_rate *r)
+{
+	for (size_t i = 0; i < d->nflows; i++)
+		if (strcmp(d->flows[i]->model, lane->model) == 0 &&
+		    flow_has(d->flows[i], r))
+			return true;
+	return false;
+}
 
 /*
  * How much faster than evenly a budget must be spent for the deadlines of the
@@ -25,14 +43,9 @@ plan_hurry(struct dispatch *d, int64_t now_us)
 			double left_s =
 			    (double)(lane->deadline_us - now_us) / 1e6;
 			double units = lane->lines_left;
-			bool draws = false;
 
-			for (size_t f = 0; f < d->nflows; f++)
-				for (size_t k = 0; k < d->flows[f]->nrates; k++)
-					draws |= d->flows[f]->rates[k] == r &&
-					    glob_match(d->flows[f]->model,
-						lane->model);
-			if (!draws || lane->fresh.first == lane->fresh.n)
+			if (lane->fresh.first == lane->fresh.n ||
+			    !lane_draws(d, lane, r))
 				continue;
 			if (r->pace.dimension != PACE_REQUESTS) {
 				const struct dispatch_line *line =
@@ -119,15 +132,6 @@ rate_share(struct dispatch_rate *r, size_t waiting, int64_t now_us)
 		p->large_share += units;
 		r->share_us = now_us;
 	}
-}
-
-static bool
-flow_has(const struct dispatch_flow *f, const struct dispatch_rate *r)
-{
-	for (size_t i = 0; i < f->nrates; i++)
-		if (f->rates[i] == r)
-			return true;
-	return false;
 }
 
 /* Large lines that wait for the rate, as of the last plan. */

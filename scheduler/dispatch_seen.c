@@ -5,6 +5,9 @@
 #include <string.h>
 
 enum { FLOW_PAUSE_US = 1000000, FLOW_PAUSE_MAX_US = 30000000 };
+/* Whatever an upstream says; a call then finds out. */
+#define FLOW_WAIT_MAX_US INT64_C(3600000000)
+#define FLOW_DAY_MAX_US  INT64_C(86400000000)
 enum { SECONDARY_PAUSE_US = 60000000, SPREAD_US = 600000000 };
 
 /* Times ---------------------------------------------------------------------
@@ -223,8 +226,11 @@ refused_rate(const struct dispatch_flow *f, const struct dispatch_seen *all,
 }
 
 static void
-pause_flow(struct dispatch_flow *f, int64_t now_us, int64_t wait_us)
+pause_flow(
+    struct dispatch_flow *f, int64_t now_us, int64_t wait_us, int64_t most_us)
 {
+	if (wait_us > most_us)
+		wait_us = most_us;
 	if (wait_us <= 0) {
 		wait_us = (int64_t)FLOW_PAUSE_US
 		    << (f->refusals < 5 ? f->refusals : 5);
@@ -269,12 +275,15 @@ seen_refusal(struct dispatch_flow *f, int64_t now_us, int64_t workers,
 		if (f->undeclared)
 			aimd_refused(&f->path->aimd, now_us, seen->sent_us,
 			    seen->in_flight * (workers > 0 ? workers : 1));
-		pause_flow(f, now_us, seen->wait_us);
+		pause_flow(f, now_us, seen->wait_us,
+		    seen->kind == DIALECT_DAY ? FLOW_DAY_MAX_US
+					      : FLOW_WAIT_MAX_US);
 		return;
 	case DIALECT_SECONDARY:
 		pause_flow(f, now_us,
 		    seen->wait_us > SECONDARY_PAUSE_US ? seen->wait_us
-						       : SECONDARY_PAUSE_US);
+						       : SECONDARY_PAUSE_US,
+		    FLOW_WAIT_MAX_US);
 		return;
 	case DIALECT_RATE:
 	case DIALECT_DAY:
@@ -282,10 +291,14 @@ seen_refusal(struct dispatch_flow *f, int64_t now_us, int64_t workers,
 		if (r != NULL)
 			pause_rate(f, r, now_us, seen);
 		else
-			pause_flow(f, now_us, seen->wait_us);
+			pause_flow(f, now_us, seen->wait_us,
+			    seen->kind == DIALECT_DAY ? FLOW_DAY_MAX_US
+						      : FLOW_WAIT_MAX_US);
 		return;
 	case DIALECT_OVERLOAD:
-		pause_flow(f, now_us, seen->wait_us);
+		pause_flow(f, now_us, seen->wait_us,
+		    seen->kind == DIALECT_DAY ? FLOW_DAY_MAX_US
+					      : FLOW_WAIT_MAX_US);
 		return;
 	case DIALECT_SERVED:
 	case DIALECT_TOO_LARGE:

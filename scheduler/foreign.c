@@ -6,7 +6,8 @@ enum {
 	STALE_WINDOWS = 2,
 	CLOCK_US = 1500000,
 	END_US = 1000000,
-	COMPARED_MIN = 30
+	COMPARED_MIN = 30,
+	FIXED_CLOCKS = 4, /* in a shorter window every instant would stay */
 };
 #define WOBBLE_SHARE 0.1
 #define STEADIER     0.7
@@ -42,7 +43,6 @@ learn_instant(
 {
 	int64_t moved_us = end_us - i->end_us;
 	int64_t windows = (moved_us + window_us / 2) / window_us;
-
 	double off_us = fabs((double)(moved_us - windows * window_us));
 
 	if (i->peak < used)
@@ -95,7 +95,8 @@ learn_reset(struct foreign *f, const struct pace *p,
 	if (f->full >= FOREIGN_SAMPLES &&
 	    answered_us - f->full_us >= p->window_us / FOREIGN_SPAN_PART) {
 		f->reset = FOREIGN_TO_FULL;
-	} else if (best->stays >= FOREIGN_SAMPLES && best->rolled) {
+	} else if (p->window_us >= FIXED_CLOCKS * CLOCK_US &&
+	    best->stays >= FOREIGN_SAMPLES && best->rolled) {
 		f->reset = FOREIGN_FIXED;
 		f->end_us = best->end_us;
 	} else if (f->reset == FOREIGN_FIXED && !best->rolled) {
@@ -132,6 +133,15 @@ learn_most(struct foreign *f, int64_t window_us, int64_t sent_us)
 		f->most = f->used;
 }
 
+/* The end of the fixed window that holds at_us. */
+static int64_t
+end_after(const struct foreign *f, const struct pace *p, int64_t at_us)
+{
+	int64_t past_us = (at_us - f->end_us) % p->window_us;
+
+	return at_us - past_us + (past_us >= 0 ? p->window_us : 0);
+}
+
 /* Others' units, if the count was taken at at_us. */
 static int64_t
 units_at(
@@ -140,13 +150,8 @@ units_at(
 	/* Records are later than arrivals by what a line may be late. */
 	int64_t begin_us = at_us - p->window_us + p->late_us;
 
-	if (f->reset == FOREIGN_FIXED) {
-		begin_us = f->end_us - p->window_us;
-		while (begin_us > at_us)
-			begin_us -= p->window_us;
-		while (begin_us + p->window_us <= at_us)
-			begin_us += p->window_us;
-	}
+	if (f->reset == FOREIGN_FIXED)
+		begin_us = end_after(f, p, at_us) - p->window_us;
 	return used - own_units(p, begin_us, at_us);
 }
 
@@ -154,20 +159,19 @@ units_at(
 static bool
 at_an_end(const struct foreign *f, const struct pace *p, int64_t at_us)
 {
-	int64_t near_us = p->window_us / 20, past_us;
+	int64_t near_us = p->window_us / 20;
+	int64_t left_us = end_after(f, p, at_us) - at_us;
 
 	if (near_us > END_US)
 		near_us = END_US;
-	past_us = (at_us - f->end_us) % p->window_us;
-	if (past_us < 0)
-		past_us += p->window_us;
-	return past_us < near_us || past_us > p->window_us - near_us;
+	return left_us < near_us || left_us > p->window_us - near_us;
 }
 
 static void
 compare(struct foreign *f, int64_t units, int64_t late_units)
 {
-	double share = f->compared < 20 ? 1.0 / (f->compared + 1) : 0.05;
+	double share =
+	    1.0 / (f->compared < COMPARED_MIN ? f->compared + 1 : COMPARED_MIN);
 
 	if (f->sent_us > 0) {
 		f->wavers +=
@@ -294,7 +298,7 @@ foreign_room(const struct foreign *f, const struct pace *p, int64_t now_us,
     struct pace_others *out)
 {
 	double window = (double)p->window_us, units;
-	int64_t end_us = f->end_us;
+	int64_t end_us;
 
 	*out = (struct pace_others){ 0 };
 	if (!foreign_active(f, now_us) ||
@@ -303,10 +307,7 @@ foreign_room(const struct foreign *f, const struct pace *p, int64_t now_us,
 	if (f->reset == FOREIGN_FIXED) {
 		bool in_it;
 
-		while (end_us <= now_us)
-			end_us += p->window_us;
-		while (end_us - p->window_us > now_us)
-			end_us -= p->window_us;
+		end_us = end_after(f, p, now_us);
 		in_it = f->sent_us >= end_us - p->window_us;
 		units = in_it ? (double)f->units +
 			to_come(f, (double)(end_us - f->sent_us))

@@ -83,7 +83,7 @@ struct pace {
 	int64_t
 	    uncertain; /* estimates of calls under way may be too low by it */
 	struct pace_others others;
-	int64_t others_floor; /* PACE_FLOOR .. 2 * PACE_FLOOR_MAX */
+	int64_t others_floor; /* PACE_FLOOR .. PACE_FLOOR_MAX, % */
 	int64_t floor_us;     /* it was last moved, or not needed */
 	struct ladder ladder;
 	int64_t next_us;     /* the grid: nothing before */

@@ -13,6 +13,7 @@ enum {
 	SAID_MAX = 1000,  /* bytes of an answer quoted in a message */
 	REFUSED_PARK = 5, /* refusals in a row; then it waits */
 	PARK_MS = 900000,
+	WAIT_MAX_MS = 3600000,
 };
 
 struct result *
@@ -215,7 +216,10 @@ result_of(struct line *line, const struct upstream_result *got, double chance)
 		break;
 	case OUTCOME_REFUSED:
 		r->refused = r->ok = true;
-		r->wait_ms = out.pause_ms;
+		/* The dispatcher pauses the limit; the line itself is there
+		 * again before the longest of such pauses is over. */
+		r->wait_ms =
+		    out.pause_ms < WAIT_MAX_MS ? out.pause_ms : WAIT_MAX_MS;
 		r->times_refused = (int16_t)(line->refused + 1);
 		if (r->times_refused >= REFUSED_PARK) {
 			r->times_refused = 0;

@@ -4,7 +4,6 @@ import select
 import socket
 import subprocess
 import threading
-import time
 import unittest
 
 from e2e import harness
@@ -176,7 +175,12 @@ class Seats(unittest.TestCase):
                                "sluice.seat"), "4|t")
         s.workers = [s.start_worker("--drain", "1s")]
         until(lambda: "worker.started" in s.workers[0].text())
-        time.sleep(2)
+        # Looked at with that worker there: no seat is free.
+        until(lambda: s.sql("""
+            select now -> 'binds' ->> 'limit' = 'concurrent'
+                and (now ->> 'at')::float8 > extract(epoch from (
+                    select max(started_at) from sluice.worker)) + 1
+            from sluice.path_state""") == "t")
         self.assertEqual(len(up.sends()), 4)
         s.stop()
         up.stop()

@@ -220,6 +220,30 @@ the_meaning_of_reset_is_learned(void)
 }
 
 static void
+an_absurd_reset_of_a_short_window_means_nothing(void)
+{
+	struct foreign f = { 0 };
+	struct pace_others o;
+	struct pace p;
+	bool fixed = false;
+
+	pace_init(&p, PACE_REQUESTS, 5, S);
+	for (int64_t now = 60000 * S; now < 60010 * S; now += 250000) {
+		struct dialect_reading said = { .dim = DIALECT_REQUESTS,
+			.limit = 5,
+			.remaining = now / S % 2 == 0 ? 0 : 4,
+			.reset_ms = INT64_C(30) * 86400000 };
+
+		foreign_seen(&f, &p, &said, now, now + 1000);
+		fixed |= f.reset == FOREIGN_FIXED;
+	}
+	CU_ASSERT_FALSE(fixed);
+	foreign_room(&f, &p, 60010 * S, &o);
+	CU_ASSERT_EQUAL(o.end_us, 0);
+	pace_fini(&p);
+}
+
+static void
 what_is_still_out_is_the_long_ones(void)
 {
 	struct estimate e = { 0 };
@@ -255,4 +279,5 @@ UNIT_MAIN("learning",
     UNIT(a_clock_that_is_set_moves_no_window),
     UNIT(the_meaning_of_reset_is_learned),
     UNIT(others_are_seen_in_a_fixed_window),
+    UNIT(an_absurd_reset_of_a_short_window_means_nothing),
     UNIT(what_is_still_out_is_the_long_ones))
