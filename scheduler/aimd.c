@@ -13,22 +13,32 @@ set(struct aimd *a, int64_t limit, int64_t now_us)
 {
 	a->limit = limit < 1 ? 1 : limit;
 	a->moved_us = now_us;
-	a->changed = true;
+}
+
+bool
+aimd_allows(struct aimd *a, int64_t out)
+{
+	if (out < aimd_limit(a))
+		return true;
+	a->wanted = true;
+	return false;
 }
 
 void
-aimd_grow(struct aimd *a, int64_t now_us, int64_t latency_us, int64_t out)
+aimd_grow(struct aimd *a, int64_t now_us, int64_t latency_us)
 {
 	int64_t limit = aimd_limit(a);
 
-	if (limit == INT64_MAX || out * 2 < limit)
+	/* Not by what is out: calls may be over as fast as they are planned. */
+	if (limit == INT64_MAX || !a->wanted)
 		return;
+	a->wanted = false;
 	if (a->found && a->risen) {
 		/* As many were out, and nobody minded. */
-		if (out >= limit && now_us >= a->moved_us + 2 * latency_us)
+		if (now_us >= a->moved_us + 2 * latency_us)
 			a->found = a->risen = false;
 	} else if (a->found) {
-		if (out >= limit && now_us >= a->moved_us + a->rest_us) {
+		if (now_us >= a->moved_us + a->rest_us) {
 			set(a, limit + 1, now_us);
 			a->risen = true;
 		}

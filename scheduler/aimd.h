@@ -24,13 +24,16 @@ struct aimd {            /* zeroed: nothing known, starts at AIMD_START */
 	int64_t rest_us; /* before it rises; 0: AIMD_REST_US */
 	int64_t refused_at; /* in flight then */
 	int64_t moved_us;
-	bool changed; /* since the caller last cleared it */
+	bool wanted; /* more would have gone, since it was last grown */
 };
 
 int64_t aimd_limit(const struct aimd *a); /* INT64_MAX: unbound */
 
-/* Before a plan: grow, when as many are out as may be. */
-void aimd_grow(struct aimd *a, int64_t now_us, int64_t latency_us, int64_t out);
+/* May one more go beside so many?  If not, that is remembered for growing. */
+bool aimd_allows(struct aimd *a, int64_t out);
+
+/* Before a plan: grow, when more was wanted. */
+void aimd_grow(struct aimd *a, int64_t now_us, int64_t latency_us);
 
 /* A call sent at sent_us was refused for concurrency with so many in flight,
  * itself included. */

@@ -195,7 +195,7 @@ dispatch_begin(struct dispatch *d, int64_t now_us)
 	}
 	for (size_t i = 0; i < d->npaths; i++)
 		aimd_grow(&d->paths[i]->aimd, now_us,
-		    path_latency_us(d, d->paths[i]), d->paths[i]->out);
+		    path_latency_us(d, d->paths[i]));
 	for (size_t i = 0; i < d->nrates; i++) {
 		struct dispatch_rate *r = d->rates[i];
 

@@ -40,7 +40,7 @@ flow_keep_us(
 	bool strict = isfinite(rate);
 	int64_t keep_us;
 
-	if (f->undeclared && f->path->out >= aimd_limit(&f->path->aimd))
+	if (f->undeclared && !aimd_allows(&f->path->aimd, f->path->out))
 		return -1;
 	for (size_t i = 0; i < f->nseats; i++) {
 		const struct dispatch_seats *s = f->seats[i];

@@ -43,43 +43,51 @@ a_step_down_that_was_wrong_is_not_soon_repeated(void)
 }
 
 static void
+grow(struct aimd *a, int64_t now, bool wanted)
+{
+	if (wanted)
+		CU_ASSERT_FALSE(aimd_allows(a, aimd_limit(a)));
+	aimd_grow(a, now, S);
+}
+
+static void
 concurrency_is_doubled_until_a_refusal(void)
 {
 	struct aimd a = { 0 };
-	int64_t now = 0;
+	int64_t now = 0, limit;
 
 	CU_ASSERT_EQUAL(aimd_limit(&a), AIMD_START);
-	aimd_grow(&a, now, S, 1); /* not needed: not raised */
+	CU_ASSERT(aimd_allows(&a, AIMD_START - 1));
+	grow(&a, now, false); /* not needed: not raised */
 	CU_ASSERT_EQUAL(aimd_limit(&a), AIMD_START);
 	for (int i = 0; i < 3; i++) {
 		now += S;
-		aimd_grow(&a, now, S, aimd_limit(&a));
-		aimd_grow(&a, now, S, aimd_limit(&a)); /* once a latency */
+		grow(&a, now, true);
+		grow(&a, now, true); /* once a latency */
 	}
 	CU_ASSERT_EQUAL(aimd_limit(&a), 8 * AIMD_START);
 	aimd_refused(&a, now + 1, now, 26);
 	CU_ASSERT_EQUAL(aimd_limit(&a), 25);
 	aimd_refused(&a, now + 2, now, 27); /* they left before that */
 	CU_ASSERT_EQUAL(aimd_limit(&a), 25);
-	aimd_grow(&a, now + 10 * S, S, 25);
+	grow(&a, now + 10 * S, true);
 	CU_ASSERT_EQUAL(aimd_limit(&a), 25);
 	now += 2 + AIMD_REST_US;
-	aimd_grow(&a, now, S, 25);
+	grow(&a, now, true);
 	CU_ASSERT_EQUAL(aimd_limit(&a), 26);
 	/* It was right: back, and a longer rest. */
 	aimd_refused(&a, now + 2, now + 1, 26);
-	CU_ASSERT(aimd_limit(&a) <= 25 && aimd_limit(&a) >= 23);
-	int64_t limit = aimd_limit(&a);
-
+	limit = aimd_limit(&a);
+	CU_ASSERT(limit <= 25 && limit >= 23);
 	now += 2 + AIMD_REST_US;
-	aimd_grow(&a, now, S, limit);
+	grow(&a, now, true);
 	CU_ASSERT_EQUAL(aimd_limit(&a), limit);
 	now += AIMD_REST_US;
-	aimd_grow(&a, now, S, limit);
+	grow(&a, now, true);
 	CU_ASSERT_EQUAL(aimd_limit(&a), limit + 1);
 	/* It stands: the doubling goes on. */
-	aimd_grow(&a, now + 3 * S, S, limit + 1);
-	aimd_grow(&a, now + 5 * S, S, limit + 1);
+	grow(&a, now + 3 * S, true);
+	grow(&a, now + 5 * S, true);
 	CU_ASSERT_EQUAL(aimd_limit(&a), 2 * (limit + 1));
 }
 
