@@ -1,9 +1,9 @@
 /*
  * api - which request goes where, who may, and how errors look.
  *
- * api.c has the table of routes and the life of a call; the files beside it
- * have the routes: api_files.c, api_batches.c, api_admin.c, upload.c,
- * content.c.
+ * api.c has the life of a call, api_routes.c the table in which a row adds a
+ * route; the files beside them have the routes: api_files.c, api_batches.c,
+ * api_admin_*.c, upload.c, content.c.
  */
 #ifndef SCHEDULER_API_H
 #define SCHEDULER_API_H
@@ -59,6 +59,9 @@ struct call {
 	void (*on_end)(struct call *call);
 	void (*on_gone)(struct call *call);
 };
+
+/* Which route a call is for; NULL: answered 404 or 405. */
+const struct route *api_route(struct call *call);
 
 extern const struct http_handler api_handler; /* ctx: struct api */
 

@@ -1,5 +1,7 @@
 #include "api_json.h"
 
+#include <string.h>
+
 json_t *
 api_body(struct call *call)
 {
@@ -67,4 +69,32 @@ api_int(struct call *call, const json_t *o, const char *name, const char *param,
 	}
 	*out = json_integer_value(v);
 	return true;
+}
+
+bool
+api_name(struct call *call, const char *name, const char *param)
+{
+	size_t n = strlen(name);
+
+	if (n >= 1 && n <= SLC_NAME_MAX &&
+	    strspn(name,
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+		"._-@") == n &&
+	    strchr("._-@", name[0]) == NULL)
+		return true;
+	api_error(call, 400, "invalid_value", param,
+	    "'%s' must be 1 to %d letters, digits, '.', '_', '-' or '@', and "
+	    "begin with a letter or digit.",
+	    param, SLC_NAME_MAX);
+	return false;
+}
+
+bool
+api_list(struct call *call, const json_t *v, const char *param)
+{
+	if (v == NULL || json_is_array(v))
+		return true;
+	api_error(
+	    call, 400, "invalid_type", param, "'%s' must be a list.", param);
+	return false;
 }
