@@ -152,8 +152,10 @@ pace_begin(struct pace *p, int64_t now_us)
 		if (p->others_floor < PACE_FLOOR_MAX)
 			p->others_floor *= 2;
 	}
-	if (p->ramp_us > 0 && now_us >= p->ramp_us + ramp_length_us(p))
+	if (p->ramp_us > 0 && now_us >= p->ramp_us + ramp_length_us(p)) {
+		p->full_us = p->ramp_us + ramp_length_us(p);
 		p->ramp_us = 0;
+	}
 }
 
 /* Units that are left of the upstream's own window, when that is known. */
@@ -197,7 +199,8 @@ pace_interval_us(const struct pace *p, int64_t at_us)
 	double amount = (double)(pace_allowed(p, at_us) + p->uncertain);
 
 	if (p->ladder.step >= 3 && p->dimension == PACE_REQUESTS)
-		return (double)p->window_us / amount + (double)pace_slack_us(p);
+		return (double)p->window_us / amount +
+		    (double)(p->late_us + p->jitter_us);
 	return (double)(p->window_us + pace_slack_us(p)) / amount;
 }
 
@@ -365,6 +368,28 @@ pace_served(struct pace *p, int64_t now_us, int64_t sent_us)
 		probe_served(p, now_us);
 }
 
+bool
+pace_steady(const struct pace *p, int64_t sent_us)
+{
+	return p->full_us > 0 && sent_us >= p->full_us && !p->probing &&
+	    p->ramp_us == 0;
+}
+
+/* The upstream counts otherwise than assumed. */
+static void
+climb(struct pace *p, int64_t now_us, int64_t sent_us)
+{
+	/* The ledger and the grid do at once what a step asks for, and the
+	 * ramp is the end of what was sent before it; but budgets are refused
+	 * for what stands in them for hours. */
+	bool steady = pace_steady(p, sent_us) && p->window_us < PACE_BUDGET_US;
+	int64_t at_us = sent_us + p->late_us, used;
+
+	used = ledger_between(&p->ledger, at_us - p->window_us, at_us);
+	ladder_refused(&p->ladder, now_us, sent_us, steady ? 0 : p->window_us,
+	    used + LADDER_UNITS < p->amount ? 2 : 1);
+}
+
 void
 pace_refused(struct pace *p, int64_t now_us, int64_t wait_us, int64_t sent_us,
     enum pace_blame blame)
@@ -377,7 +402,7 @@ pace_refused(struct pace *p, int64_t now_us, int64_t wait_us, int64_t sent_us,
 	p->others_floor = PACE_FLOOR;
 	p->floor_us = now_us;
 	if (blame == PACE_BLAME_US)
-		ladder_refused(&p->ladder, now_us, sent_us, p->window_us);
+		climb(p, now_us, sent_us);
 	if (wait_us <= 0) {
 		wait_us = (int64_t)REFUSED_MIN_US
 		    << (p->refusals < 5 ? p->refusals : 5);

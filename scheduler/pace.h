@@ -91,6 +91,7 @@ struct pace {
 	int64_t probe_us;    /* the one slot after it, 0: none yet or no need */
 	int64_t probe_until; /* nothing else before */
 	int64_t ramp_us;     /* from here it becomes faster; 0: full speed */
+	int64_t full_us;     /* full speed again since, after a refusal */
 	int refusals;        /* in a row */
 	bool probing;        /* a refusal has not been followed by an answer */
 	struct ledger ledger;
@@ -136,6 +137,12 @@ void pace_grant(struct pace *p, int64_t units, int64_t slot_us, int64_t keep_us,
  */
 void pace_settle(struct pace *p, int64_t units, int64_t slot_us,
     int64_t keep_us, int64_t used, int64_t sent_us);
+
+/*
+ * Was a call of sent_us sent at full speed again after a refusal?  What was
+ * before that refusal has no part in what becomes of it.
+ */
+bool pace_steady(const struct pace *p, int64_t sent_us);
 
 /* A call sent at sent_us was served: the upstream lets us in again. */
 void pace_served(struct pace *p, int64_t now_us, int64_t sent_us);
