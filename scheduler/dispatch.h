@@ -40,6 +40,7 @@ enum {
 	DISPATCH_LANE_LINES = 4096, /* buffered of one lane */
 	DISPATCH_FAILED_MAX = 256,  /* of one plan */
 	DISPATCH_ASIDE_MAX = 256,   /* large lines of a lane that others pass */
+	DISPATCH_CROWD_WINDOWS = 4, /* so many windows' worth wait: a crowd */
 	DISPATCH_DIALECT_MAX = 31,
 	DISPATCH_PENDING_MS = 3600000,
 	DISPATCH_READINGS = 8, /* of a path that are kept for people */
@@ -94,9 +95,8 @@ struct dispatch_rate {
 	char why[128]; /* it is paused */
 	/* of this plan: a line waits for it, a large one */
 	bool waited, large_waited;
-	int64_t large_units; /* the largest that waits */
-	int64_t share_us;    /* their share was last changed */
-	int64_t small_us;    /* a small line last went or waited */
+	bool crowded;        /* large ones wait for several windows */
+	int64_t large_units; /* the first of them that waits */
 };
 
 struct dispatch_seats {

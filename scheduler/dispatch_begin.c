@@ -96,44 +96,6 @@ flow_pending(struct dispatch_flow *f, int64_t now_us)
 	f->npending = kept;
 }
 
-/*
- * The share of a limit that waiting large lines get: whole numbers of the
- * largest, what they have now or one more while many wait, one less when none
- * does.
- */
-static void
-rate_share(struct dispatch_rate *r, size_t waiting, int64_t now_us)
-{
-	struct pace *p = &r->pace;
-	int64_t most = pace_allowed(p, now_us), units = r->large_units;
-
-	if (units > most)
-		units = most;
-	if (waiting == 0 || units == 0) {
-		/* They are served faster than they come: less will do, and the
-		 * rest stays theirs until it has run out. */
-		if (units > 0 && p->large_share >= 2 * units &&
-		    now_us - r->share_us > p->window_us / 10) {
-			p->large_share -= units;
-			r->share_us = now_us;
-		}
-		if (ledger_used(&p->large, now_us) == 0)
-			p->large_share = 0;
-		return;
-	}
-	/* Where there are no others, nothing need be shared. */
-	if (now_us - r->small_us > p->window_us / 10)
-		p->large_share = 0;
-	else if (p->large_share < units)
-		p->large_share = units;
-	else if (waiting > DISPATCH_ASIDE_MAX * 3 / 4 &&
-	    p->large_share + units <= most &&
-	    now_us - r->share_us > p->window_us) {
-		p->large_share += units;
-		r->share_us = now_us;
-	}
-}
-
 /* Large lines that wait for the rate, as of the last plan. */
 static size_t
 rate_waiting(const struct dispatch *d, const struct dispatch_rate *r)
@@ -150,6 +112,19 @@ rate_waiting(const struct dispatch *d, const struct dispatch_rate *r)
 				n += d->lanes[l]->naside;
 	}
 	return n;
+}
+
+/* What the last plan left waiting. */
+static void
+rate_crowd(const struct dispatch *d, struct dispatch_rate *r, int64_t now_us)
+{
+	size_t waiting = r->large_waited ? rate_waiting(d, r) : 0;
+
+	if (!r->large_waited)
+		r->pace.claim = r->pace.waits_us = 0;
+	r->crowded = waiting > DISPATCH_ASIDE_MAX * 3 / 4 ||
+	    (int64_t)waiting * r->large_units / DISPATCH_CROWD_WINDOWS >
+		pace_allowed(&r->pace, now_us);
 }
 
 /* The longest mean latency of its models; far off while none is known. */
@@ -205,8 +180,7 @@ dispatch_begin(struct dispatch *d, int64_t now_us)
 		if (ladder_rest(&r->pace.ladder, now_us))
 			r->changed = true;
 		pace_begin(&r->pace, now_us);
-		rate_share(
-		    r, r->large_waited ? rate_waiting(d, r) + 1 : 0, now_us);
+		rate_crowd(d, r, now_us);
 		r->large_waited = false;
 	}
 	plan_hurry(d, now_us);

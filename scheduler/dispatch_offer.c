@@ -109,6 +109,14 @@ offer_cost(struct dispatch_offer *o, const struct dispatch_flow *f,
 			o->output));
 }
 
+/* A large line would pass small ones that came before it: one a window may, or
+ * it would wait for as long as there are any. */
+static bool
+passes(const struct dispatch_rate *r, int64_t now_us)
+{
+	return r->waited && now_us < r->pace.large_us + r->pace.ledger.span_us;
+}
+
 /* The best a flow can do for a line now; false when it can do nothing. */
 static bool
 flow_offer(struct dispatch *d, struct dispatch_flow *f,
@@ -149,9 +157,8 @@ flow_offer(struct dispatch *d, struct dispatch_flow *f,
 
 		/* Who waits for a limit keeps its place before all who came
 		 * later, whatever path or model they are for. */
-		if (!large)
-			r->small_us = now_us;
-		if (!(large ? r->large_waited : r->waited)) {
+		if (large ? !r->large_waited && !passes(r, now_us)
+			  : !r->waited) {
 			at_us = pace_earliest(&r->pace, units, o->slot_us);
 			if (at_us <= now_us + DISPATCH_HORIZON_US) {
 				o->slot_us = at_us;
@@ -162,9 +169,13 @@ flow_offer(struct dispatch *d, struct dispatch_flow *f,
 		f->waits_rate = r;
 		f->waits_units = units;
 		if (large) {
-			large_waits = r->large_waited = true;
-			if (units > r->large_units)
+			large_waits = true;
+			if (!r->large_waited && !passes(r, now_us)) {
 				r->large_units = units;
+				pace_claim(
+				    &r->pace, units, r->crowded, from_us);
+			}
+			r->large_waited = true;
 		} else {
 			waits = r->waited = true;
 		}
