@@ -12,15 +12,23 @@ flow_has(const struct dispatch_flow *f, const struct dispatch_rate *r)
 	return false;
 }
 
-static bool
-lane_draws(const struct dispatch *d, const struct dispatch_lane *lane,
-    const struct dispatch_rate *r)
+/* Units a second that the lane wants of a budget by its deadline. */
+static double
+lane_wants(
+    const struct dispatch_lane *lane, const struct pace *p, int64_t now_us)
 {
-	for (size_t i = 0; i < d->nflows; i++)
-		if (strcmp(d->flows[i]->model, lane->model) == 0 &&
-		    flow_has(d->flows[i], r))
-			return true;
-	return false;
+	const struct dispatch_line *line =
+	    &lane->fresh.lines[lane->fresh.first];
+	const struct estimate none = { 0 };
+	double left_s = (double)(lane->deadline_us - now_us) / 1e6;
+	double units = lane->lines_left;
+
+	if (p->dimension != PACE_REQUESTS)
+		units *= (double)pace_cost(p, PACE_CHARGE_ACTUAL,
+		    estimate_input(&none, line->bytes),
+		    estimate_output(&none, line->cap));
+	/* A twentieth of the time is kept for retries. */
+	return units / fmax(left_s * 0.95, 1);
 }
 
 /*
@@ -30,38 +38,37 @@ lane_draws(const struct dispatch *d, const struct dispatch_lane *lane,
 static void
 plan_hurry(struct dispatch *d, int64_t now_us)
 {
-	for (size_t i = 0; i < d->nrates; i++)
-		d->rates[i]->hurry = 1;
+	for (size_t i = 0; i < d->nrates; i++) {
+		d->rates[i]->hurry = 0; /* the demand, at first */
+		d->rates[i]->lane = 0;
+	}
+	/* Lanes outside: most have a model of their own, and few flows. */
+	for (size_t l = 0; l < d->nlanes; l++) {
+		const struct dispatch_lane *lane = d->lanes[l];
+
+		if (lane->fresh.first == lane->fresh.n)
+			continue;
+		for (size_t i = 0; i < d->nflows; i++) {
+			const struct dispatch_flow *f = d->flows[i];
+
+			if (strcmp(f->model, lane->model) != 0)
+				continue;
+			for (size_t k = 0; k < f->nrates; k++) {
+				struct dispatch_rate *r = f->rates[k];
+
+				if (r->pace.window_us < PACE_BUDGET_US ||
+				    r->lane == lane->id)
+					continue;
+				r->lane = lane->id;
+				r->hurry += lane_wants(lane, &r->pace, now_us);
+			}
+		}
+	}
 	for (size_t i = 0; i < d->nrates; i++) {
 		struct dispatch_rate *r = d->rates[i];
-		double demand = 0; /* units a second */
 
-		if (r->pace.window_us < PACE_BUDGET_US)
-			continue;
-		for (size_t l = 0; l < d->nlanes; l++) {
-			const struct dispatch_lane *lane = d->lanes[l];
-			double left_s =
-			    (double)(lane->deadline_us - now_us) / 1e6;
-			double units = lane->lines_left;
-
-			if (lane->fresh.first == lane->fresh.n ||
-			    !lane_draws(d, lane, r))
-				continue;
-			if (r->pace.dimension != PACE_REQUESTS) {
-				const struct dispatch_line *line =
-				    &lane->fresh.lines[lane->fresh.first];
-				const struct estimate none = { 0 };
-
-				units *= (double)pace_cost(&r->pace,
-				    PACE_CHARGE_ACTUAL,
-				    estimate_input(&none, line->bytes),
-				    estimate_output(&none, line->cap));
-			}
-			/* A twentieth of the time is kept for retries. */
-			demand += units / fmax(left_s * 0.95, 1);
-		}
-		r->hurry =
-		    fmax(1, demand * pace_interval_us(&r->pace, now_us) / 1e6);
+		r->hurry = fmax(
+		    1, r->hurry * pace_interval_us(&r->pace, now_us) / 1e6);
 	}
 }
 
