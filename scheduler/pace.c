@@ -183,12 +183,27 @@ pace_is_large(const struct pace *p, int64_t units)
 	    units * PACE_LARGE_PART > p->amount;
 }
 
+/* What the grid spreads over a window. */
+static int64_t
+even_amount(const struct pace *p, int64_t at_us)
+{
+	int64_t allowed = pace_allowed(p, at_us), even;
+
+	if (p->others.even_units <= 0)
+		return allowed;
+	/* Ours are the denser the fewer others came lately, so that all calls
+	 * together are even: nothing piles up a window later.  The ledger sees
+	 * to it that there is room. */
+	even = base_amount(p) - beyond_reserve(p, p->others.even_units);
+	return even > allowed / 4 ? even : least_one(allowed / 4);
+}
+
 double
 pace_interval_us(const struct pace *p, int64_t at_us)
 {
 	/* Doubt about calls under way is the ledger's: it is settled by the
 	 * time they are, and to slow down for it would lose it for good. */
-	double amount = (double)(pace_allowed(p, at_us) + p->uncertain);
+	double amount = (double)(even_amount(p, at_us) + p->uncertain);
 
 	if (p->ladder.step >= 3 && p->dimension == PACE_REQUESTS)
 		return (double)p->window_us / amount +

@@ -74,6 +74,7 @@ enum {
 /* Others' use of the limit, as foreign.c sees it. */
 struct pace_others {
 	int64_t units;      /* kept free for them */
+	int64_t even_units; /* the grid's, where it differs; 0: the same */
 	int64_t end_us;     /* of the upstream's window; 0: not known */
 	int64_t begin_us;   /* the same */
 	int64_t next_units; /* kept free for them after end_us */
