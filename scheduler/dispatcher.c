@@ -27,6 +27,7 @@ enum {
 	ESTIMATES_EVERY_MS = 10000,
 	EXPLAIN_EVERY_MS = 1000,
 	SWEEP_EVERY_MS = 30000,
+	LIVE_AGAIN_US = 5000000,
 };
 
 /* Where the loop is; every answer of the database moves it on. */
@@ -54,6 +55,7 @@ struct dispatcher {
 	int64_t ask_at_ms, lanes_at_ms, reap_at_ms, publish_at_ms, sweep_at_ms,
 	    estimates_at_ms, explain_at_ms;
 	struct dispatcher_opts opts;
+	int64_t live_us;  /* live cells are known up to then; 0: none are */
 	int64_t asked_us; /* monotonic: the look under way */
 	bool configure;   /* the revision has moved */
 	bool lost;        /* what was committed last, in a failover */
@@ -144,6 +146,7 @@ dispatcher_on_loaded(struct db_result *res, void *arg)
 		return;
 	}
 	configure(dr, res, 0);
+	dr->live_us = 0;
 	set_stage(dr, STAGE_IDLE);
 	dr->lanes_at_ms = 0;
 }
@@ -211,6 +214,11 @@ dispatcher_on_looked(struct db_result *res, void *arg)
 		log_error("dispatch.look", "why=\"%s\"", err.text);
 		abort();
 	}
+	/* What was being committed then may show only now.  Limits that are
+	 * new here know nothing. */
+	dr->live_us = dr->at_config > 0
+	    ? 0
+	    : dispatch_database_time(&dr->d, dr->world.now_us) - LIVE_AGAIN_US;
 	if (dr->world.jumped_us != 0)
 		log_warn("dispatch.clock", "jumped_ms=%lld",
 		    (long long)dr->world.jumped_us / 1000);
@@ -320,7 +328,7 @@ look(struct dispatcher *dr, int64_t now_ms)
 	dr->at_config = dr->at_lanes = 0;
 	dr->nlines = dr->nretries = 0;
 	db_add(call, STMT_DISPATCH_POLL, dr->epoch, (int64_t)LEASE_MS,
-	    (int64_t)RETRY_AHEAD_MS);
+	    (int64_t)RETRY_AHEAD_MS, dr->live_us);
 	next++;
 	if (dr->configure) {
 		db_add(call, STMT_DISPATCH_CONFIG);

@@ -55,6 +55,7 @@ pace_init(struct pace *p, enum pace_dimension dimension, int64_t amount,
 	ledger_init(
 	    &p->ledger, window_us, window_us + pace_slack_us(p) - p->late_us);
 	ledger_init(&p->large, window_us, p->ledger.span_us);
+	ledger_init(&p->live, window_us, p->ledger.span_us);
 }
 
 void
@@ -62,6 +63,7 @@ pace_fini(struct pace *p)
 {
 	ledger_fini(&p->ledger);
 	ledger_fini(&p->large);
+	ledger_fini(&p->live);
 }
 
 int64_t
@@ -100,19 +102,45 @@ least_one(int64_t units)
 	return units < 1 ? 1 : units;
 }
 
-int64_t
-pace_allowed(const struct pace *p, int64_t at_us)
+/* What live calls take beyond the reserve, or what others leave of it. */
+static int64_t
+live_beyond(const struct pace *p, int64_t others)
+{
+	int64_t live = p->live.total + p->live_lead;
+	int64_t reserve = others < p->reserve ? p->reserve - others : 0;
+
+	return live > reserve ? live - reserve : 0;
+}
+
+/* Units for batches in a window that holds at_us; live calls may leave none. */
+static int64_t
+room(const struct pace *p, int64_t at_us)
 {
 	const struct pace_others *o = &p->others;
+	int64_t others =
+	    o->end_us > 0 && at_us >= o->end_us ? o->next_units : o->units;
 	int64_t base = base_amount(p);
-	int64_t left = base -
-	    beyond_reserve(p,
-		o->end_us > 0 && at_us >= o->end_us ? o->next_units : o->units);
+	int64_t left = base - beyond_reserve(p, others);
 
 	/* Headers may lie: they slow us down, they do not stop us. */
 	if (left < base * p->others_floor / 100)
 		left = base * p->others_floor / 100;
-	return least_one(left);
+	return least_one(left) - live_beyond(p, others);
+}
+
+int64_t
+pace_allowed(const struct pace *p, int64_t at_us)
+{
+	return least_one(room(p, at_us));
+}
+
+int64_t
+pace_live_left(const struct pace *p, int64_t now_us)
+{
+	int64_t left = p->amount + p->reserve - (p->ladder.step >= 1) -
+	    ledger_used(&p->ledger, now_us) - ledger_used(&p->live, now_us);
+
+	return left > 0 ? left : 0;
 }
 
 static int64_t
@@ -136,10 +164,11 @@ probe_served(struct pace *p, int64_t now_us)
 void
 pace_begin(struct pace *p, int64_t now_us)
 {
-	p->ledger.span_us = p->large.span_us =
+	p->ledger.span_us = p->large.span_us = p->live.span_us =
 	    p->window_us + pace_slack_us(p) - p->late_us;
 	ledger_expire(&p->ledger, now_us - PACE_MEMORY_US);
 	ledger_expire(&p->large, now_us);
+	ledger_expire(&p->live, now_us);
 	if (p->probing && p->probe_us > 0 && now_us >= p->probe_until)
 		probe_served(p, p->probe_until);
 	/* Others who take nearly all would refuse us now and then. */
@@ -217,6 +246,8 @@ pace_earliest(const struct pace *p, int64_t units, int64_t from_us)
 		at_us = p->paused_us;
 	if (p->probing && p->probe_us > 0 && at_us < p->probe_until)
 		at_us = p->probe_until;
+	if (room(p, at_us) < 1)
+		return from_us + p->window_us;
 	do {
 		int64_t allowed = pace_allowed(p, at_us), left, end_us;
 		int64_t cost = units;
@@ -228,7 +259,7 @@ pace_earliest(const struct pace *p, int64_t units, int64_t from_us)
 			left = window_left(p, at_us, &end_us);
 			if (left < (cost < allowed ? cost : allowed))
 				at_us = end_us + p->jitter_us;
-			allowed = base_amount(p);
+			allowed = least_one(base_amount(p) - live_beyond(p, 0));
 		}
 		if (!large) {
 			int64_t due = large_due(p, at_us);
@@ -273,6 +304,16 @@ step_us(const struct pace *p, int64_t units, bool large, int64_t slot_us,
 		    (double)units;
 
 		us = even > full ? even : full;
+	}
+	/* Live calls come and go by chance: what they leave for a while is used
+	 * before they take it again. */
+	if (live_beyond(p, p->others.units) > 0) {
+		double spare = (double)(allowed - units -
+		    ledger_used(&p->ledger, slot_us));
+		double soon_us = (double)p->window_us / PACE_SPARE_PART;
+
+		if (spare > 0)
+			us = 1 / (1 / us + spare / soon_us / (double)units);
 	}
 	if (p->window_us >= PACE_BUDGET_US)
 		us /= hurry;
