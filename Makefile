@@ -48,7 +48,7 @@ PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/header lib/glob \
 	scheduler/ledger scheduler/pace scheduler/estimate scheduler/seats \
 	scheduler/breaker scheduler/aimd scheduler/clock scheduler/ladder scheduler/foreign scheduler/foreign_log \
 	scheduler/dispatch scheduler/dispatch_conf scheduler/dispatch_offer \
-	scheduler/dispatch_begin \
+	scheduler/dispatch_begin scheduler/dispatch_live \
 	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_read \
 	scheduler/dispatch_write scheduler/dispatch_explain \
 	worker/outcome worker/answer worker/health worker/cap \

@@ -49,8 +49,8 @@
 	X(STMT_LEASE_GIVE, "i", "select sluice.lease_give($1)")               \
 	X(STMT_DISPATCH_CONFIG, "", "select sluice.dispatch_config()")        \
 	X(STMT_DISPATCH_CELLS, "", "select * from sluice.dispatch_cells()")   \
-	X(STMT_DISPATCH_POLL, "iii",                                          \
-	    "select sluice.dispatch_poll($1, $2, $3)")                        \
+	X(STMT_DISPATCH_POLL, "iiii",                                         \
+	    "select sluice.dispatch_poll($1, $2, $3, $4)")                    \
 	X(STMT_DISPATCH_LANES, "is",                                          \
 	    "select * from sluice.dispatch_lanes($1, $2)")                    \
 	X(STMT_LANE_LINES, "iii",                                             \
