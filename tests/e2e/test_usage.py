@@ -2,7 +2,8 @@
 import json
 import unittest
 
-from e2e.harness import Sluice, Upstream, line, lines, until
+from e2e.harness import Sluice, Upstream, line, lines
+from e2e.test_cli import sluice
 
 
 def sums(results):
@@ -73,3 +74,67 @@ class Usage(unittest.TestCase):
         mine = sums(self.s.results(b))
         self.assertEqual(mine["failed"], counts["failed"])
         self.assertEqual({k: self.rows()[0][k] for k in mine}, mine)
+
+
+class Prices(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.up = Upstream()
+        cls.s = Sluice()
+        cls.url = f"http://127.0.0.1:{cls.s.port}"
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.s.stop()
+        cls.up.stop()
+
+    def run_it(self, *args, code=0):
+        p = sluice(*args, url=self.url)
+        self.assertEqual(p.returncode, code, (p.stdout, p.stderr))
+        return p.stdout if code == 0 else p.stderr
+
+    def prices(self, path):
+        return self.s.get(f"/admin/v1/paths/{path}").json["prices"]
+
+    def test_prices_are_set_shown_kept_and_removed(self):
+        said = self.run_it(
+            "path", "add", "p", "--url", self.up.url, "--models", "*",
+            "--price", "gpt-4*:input=0.15,cached=0.075,output=0.60",
+            "--price", "input=1,output=2.000001")
+        self.assertIn("path p: price of gpt-4* is input 0.15, cached 0.075, "
+                      "output 0.60\n", said)
+        self.assertIn("price of * is input 1.00, output 2.000001\n", said)
+        want = [{"model": "*", "input": 1000000, "output": 2000001},
+                {"model": "gpt-4*", "input": 150000, "cached_input": 75000,
+                 "output": 600000}]
+        self.assertEqual(self.prices("p"), want)
+        rows = [r.split("\t") for r in
+                self.run_it("path", "show", "p").splitlines()]
+        self.assertIn(["gpt-4*", "0.15", "0.075", "0.60"], rows)
+        self.assertIn(["*", "1.00", "", "2.000001"], rows)
+        self.run_it("path", "edit", "p", "--attempts", "3")
+        self.assertEqual(self.prices("p"), want)
+        said = self.run_it("path", "edit", "p", "--price",
+                           "gpt-4*:input=0.2", "--no-price", "*")
+        self.assertEqual(said, "path p: price of * removed\npath p: price of "
+                         "gpt-4* is input 0.20, output 0.00\n")
+        self.assertEqual(self.prices("p"), [
+            {"model": "gpt-4*", "input": 200000, "output": 0}])
+
+    def test_wrong_prices_say_what_is_right(self):
+        for spec, says in (("m:input=0.1234567", "at most 6 places"),
+                           ("m:in=1", "write input=0.15"),
+                           ("m:input=1,input=2", "twice"),
+                           ("m:input=-1", "not an amount of money")):
+            with self.subTest(spec):
+                self.assertIn(says, self.run_it(
+                    "path", "add", "w", "--url", self.up.url, "--models", "*",
+                    "--price", spec, code=2))
+        for price in ({"input": -1}, {"input": 0.5}, {"output": 10 ** 16},
+                      {"model": ""}, {"model": 7}, {"cached_input": "1"}, 5):
+            with self.subTest(price):
+                a = self.s.call("POST", "/admin/v1/apply", json_body={
+                    "paths": [{"name": "w", "url": self.up.url,
+                               "models": ["*"], "prices": [price]}]})
+                self.assertEqual(a.status, 400, a.body)
+                self.assertIn("prices", a.error["param"])
