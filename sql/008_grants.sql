@@ -46,7 +46,8 @@ begin
 		'lane_retries', 'dispatch_commit', 'reap', 'publish', 'batches_end',
 		'sweep', 'account_create', 'account_list', 'key_create', 'key_list',
 		'key_revoke', 'worker_list', 'path_list', 'path_get', 'pool_list',
-		'config_apply', 'usage_add')
+		'config_apply', 'usage_add', 'usage_get', 'usage_peak',
+		'usage_forecast')
 	loop
 		execute format('grant execute on function %s to sluice_api', f);
 	end loop;

@@ -1,8 +1,9 @@
 """Who used what: counted with the results, whatever happens to lines."""
-import json
+import csv
+import io
 import unittest
 
-from e2e.harness import Sluice, Upstream, line, lines
+from e2e.harness import KEY, OTHER_KEY, Sluice, Upstream, line, lines
 from e2e.test_cli import sluice
 
 
@@ -34,35 +35,33 @@ class Usage(unittest.TestCase):
         self.addCleanup(self.s.stop)
         self.s.path(self.up)
 
-    def rows(self, **where):
-        names = ("account", "key", "path", "model", "kind", "requests", "failed",
-                 "input_tokens", "output_tokens")
-        text = self.s.sql("""
-            select json_agg(row_to_json(r)) from (
-                select a.name as account, k.name as key, p.name as path, u.model,
-                    u.kind, sum(requests) as requests, sum(failed) as failed,
-                    sum(input_tokens) as input_tokens,
-                    sum(output_tokens) as output_tokens
-                from sluice.usage_all u
-                join sluice.account a on a.id = u.account_id
-                left join sluice.api_key k on k.id = u.key_id
-                left join sluice.path p on p.id = u.path_id
-                group by 1, 2, 3, 4, 5 order by u.model) r""")
-        return [{n: r[n] for n in names} for r in json.loads(text or "[]")]
+    def ask(self, query="", key=KEY, url="/admin/v1/usage"):
+        a = self.s.get(f"{url}?{query}", key=key)
+        self.assertEqual(a.status, 200, a.body)
+        return a.json
+
+    def csv(self, query):
+        a = self.s.get(f"/admin/v1/usage?format=csv&{query}")
+        self.assertEqual(a.status, 200, a.body)
+        self.assertEqual(a.headers["content-type"], "text/csv; charset=utf-8")
+        return list(csv.DictReader(io.StringIO(a.body.decode(), newline="")))
 
     def test_a_batch_is_counted_as_its_results_are(self):
         b = self.s.submit(lines(500) + "".join(
             line(f"two-{i}", model="m2") + "\n" for i in range(100)))
         self.assertEqual(self.s.wait(b)["status"], "completed")
         got = self.s.results(b)
-        rows = self.rows()
-        self.assertEqual([r["model"] for r in rows], ["m1", "m2"])
-        for r in rows:
+        doc = self.ask("by=account,key,model,path,kind")
+        self.assertEqual([r["model"] for r in doc["data"]], ["m1", "m2"])
+        for r in doc["data"]:
             mine = sums({k: v for k, v in got.items()
                          if k.startswith("two") == (r["model"] == "m2")})
             self.assertEqual({k: r[k] for k in mine}, mine)
-            self.assertEqual((r["account"], r["key"], r["path"], r["kind"]),
+            self.assertEqual((r["account"], r["key_name"], r["path"], r["kind"]),
                              ("default", "test", "sim", "batch"))
+            self.assertRegex(r["key"], "^key_[0-9]+$")
+        self.assertEqual({k: doc["total"][k] for k in mine}, sums(got))
+        self.assertFalse(doc["has_more"])
 
     def test_failed_lines_are_and_attempts_are_not_counted(self):
         bad = Upstream("--fault", "400=0.2", "--fault", "503=0.2")
@@ -73,7 +72,68 @@ class Usage(unittest.TestCase):
         self.assertGreater(counts["failed"], 10)
         mine = sums(self.s.results(b))
         self.assertEqual(mine["failed"], counts["failed"])
-        self.assertEqual({k: self.rows()[0][k] for k in mine}, mine)
+        total = self.ask()["total"]
+        self.assertEqual({k: total[k] for k in mine}, mine)
+
+    def add(self, account="default", minutes_ago=0, key=0, model="m", requests=0,
+            refused=0, tokens=0, money=0, kind="live"):
+        self.s.sql(f"""
+            insert into sluice.usage (span_s, at, account_id, key_id, model, kind,
+                requests, refused, input_tokens, money)
+            select 60, date_trunc('minute', now()) - interval '{minutes_ago} min',
+                id, {key}, $${model}$$, '{kind}', {requests}, {refused}, {tokens},
+                {money} from sluice.account where name = '{account}'""")
+
+    def test_spans_filters_and_csv(self):
+        for i in range(5):
+            self.add(minutes_ago=70 * i, requests=i, refused=1, tokens=10,
+                     money=150001, model="a,\"b\"" if i % 2 else "c")
+        self.add("other", requests=100)
+        self.add(minutes_ago=60 * 24 * 3, requests=1000)
+        self.assertEqual(self.ask()["total"]["requests"], 110)
+        self.assertEqual(self.ask("since=4d")["total"]["requests"], 1110)
+        self.assertEqual(self.ask("since=4d&until=2d")["total"]["requests"], 1000)
+        self.assertEqual(self.ask("since=2001-01-01&until=2001-01-02T03:04:05Z")[
+            "data"], [])
+        self.assertEqual(self.ask("account=default&model=c*")["total"], {
+            "requests": 6, "failed": 0, "refused": 3, "input_tokens": 30,
+            "cached_tokens": 0, "output_tokens": 0, "money": 450003})
+        self.assertEqual(self.ask("path=sim")["total"]["requests"], 0)
+        self.assertEqual(self.ask("key=key_77")["total"]["requests"], 0)
+        hours = self.ask("per=hour&account=default")["data"]
+        self.assertEqual([r["requests"] for r in hours], [4, 3, 2, 1, 0])
+        self.assertTrue(all(r["at"] % 3600 == 0 for r in hours))
+        rows = self.csv("per=minute&by=account,model&account=default")
+        self.assertEqual([r["model"] for r in rows],
+                         ["c", "a,\"b\"", "c", "a,\"b\"", "c"])
+        self.assertEqual(list(rows[0]), [
+            "at", "account", "model", "requests", "failed", "refused",
+            "input_tokens", "cached_tokens", "output_tokens", "money"])
+        self.assertRegex(rows[0]["at"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:00Z$")
+        self.assertEqual((rows[0]["requests"], rows[0]["money"]),
+                         ("4", "0.150001"))
+        for query in ("by=who", "per=week", "since=yesterday", "key=7",
+                      "until=5", "format=xml", "account=%ff"):
+            with self.subTest(query):
+                a = self.s.get(f"/admin/v1/usage?{query}")
+                self.assertEqual(a.status, 200 if query == "until=5" else 400)
+
+    def test_an_account_sees_its_own_alone(self):
+        self.add(requests=7)
+        self.add("other", requests=5)
+        for key, requests in ((KEY, 7), (OTHER_KEY, 5)):
+            for query in ("by=account", "account=default&by=account",
+                          "account=other&by=account"):
+                doc = self.ask(query, key, "/v1/usage")
+                self.assertEqual([r["requests"] for r in doc["data"]], [requests])
+        key = self.s.call("POST", "/admin/v1/keys", json_body={
+            "account": "other", "scopes": ["read"]}).json["key"]
+        self.assertEqual(self.ask("", key, "/v1/usage")["total"]["requests"], 5)
+        for url in ("", "/peak", "/forecast"):
+            self.assertEqual(
+                self.s.get(f"/admin/v1/usage{url}", key=key).status, 403)
+        peaks = self.ask("", key, "/v1/usage/peak")["data"]
+        self.assertEqual({r["account"] for r in peaks}, {"other"})
 
 
 class Prices(unittest.TestCase):
