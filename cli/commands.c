@@ -121,6 +121,23 @@ static const struct cli_opt key_create_opts[] = {
 	END,
 };
 
+static const struct cli_opt usage_opts[] = {
+	{ "by", 0, "WHAT,...", "account, key, model, path, kind" },
+	{ "per", 0, "SPAN", "minute, hour, day or all [all]" },
+	{ "since", 0, "WHEN", "a span back from now as 7d, a day as "
+	    "2026-11-01, Unix time [24h]" },
+	{ "until", 0, "WHEN", "the same [now]" },
+	{ "account", 'a', "NAME", "of it alone" },
+	{ "key", 0, "ID", "of it alone" },
+	{ "model", 0, "GLOB", "of those alone" },
+	{ "path", 0, "NAME", "of it alone" },
+	{ "mine", 0, NULL, "of your own account: needs no admin key" },
+	{ "csv", 0, NULL, "as CSV, times in UTC" },
+	{ "peak", 0, NULL, "most in a minute, hour, day, beside the limits" },
+	{ "forecast", 0, NULL, "when limits are reached at this pace" },
+	END,
+};
+
 #define SPECS                                                                 \
 	"A limit is [MODEL:]WHAT/WINDOW=AMOUNT: requests, tokens, input_tokens or\n" \
 	"output_tokens in a window of 1s to 31d, or concurrent=AMOUNT; amounts take\n" \
@@ -347,6 +364,18 @@ const struct cli_cmd cli_cmds[] = {
 	    "  sluice preset show relay-default\n",
 	    cmd_preset_show },
 
+	{ "Callers", "usage", "", 0, 0, usage_opts,
+	    "who used what: requests, tokens, money",
+	    "REFUSED are answers of 429 to callers; they are not requests.  Days and hours\n"
+	    "are those of UTC.  Use is known by the minute for 2 days, then by the hour for\n"
+	    "90, then by the day.  Money is reckoned as lines end, by the prices then.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice usage --by key --since 24h --per hour\n"
+	    "  sluice usage --by account,model --since 2026-11-01 --csv > november.csv\n"
+	    "  sluice usage --peak --since 14d --account research\n"
+	    "  sluice usage --forecast\n",
+	    cmd_usage },
 	{ "Callers", "account create", "NAME", 1, 1, NULL, "add an account",
 	    "Files, batches and results belong to an account, and no other sees them.\n"
 	    "\n"

@@ -232,6 +232,7 @@ begin
 				null, null, null)
 			|| jsonb_strip_nulls(jsonb_build_object(
 				'limit', sluice.caller_limit_text(c.l),
+				'dimension', (c.l).dimension,
 				'subject', (c.s).subject, 'amount', (c.l).amount,
 				'used', sluice.caller_used(c.l, c.s),
 				'peak', greatest((c.s).peak, (c.s).used),
@@ -274,11 +275,14 @@ language sql stable set search_path = '' security definer as $$
 	select json_build_object('object', 'forecast', 'data', coalesce(json_agg(
 		sluice.usage_names(a.account_id, a.key_id, null, null, null)
 		|| jsonb_strip_nulls(jsonb_build_object(
-			'limit', sluice.caller_limit_text(a.l), 'window_s', (a.l).window_s,
+			'limit', sluice.caller_limit_text(a.l),
+			'dimension', (a.l).dimension, 'window_s', (a.l).window_s,
 			'subject', (a.s).subject, 'amount', (a.l).amount, 'used', a.used,
 			'pace', a.pace, 'ends_at', sluice.epoch(a.ends_at),
-			'reached_at', case when a.reached_at < coalesce(a.ends_at,
-				'infinity') then sluice.epoch(a.reached_at) end)
+			'reached_at', case when a.reached_at < coalesce(a.ends_at, case
+				when (a.l).algorithm in ('fixed', 'anchored') then now()
+					+ make_interval(secs => (a.l).window_s)
+				else 'infinity' end) then sluice.epoch(a.reached_at) end)
 			|| case when (c).days_above is null then '{}' else
 				jsonb_build_object('days', a.days, 'days_above', (c).days_above) end)
 		order by (a.s).subject, (a.l).dimension, (a.l).window_s), '[]'))

@@ -1,6 +1,8 @@
 """Who used what: counted with the results, whatever happens to lines."""
 import csv
 import io
+import json
+import re
 import unittest
 
 from e2e.harness import KEY, OTHER_KEY, Sluice, Upstream, line, lines
@@ -134,6 +136,69 @@ class Usage(unittest.TestCase):
                 self.s.get(f"/admin/v1/usage{url}", key=key).status, 403)
         peaks = self.ask("", key, "/v1/usage/peak")["data"]
         self.assertEqual({r["account"] for r in peaks}, {"other"})
+
+    def run_it(self, *args, code=0, key=KEY):
+        p = sluice("usage", *args, url=f"http://127.0.0.1:{self.s.port}", key=key)
+        self.assertEqual(p.returncode, code, (p.stdout, p.stderr))
+        return p.stdout if code == 0 else p.stderr
+
+    def test_the_command(self):
+        self.add(requests=3, tokens=20, refused=2, money=1500000, model="m")
+        self.add("other", requests=4, minutes_ago=120, model="\x1b[1mn")
+        rows = [r.split("\t") for r in self.run_it("--by", "model").splitlines()]
+        self.assertEqual(rows, [
+            ["MODEL", "REQUESTS", "FAILED", "REFUSED", "TOKENS IN", "CACHED",
+             "TOKENS OUT", "MONEY"],
+            ["\\x1b[1mn", "4", "0", "0", "0", "0", "0", "0.00"],
+            ["m", "3", "0", "2", "20", "0", "0", "1.50"]])
+        rows = self.run_it("--per", "hour", "--since", "1h", "--by",
+                           "account").splitlines()
+        self.assertEqual(len(rows), 2)
+        self.assertRegex(rows[1], r"^\S+T\S+:00:00Z\tdefault\t3\t")
+        doc = json.loads(self.run_it("--json", "--by", "account", "--model",
+                                     "m&by=key"))
+        self.assertEqual((doc["by"], doc["data"]), (["account"], []))
+        self.assertEqual(self.run_it("--csv", "--mine", key=OTHER_KEY),
+                         "requests,failed,refused,input_tokens,cached_tokens,"
+                         "output_tokens,money\n4,0,0,0,0,0,0.00\n")
+        self.assertIn("must be minute", self.run_it("--per", "week", code=1))
+        self.run_it("--csv", "--peak", code=2)
+
+    def test_peaks_and_forecasts_in_words(self):
+        self.add(requests=90, tokens=20)
+        self.add(requests=10, minutes_ago=1)
+        for amount, algorithm, used, window, since in (
+                (200, "anchored", 150, 86400, "23 hours"),
+                (1000, "anchored", 100, 86400, "1 hour"),
+                (100, "sliding", 0, 60, "0")):
+            self.s.sql(f"""
+                with l as (insert into sluice.caller_limit (account_id, per,
+                    dimension, window_s, amount, algorithm, applies)
+                    select id, 'account', 'requests', {window}, {amount},
+                        '{algorithm}', 'both' from sluice.account
+                    where name = 'default' returning id, account_id)
+                insert into sluice.caller_state (limit_id, subject, used, since,
+                    peak)
+                select id, 'account:' || account_id, {used},
+                    now() - interval '{since}', 90 from l""")
+        text = self.run_it("--peak", "--by", "account")
+        rows = [r.split("\t") for r in text.splitlines()]
+        minute = next(r for r in rows if r[1:2] == ["requests/1m"])
+        self.assertEqual((minute[0], minute[2], minute[4], minute[5]),
+                         ("default", "90", "100", "90.0%"))
+        day = next(r for r in rows if r[:1] == ["requests/1d"]
+                   and r[5] == "1000")
+        self.assertRegex(day[1], "^account:[0-9]+$")
+        self.assertEqual(day[2:], ["default", "100", "100", "1000", "10.0%"])
+        said = [r.split("\t")[-1] for r in
+                self.run_it("--forecast").splitlines()[1:]]
+        self.assertEqual(len(said), 2)
+        self.assertTrue(any(re.match(
+            r"at this pace reached at .*; above 80% on 0 of 1 day$", x)
+            for x in said), said)
+        self.assertTrue(any(re.match(
+            r"at this pace reached at .*, begins anew at ", x)
+            for x in said), said)
 
 
 class Prices(unittest.TestCase):
