@@ -24,7 +24,11 @@ do $$
 declare
 	t text;
 begin
-	foreach t in array array['usage', 'usage_delta'] loop
+	-- Whatever of accounts came since 001_tables and is not guarded yet.
+	for t in select c.relname from pg_catalog.pg_class c
+	    where c.oid = any ('{sluice.usage, sluice.usage_delta, sluice.admission,
+		sluice.caller_limit}'::regclass[]) and not c.relrowsecurity
+	loop
 		execute format('alter table sluice.%I enable row level security', t);
 		execute format('alter table sluice.%I force row level security', t);
 		execute format('create policy owner on sluice.%I to %I using (true)',
