@@ -44,6 +44,10 @@
 	X(STMT_POOL_LIST, "", "select sluice.pool_list()")                    \
 	X(STMT_CONFIG_APPLY, "stt",                                           \
 	    "select sluice.config_apply($1, $2, $3)")                         \
+	X(STMT_USAGE_GET, "is", "select sluice.usage_get($1, $2)")            \
+	X(STMT_USAGE_PEAK, "is", "select sluice.usage_peak($1, $2)")          \
+	X(STMT_USAGE_FORECAST, "is",                                          \
+	    "select sluice.usage_forecast($1, $2)")                           \
 	/* sluiced: the dispatcher */                                         \
 	X(STMT_LEASE_TAKE, "si", "select sluice.lease_take($1, $2)")          \
 	X(STMT_LEASE_GIVE, "i", "select sluice.lease_give($1)")               \
@@ -78,7 +82,8 @@
 	X(STMT_RUNS_OPEN, "is", "select * from sluice.runs_open($1, $2)")     \
 	X(STMT_SETTLE_CHUNK, "itbaahahaaii",                                  \
 	    "select sluice.settle_chunk($1, $2, $3, $4, $5, $6, $7, $8, $9,"  \
-	    " $10, $11, $12)")
+	    " $10, $11, $12)")                                                \
+	X(STMT_SETTLE_USAGE, "s", "select sluice.settle_usage($1)")
 /* clang-format on */
 
 enum stmt {

@@ -22,6 +22,7 @@ static struct {
 	int64_t sent[SENDS_MAX]; /* when, batch and live */
 	size_t n;
 	int64_t total;            /* live calls let in */
+	int64_t first;            /* of them that still counts */
 	int64_t cells[SENDS_MAX]; /* where they stand */
 	int32_t refused;
 	int next_line;
@@ -77,10 +78,11 @@ live_call(void)
 {
 	const struct pace *p = &w.d.rates[0]->pace;
 	int64_t width = ledger_width_us(p->window_us);
-	int64_t span = 60 * S + 350000 + width, live = 0;
+	int64_t span = 60 * S + 350000 + width, live;
 
-	for (int64_t i = 0; i < w.total; i++)
-		live += w.cells[i] > (w.now - span) / width;
+	while (w.first < w.total && w.cells[w.first] <= (w.now - span) / width)
+		w.first++;
+	live = w.total - w.first;
 	if (ledger_used(&p->ledger, w.now) + live + 1 > AMOUNT) {
 		w.refused++;
 		return;
@@ -96,8 +98,9 @@ look(void)
 	struct dispatch_plan plan = { 0 };
 	int64_t units = 0;
 
-	for (int64_t i = 0; i < w.total; i++) {
-		units = i > 0 && w.cells[i] == w.cells[i - 1] ? units + 1 : 1;
+	for (int64_t i = w.first; i < w.total; i++) {
+		units =
+		    i > w.first && w.cells[i] == w.cells[i - 1] ? units + 1 : 1;
 		if (i + 1 == w.total || w.cells[i + 1] != w.cells[i])
 			dispatch_live_cell(&w.d, 9, w.cells[i], units);
 	}
