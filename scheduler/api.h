@@ -9,8 +9,7 @@
 #define SCHEDULER_API_H
 
 #include <sluice/db.h>
-
-#include "http.h"
+#include <sluice/http.h>
 
 struct api_conf {
 	int64_t max_file_bytes, max_file_lines;

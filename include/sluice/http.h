@@ -1,5 +1,6 @@
 /*
- * http - the HTTP/1.1 front of sluiced: connections, framing, answers.
+ * http - an HTTP/1.1 server on a libuv loop: connections, framing, answers.
+ * In lib/:
  *
  *   server.c       the sockets (libuv), with http_bind.c and http_peers.c
  *   http_conn.c    one connection: its states, deadlines, back-pressure
@@ -8,8 +9,7 @@
  *   http_answer.c  answers into bytes
  *   http.c         what a handler may ask of a request
  *
- * One handler serves all requests; which route a request takes is api.c's
- * business.  The life of a request:
+ * One handler serves all requests.  The life of a request:
  *
  *   on_request   headers are complete.  The handler may answer at once, or
  *                take the body, or wait for the database and answer later.
@@ -39,8 +39,8 @@
  *
  * The program is to ignore SIGPIPE.
  */
-#ifndef SCHEDULER_HTTP_H
-#define SCHEDULER_HTTP_H
+#ifndef SLUICE_HTTP_H
+#define SLUICE_HTTP_H
 
 #include <sluice/buf.h>
 #include <sluice/slc.h>

@@ -1,6 +1,6 @@
-#include "http.h"
-
 #include <string.h>
+
+#include <sluice/http.h>
 
 #include "http_conn.h"
 #include "server.h"

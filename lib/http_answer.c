@@ -1,5 +1,3 @@
-#include "http.h"
-
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,6 +5,8 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+
+#include <sluice/http.h>
 
 #include "http_conn.h"
 #include "server.h"

@@ -4,8 +4,8 @@
  * Pure.  http_parse.c fills it; the checks are those of RFC 9112 and 9110 that
  * decide where a request ends and whom it is for.
  */
-#ifndef SCHEDULER_HTTP_HEAD_H
-#define SCHEDULER_HTTP_HEAD_H
+#ifndef LIB_HTTP_HEAD_H
+#define LIB_HTTP_HEAD_H
 
 #include <sluice/buf.h>
 #include <sluice/slc.h>

@@ -5,10 +5,11 @@
  * handler's calls come in through http.h.  The handler is only ever called from
  * the former, never from inside one of its own calls.
  */
-#ifndef SCHEDULER_HTTP_CONN_H
-#define SCHEDULER_HTTP_CONN_H
+#ifndef LIB_HTTP_CONN_H
+#define LIB_HTTP_CONN_H
 
-#include "http.h"
+#include <sluice/http.h>
+
 #include "http_parse.h"
 
 enum {
