@@ -73,6 +73,13 @@ http_header(const struct http_req *req, const char *name)
 }
 
 bool
+http_header_at(const struct http_req *req, size_t number, struct slice *name,
+    struct slice *value)
+{
+	return http_head_at(&req->head, number, name, value);
+}
+
+bool
 http_has_body(const struct http_req *req)
 {
 	return req->head.length != 0;

@@ -51,4 +51,8 @@ struct slice http_head_target(const struct http_head *h);
 /* The first header of that name, without outer blanks; p NULL if absent. */
 struct slice http_head_value(const struct http_head *h, const char *name);
 
+/* The header line of that number, from 0; false: there are not so many. */
+bool http_head_at(const struct http_head *h, size_t number, struct slice *name,
+    struct slice *value);
+
 #endif

@@ -91,6 +91,9 @@ bool http_is_head(const struct http_req *req);       /* no body is wanted */
 struct slice http_path(const struct http_req *req);  /* as sent, no decoding */
 struct slice http_query(const struct http_req *req); /* without '?' */
 struct slice http_header(const struct http_req *req, const char *name);
+/* The header line of that number, from 0; false: there are not so many. */
+bool http_header_at(const struct http_req *req, size_t number,
+    struct slice *name, struct slice *value);
 bool http_has_body(const struct http_req *req); /* length > 0, or chunked */
 int64_t http_body_length(const struct http_req *req); /* -1 when chunked */
 const char *http_id(const struct http_req *req);      /* its x-request-id */
@@ -141,6 +144,8 @@ void http_error(struct http_req *req, int status, const char *code,
 void http_start(struct http_req *req, int status, const char *type,
     int64_t length, void (*on_drain)(struct http_req *req));
 bool http_write(struct http_req *req, struct slice bytes);
+/* Unsent bytes of this answer at which http_write() says stop [256 KiB]. */
+void http_limit_unsent(struct http_req *req, size_t bytes);
 void http_end(struct http_req *req);
 void http_abort(struct http_req *req);
 
