@@ -36,6 +36,7 @@ static const struct rule down[] = {
 	{ "x-should-retry", true },
 	{ "openai-version", true },
 	{ "openai-model", true },
+	{ "x-upstream-request-id", true },
 	{ "*", false },
 };
 

@@ -18,6 +18,7 @@ struct api_conf {
 struct api {
 	uv_loop_t *loop;
 	struct db *db;
+	struct live *live;
 	struct api_conf conf;
 	bool draining; /* being stopped: not ready */
 	int64_t calls; /* under way */

@@ -20,7 +20,7 @@
  * settled, another worker may try. */
 #define LIVE_UNSENT "x-sluice-unsent"
 
-enum { LIVE_TOKEN_BYTES = 32 }; /* random; 64 hex digits without an end */
+enum { LIVE_TOKEN_BYTES = 24 }; /* random; twice as many hex digits */
 
 /*
  * May this header of a request go on towards the upstream?  What describes the
