@@ -9,8 +9,7 @@
 #define SCHEDULER_API_H
 
 #include <sluice/db.h>
-
-#include "http.h"
+#include <sluice/http.h>
 
 struct api_conf {
 	int64_t max_file_bytes, max_file_lines;
@@ -19,6 +18,7 @@ struct api_conf {
 struct api {
 	uv_loop_t *loop;
 	struct db *db;
+	struct live *live;
 	struct api_conf conf;
 	bool draining; /* being stopped: not ready */
 	int64_t calls; /* under way */

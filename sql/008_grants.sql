@@ -47,12 +47,14 @@ begin
 		'sweep', 'account_create', 'account_list', 'key_create', 'key_list',
 		'key_revoke', 'worker_list', 'path_list', 'path_get', 'pool_list',
 		'config_apply', 'usage_add', 'usage_get', 'usage_peak',
-		'usage_forecast')
+		'usage_forecast', 'live_other', 'model_list', 'model_get',
+		'admission_drop', 'admit_simply')
 	loop
 		execute format('grant execute on function %s to sluice_api', f);
 	end loop;
 	for f in select p.oid::regprocedure from pg_catalog.pg_proc p
 	    where p.pronamespace = 'sluice'::regnamespace and p.proname in (
+		'worker_live', 'live_settle', 'live_seen',
 		'worker_start', 'worker_beat', 'worker_stop', 'worker_config',
 		'take_runs', 'runs_keep', 'run_chunk', 'settle_runs', 'runs_open', 'settle_chunk',
 		'settle_usage')
