@@ -37,12 +37,18 @@ language sql set search_path = '' security definer as $$
 	with gone as (
 		delete from sluice.admission a where a.id = p_admission returning a.*
 	), used as (
-		insert into sluice.usage (span_s, at, account_id, key_id, path_id, model,
-			kind, requests, failed, input_tokens, cached_tokens, output_tokens)
-		select 60, clock_timestamp(), g.account_id, g.key_id, g.path_id, g.model,
-			'live', 1, (not p_ok)::integer, coalesce(p_input, 0),
-			coalesce(p_cached, 0), coalesce(p_output, 0)
+		insert into sluice.usage as u (span_s, at, account_id, key_id, path_id,
+			model, kind, requests, failed, input_tokens, cached_tokens,
+			output_tokens)
+		select 60, date_trunc('minute', clock_timestamp()), g.account_id, g.key_id,
+			g.path_id, g.model, 'live', 1, (not p_ok)::integer,
+			coalesce(p_input, 0), coalesce(p_cached, 0), coalesce(p_output, 0)
 		from gone g
+		on conflict (span_s, at, account_id, key_id, path_id, model, kind)
+		do update set requests = u.requests + 1, failed = u.failed + excluded.failed,
+			input_tokens = u.input_tokens + excluded.input_tokens,
+			cached_tokens = u.cached_tokens + excluded.cached_tokens,
+			output_tokens = u.output_tokens + excluded.output_tokens
 	)
 	select exists (select from gone)
 $$;
