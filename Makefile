@@ -41,18 +41,20 @@ CFLAGS += -fPIE -MMD -MP $(EXTRA_CFLAGS)
 
 # Pure modules: no clock, no loop, no log, no database.  Unit tests link these
 # objects and nothing else.
-PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/header lib/glob lib/live \
+PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/spec_price lib/header \
+	lib/glob lib/live \
 	lib/dialect lib/dialect_table lib/dialect_value lib/dialect_list \
 	lib/dialect_body lib/dialect_header lib/dialect_refusal \
-	scheduler/jsonl scheduler/ingest scheduler/multipart scheduler/live_ask scheduler/idset \
+	scheduler/jsonl scheduler/usage_csv scheduler/ingest \
+	scheduler/multipart scheduler/live_ask scheduler/idset \
 	scheduler/ledger scheduler/pace scheduler/estimate scheduler/seats \
 	scheduler/breaker scheduler/aimd scheduler/clock scheduler/ladder scheduler/foreign scheduler/foreign_log \
 	scheduler/dispatch scheduler/dispatch_conf scheduler/dispatch_offer \
-	scheduler/dispatch_begin \
+	scheduler/dispatch_begin scheduler/dispatch_live \
 	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_read \
 	scheduler/dispatch_write scheduler/dispatch_explain \
 	worker/outcome worker/answer worker/health worker/cap worker/usage \
-	cli/js cli/limits cli/preset cli/chart
+	cli/js cli/limits cli/prices cli/preset cli/chart
 O = $(B)/obj/$(MODE)
 obj = $(patsubst %.c,$(O)/%.o,$(1))
 

@@ -3,7 +3,7 @@
  *
  * api.c has the life of a call, api_routes.c the table in which a row adds a
  * route; the files beside them have the routes: api_files.c, api_batches.c,
- * api_admin_*.c, upload.c, content.c.
+ * api_admin_*.c, api_usage.c, upload.c, content.c.
  */
 #ifndef SCHEDULER_API_H
 #define SCHEDULER_API_H
@@ -121,5 +121,11 @@ void api_pools_list(struct call *call);
 void api_paths_list(struct call *call);
 void api_paths_get(struct call *call);
 void api_apply(struct call *call);
+void api_usage_all(struct call *call);
+void api_usage_mine(struct call *call);
+void api_usage_peak_all(struct call *call);
+void api_usage_peak_mine(struct call *call);
+void api_usage_forecast_all(struct call *call);
+void api_usage_forecast_mine(struct call *call);
 
 #endif

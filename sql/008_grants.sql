@@ -46,7 +46,8 @@ begin
 		'lane_retries', 'dispatch_commit', 'reap', 'publish', 'batches_end',
 		'sweep', 'account_create', 'account_list', 'key_create', 'key_list',
 		'key_revoke', 'worker_list', 'path_list', 'path_get', 'pool_list',
-		'config_apply', 'live_other', 'model_list', 'model_get',
+		'config_apply', 'usage_add', 'usage_get', 'usage_peak',
+		'usage_forecast', 'live_other', 'model_list', 'model_get',
 		'admission_drop', 'admit_simply')
 	loop
 		execute format('grant execute on function %s to sluice_api', f);
@@ -55,7 +56,8 @@ begin
 	    where p.pronamespace = 'sluice'::regnamespace and p.proname in (
 		'worker_live', 'live_settle', 'live_seen',
 		'worker_start', 'worker_beat', 'worker_stop', 'worker_config',
-		'take_runs', 'runs_keep', 'run_chunk', 'settle_runs', 'runs_open', 'settle_chunk')
+		'take_runs', 'runs_keep', 'run_chunk', 'settle_runs', 'runs_open', 'settle_chunk',
+		'settle_usage')
 	loop
 		execute format('grant execute on function %s to sluice_worker', f);
 	end loop;

@@ -51,13 +51,17 @@
 	X(STMT_POOL_LIST, "", "select sluice.pool_list()")                    \
 	X(STMT_CONFIG_APPLY, "stt",                                           \
 	    "select sluice.config_apply($1, $2, $3)")                         \
+	X(STMT_USAGE_GET, "is", "select sluice.usage_get($1, $2)")            \
+	X(STMT_USAGE_PEAK, "is", "select sluice.usage_peak($1, $2)")          \
+	X(STMT_USAGE_FORECAST, "is",                                          \
+	    "select sluice.usage_forecast($1, $2)")                           \
 	/* sluiced: the dispatcher */                                         \
 	X(STMT_LEASE_TAKE, "si", "select sluice.lease_take($1, $2)")          \
 	X(STMT_LEASE_GIVE, "i", "select sluice.lease_give($1)")               \
 	X(STMT_DISPATCH_CONFIG, "", "select sluice.dispatch_config()")        \
 	X(STMT_DISPATCH_CELLS, "", "select * from sluice.dispatch_cells()")   \
-	X(STMT_DISPATCH_POLL, "iii",                                          \
-	    "select sluice.dispatch_poll($1, $2, $3)")                        \
+	X(STMT_DISPATCH_POLL, "iiii",                                         \
+	    "select sluice.dispatch_poll($1, $2, $3, $4)")                    \
 	X(STMT_DISPATCH_LANES, "is",                                          \
 	    "select * from sluice.dispatch_lanes($1, $2)")                    \
 	X(STMT_LANE_LINES, "iii",                                             \
@@ -91,7 +95,8 @@
 	X(STMT_RUNS_OPEN, "is", "select * from sluice.runs_open($1, $2)")     \
 	X(STMT_SETTLE_CHUNK, "itbaahahaaii",                                  \
 	    "select sluice.settle_chunk($1, $2, $3, $4, $5, $6, $7, $8, $9,"  \
-	    " $10, $11, $12)")
+	    " $10, $11, $12)")                                                \
+	X(STMT_SETTLE_USAGE, "s", "select sluice.settle_usage($1)")
 /* clang-format on */
 
 enum stmt {
