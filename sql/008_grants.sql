@@ -46,14 +46,16 @@ begin
 		'lane_retries', 'dispatch_commit', 'reap', 'publish', 'batches_end',
 		'sweep', 'account_create', 'account_list', 'key_create', 'key_list',
 		'key_revoke', 'worker_list', 'path_list', 'path_get', 'pool_list',
-		'config_apply')
+		'config_apply', 'door_limits', 'admit', 'admission_drop', 'door_open',
+		'door_beat', 'door_close', 'door_batch', 'usage_add')
 	loop
 		execute format('grant execute on function %s to sluice_api', f);
 	end loop;
 	for f in select p.oid::regprocedure from pg_catalog.pg_proc p
 	    where p.pronamespace = 'sluice'::regnamespace and p.proname in (
 		'worker_start', 'worker_beat', 'worker_stop', 'worker_config',
-		'take_runs', 'runs_keep', 'run_chunk', 'settle_runs', 'runs_open', 'settle_chunk')
+		'take_runs', 'runs_keep', 'run_chunk', 'settle_runs', 'runs_open', 'settle_chunk',
+		'live_settle')
 	loop
 		execute format('grant execute on function %s to sluice_worker', f);
 	end loop;

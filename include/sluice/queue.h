@@ -31,6 +31,18 @@
 	X(STMT_BATCH_GET, "iu", "select sluice.batch_get($1, $2)")            \
 	X(STMT_BATCH_LIST, "iui", "select sluice.batch_list($1, $2, $3)")     \
 	X(STMT_BATCH_CANCEL, "iu", "select sluice.batch_cancel($1, $2)")      \
+	/* sluiced: the door */                                               \
+	X(STMT_DOOR_OPEN, "si", "select sluice.door_open($1, $2)")            \
+	X(STMT_DOOR_BEAT, "ii", "select sluice.door_beat($1, $2)")            \
+	X(STMT_DOOR_CLOSE, "i", "select sluice.door_close($1)")               \
+	X(STMT_DOOR_LIMITS, "iiss",                                           \
+	    "select sluice.door_limits($1, $2, $3, $4)")                      \
+	X(STMT_ADMIT, "iiaxlahxhllxxllhhaaal",                                \
+	    "select * from sluice.admit($1, $2, $3, $4, $5, $6, $7, $8, $9,"  \
+	    " $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)")   \
+	X(STMT_REFUSED, "iisi",                                               \
+	    "select sluice.usage_add($1, $2, 0, $3, 'live', 0, 0, $4, 0, 0, " \
+	    "0, 0)")                                                          \
 	/* sluiced: the operator */                                           \
 	X(STMT_ACCOUNT_CREATE, "s", "select sluice.account_create($1)")       \
 	X(STMT_ACCOUNT_LIST, "", "select sluice.account_list()")              \
@@ -68,6 +80,10 @@
 	X(STMT_WORKER_BEAT, "iiits",                                          \
 	    "select sluice.worker_beat($1, $2, $3, $4, $5)")                  \
 	X(STMT_WORKER_STOP, "it", "select sluice.worker_stop($1, $2)")        \
+	/* tokens: -1 when not known */                                       \
+	X(STMT_LIVE_SETTLE, "iiiiiiiiit",                                     \
+	    "select sluice.live_settle($1, $2, $3, nullif($4, -1),"           \
+	    " nullif($5, -1), nullif($6, -1), nullif($7, -1), $8, $9, $10)")  \
 	X(STMT_WORKER_CONFIG, "", "select sluice.worker_config()")            \
 	X(STMT_TAKE_RUNS, "isii",                                             \
 	    "select * from sluice.take_runs($1, $2, $3, $4)")                 \
