@@ -53,6 +53,7 @@ PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/spec_price lib/header \
 	scheduler/dispatch_begin scheduler/dispatch_live \
 	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_read \
 	scheduler/dispatch_write scheduler/dispatch_explain \
+	scheduler/admit_limits scheduler/admit_batch \
 	worker/outcome worker/answer worker/health worker/cap worker/usage \
 	cli/js cli/limits cli/prices cli/preset cli/chart
 O = $(B)/obj/$(MODE)
@@ -68,6 +69,7 @@ HTTP     = $(patsubst %,$(B)/http/%,framing limits parse times answers)
 HTTP_O   = $(call obj,tests/http/peer.c tests/http/serve.c tests/http/hostile.c)
 LOOP     = $(patsubst tests/loop/%.c,$(B)/loop/%,$(wildcard tests/loop/*.c))
 UPSTREAM = $(call obj,$(wildcard tests/upstream/*.c))
+DOOR     = $(call obj,$(wildcard scheduler/admit*.c) tests/door/main.c)
 SIM      = $(call obj,$(wildcard tests/sim/*.c))
 SQL      = $(sort $(wildcard sql/*.sql))
 PRESETS  = $(sort $(wildcard presets/*.json))
@@ -78,7 +80,8 @@ $(B)/sluiced: $(SLUICED) $(O)/libsluice.a $(B)/.mode
 $(B)/sluice-worker: $(WORKER) $(O)/libsluice.a $(B)/.mode
 $(B)/sluice: $(CLI) $(O)/libsluice.a $(B)/.mode
 $(B)/upstream: $(UPSTREAM) $(B)/.mode
-$(B)/sluiced $(B)/sluice-worker $(B)/sluice $(B)/upstream:
+$(B)/door: $(DOOR) $(O)/libsluice.a $(B)/.mode
+$(B)/sluiced $(B)/sluice-worker $(B)/sluice $(B)/upstream $(B)/door:
 	$(say) LD $@
 	$(quiet)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LDLIBS)
 
@@ -138,7 +141,7 @@ deps:
 test: deps
 	@$(MAKE) --no-print-directory -j2 B=build/test SANITIZE=1 test-programs
 	@tests/run build/test
-test-programs: all $(B)/upstream $(B)/sim $(UNITS) $(HTTP) $(LOOP)
+test-programs: all $(B)/upstream $(B)/door $(B)/sim $(UNITS) $(HTTP) $(LOOP)
 
 # bench/README.md says what each measures.
 bench: deps

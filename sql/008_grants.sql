@@ -48,7 +48,8 @@ begin
 		'key_revoke', 'worker_list', 'path_list', 'path_get', 'pool_list',
 		'config_apply', 'usage_add', 'usage_get', 'usage_peak',
 		'usage_forecast', 'live_other', 'model_list', 'model_get',
-		'admission_drop', 'admit_simply')
+		'door_limits', 'admit', 'admission_drop', 'door_open', 'door_beat',
+		'door_close', 'door_batch')
 	loop
 		execute format('grant execute on function %s to sluice_api', f);
 	end loop;
