@@ -201,6 +201,13 @@ select is((pg_temp.ask('a1', pg_temp.at(106.9))).verdict, 1);
 select results_eq($$ select (a).used, (a).reset_us from pg_temp.ask('a1', pg_temp.at(107)) a $$,
 	$$ values (1::bigint, 100000000::bigint) $$, 'then the next window begins');
 
+select pg_temp.only($$ 'requests', 100, 'anchored', 2, 'once', 'UTC' $$);
+select sluice.door_limits(account_id, id, 'm', 'chat') is not null from sluice.api_key
+where id = pg_temp.key('a1');
+update sluice.caller_state set since = clock_timestamp() - interval '50 s' where used = 0;
+select is((pg_temp.ask('a1')).reset_us, 100000000::bigint,
+	'it does not begin before there was a call');
+
 -- Bucket: 6 at once, one more each 10 s
 select pg_temp.only($$ 'requests', 60, 'bucket', 6, 'once', 'UTC' $$);
 select results_eq($$ select (a).verdict, (a).wait_us, (a).used
