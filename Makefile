@@ -145,11 +145,16 @@ test-programs: all $(B)/upstream $(B)/door $(B)/sim $(UNITS) $(HTTP) $(LOOP)
 
 # bench/README.md says what each measures.
 bench: deps
-	@$(MAKE) --no-print-directory -j2 all build/upstream build/bench/curl_loop
+	@command -v redis-server >/dev/null || tools/deps redis-server
+	@$(MAKE) --no-print-directory -j2 all build/upstream build/door \
+	    build/bench/curl_loop build/bench/redis_door
 	@find bench -maxdepth 1 -type f -executable | sort | sed 's/^/  /'
 build/bench/curl_loop: bench/curl_loop.c
 	@mkdir -p $(@D)
 	$(CC) -O2 -Wall -Wextra -o $@ $< -lcurl
+build/bench/redis_door: bench/redis_door.c
+	@mkdir -p $(@D)
+	$(CC) -O2 -Wall -Wextra -o $@ $<
 
 demo: deps
 	@$(MAKE) --no-print-directory -j2 all build/upstream
