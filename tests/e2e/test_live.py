@@ -113,7 +113,7 @@ class Live(unittest.TestCase):
     def used(self):
         self.settled()
         return self.s.sql("select sum(requests), sum(failed), sum(input_tokens), "
-                          "sum(output_tokens) from sluice.usage").replace("|", " ")
+                          "sum(output_tokens) from sluice.usage_all").replace("|", " ")
 
     # Bytes ---------------------------------------------------------------
 
@@ -457,7 +457,7 @@ class Live(unittest.TestCase):
         self.assertEqual(a.status, 503, a.body)
         self.assertIn(a.error["code"], ("upstream_unreachable", "no_path"))
         self.settled()
-        self.assertEqual(self.s.sql("select count(*) from sluice.usage"), "0")
+        self.assertEqual(self.s.sql("select count(*) from sluice.usage_all"), "0")
         self.up = Steered(answer())
 
     def test_a_connection_that_breaks_is_not_tried_again(self):
