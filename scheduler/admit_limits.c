@@ -1,6 +1,8 @@
 #include "admit_limits.h"
 
+#include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,4 +125,12 @@ admit_limit_units(const struct admit_limit *l, int64_t input, int64_t output)
 	if (strcmp(l->dimension, "output_tokens") == 0)
 		return at_least_one(output);
 	return 1;
+}
+
+bool
+admit_refusal_read(const char *hint, struct admit_answer *out)
+{
+	*out = (struct admit_answer){ .verdict = ADMIT_LIMITED };
+	return sscanf(hint, "%" SCNd64 " %23s %23s %159[^\n]", &out->wait_us,
+		   out->dimension, out->scope, out->limit) == 4;
 }

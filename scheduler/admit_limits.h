@@ -51,4 +51,10 @@ void admit_limits_fini(struct admit_limits *l);
 int64_t
 admit_limit_units(const struct admit_limit *l, int64_t input, int64_t output);
 
+/*
+ * The hint of a refusal by sluice.batch_admit(), "WAIT_US DIMENSION SCOPE
+ * LIMIT": out is then an answer ADMIT_LIMITED.  False: it is something else.
+ */
+bool admit_refusal_read(const char *hint, struct admit_answer *out);
+
 #endif

@@ -380,7 +380,6 @@ begin
 		v_room[s] := p_amount[s] - v_used[s] - v_reserved[s];
 	end loop;
 
-	perform sluice.room_lock(p_model);
 	for i in 1..cardinality(p_account) loop
 		v_first := v_until + 1;
 		v_until := p_last[i];
@@ -406,6 +405,8 @@ begin
 
 		if verdict = 0 then
 			if v_live is null then
+				perform sluice.room_lock(array(
+					select distinct m from unnest(p_model) m));
 				select array_agg(w.id) as id, array_agg(w.live_url) as url,
 					array_agg(w.live_token) as token
 				into v_live

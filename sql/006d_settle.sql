@@ -2,53 +2,74 @@
 --
 -- What calls that were let in gave back, and who let them in.
 
--- A hold falls, and what was used counts in the window in which the call was let
--- in, if that is still the current one.  Aggregated for one counter: arrays
--- have an element for each hold.
+-- What a counter has come to at a time: what is used of its window, and when that
+-- began.  from_us: a call that was let in before does not count in it any more.
+create or replace function sluice.state_now(
+    p_limit sluice.caller_limit, p_state sluice.caller_state, p_now_us bigint,
+    out used bigint, out since_us bigint, out from_us bigint
+)
+language plpgsql stable set search_path = '' as $$
+begin
+	used := p_state.used;
+	since_us := (date_part('epoch', p_state.since) * 1e6)::bigint;
+	from_us := 0;
+	if p_limit.window_s = 0 then
+		from_us := p_now_us + 1;
+	elsif p_limit.algorithm = 'sliding' then
+		from_us := (p_now_us / 1000000 - p_limit.window_s) * 1000000;
+		used := used - coalesce((select sum(k.units) from sluice.caller_cell k
+			where k.limit_id = p_state.limit_id and k.subject = p_state.subject
+			    and k.second < from_us / 1000000), 0);
+		from_us := greatest(from_us, since_us);
+	elsif p_limit.algorithm = 'fixed' then
+		from_us := (sluice.calendar_window(p_limit.window_s, p_limit.zone,
+			p_now_us)).begin_us;
+		if since_us < from_us then
+			used := 0;
+			since_us := from_us;
+		end if;
+	elsif p_limit.algorithm = 'anchored' then
+		if since_us + p_limit.window_s * 1000000::bigint <= p_now_us
+		    or used = 0 and p_state.reserved = 0 then
+			used := 0;
+			since_us := p_now_us;
+		end if;
+		from_us := since_us;
+	else
+		select b.used, b.since_us into used, since_us
+		from sluice.bucket_level(used, since_us, p_limit.amount, p_limit.window_s,
+			p_now_us) b;
+	end if;
+end $$;
+
+-- Holds fall, and what was used counts in the window in which the call was let in,
+-- if that is still the current one.  For one counter, which is locked; the
+-- arrays have an element for each call.
 create or replace function sluice.state_settle(
     p_limit sluice.caller_limit, p_state sluice.caller_state, p_units bigint[],
     p_took bigint[], p_made_us bigint[]
 ) returns void
 language plpgsql set search_path = '' as $$
 declare
-	v_now_us bigint := (date_part('epoch', clock_timestamp()) * 1e6)::bigint;
-	v_used bigint := p_state.used;
-	v_since_us bigint := (date_part('epoch', p_state.since) * 1e6)::bigint;
-	v_from_us bigint := 0;
+	v_now record := sluice.state_now(p_limit, p_state,
+		(date_part('epoch', clock_timestamp()) * 1e6)::bigint);
+	v_sliding boolean := p_limit.window_s > 0 and p_limit.algorithm = 'sliding';
 	v_held bigint := (select sum(h) from unnest(p_units) h);
-	v_took bigint;
+	v_took bigint := coalesce((select sum(t.took) from unnest(p_took, p_made_us)
+		t (took, made_us) where t.made_us >= v_now.from_us), 0);
 begin
-	if p_limit.window_s = 0 then
-		v_from_us := v_now_us + 1;
-	elsif p_limit.algorithm = 'sliding' then
-		v_from_us := greatest(v_since_us,
-			(v_now_us / 1000000 - p_limit.window_s) * 1000000);
-	elsif p_limit.algorithm = 'fixed' then
-		v_from_us := (sluice.calendar_window(p_limit.window_s, p_limit.zone,
-			v_now_us)).begin_us;
-		if v_since_us < v_from_us then
-			v_used := 0;
-			v_since_us := v_from_us;
-		end if;
-	elsif p_limit.algorithm = 'anchored' then
-		v_from_us := case when v_since_us + p_limit.window_s * 1000000::bigint
-			> v_now_us then v_since_us else v_now_us + 1 end;
-	else
-		select b.used, b.since_us into v_used, v_since_us
-		from sluice.bucket_level(v_used, v_since_us, p_limit.amount,
-			p_limit.window_s, v_now_us) b;
-	end if;
-	v_took := coalesce((select sum(t.took) from unnest(p_took, p_made_us)
-		t (took, made_us) where t.made_us >= v_from_us), 0);
 	update sluice.caller_state s
-	set used = v_used + v_took, reserved = greatest(0, s.reserved - v_held),
-		since = sluice.at_us(v_since_us), peak = greatest(s.peak, v_used + v_took)
+	-- Cells leave a sliding window when admit() looks.
+	set used = case when v_sliding then s.used else v_now.used end + v_took,
+		reserved = greatest(0, s.reserved - v_held),
+		since = to_timestamp(v_now.since_us / 1e6::double precision),
+		peak = greatest(s.peak, v_now.used + v_took)
 	where s.limit_id = p_state.limit_id and s.subject = p_state.subject;
-	if p_limit.window_s > 0 and p_limit.algorithm = 'sliding' then
+	if v_sliding and v_took > 0 then
 		insert into sluice.caller_cell as k (limit_id, subject, second, units)
 		select p_state.limit_id, p_state.subject, t.made_us / 1000000, sum(t.took)
 		from unnest(p_took, p_made_us) t (took, made_us)
-		where t.made_us >= v_from_us and t.took > 0
+		where t.made_us >= v_now.from_us and t.took > 0
 		group by 3 order by 3
 		on conflict (limit_id, subject, second) do update
 		set units = k.units + excluded.units;
@@ -205,7 +226,10 @@ begin
 	)
 	select array_agg(g.a) into v from gone g;
 	v_n := coalesce(cardinality(v), 0);
-	if v_n > 0 then
+	-- Counters are locked in their order once in a transaction.
+	if v_n = 0 then
+		perform sluice.batches_settle();
+	else
 		perform sluice.calls_settle(v, array_fill(0, array[v_n]),
 			array_fill(null::bigint, array[v_n]),
 			array_fill(null::bigint, array[v_n]),

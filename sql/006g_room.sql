@@ -11,13 +11,14 @@
 -- Limits that calls of a model meet on a path.
 create or replace function sluice.path_limits(p_path integer, p_model text)
 returns setof sluice.rate_limit
-language sql stable set search_path = '' as $$
-	select l.* from sluice.rate_limit l
+language plpgsql stable set search_path = '' as $$
+begin
+	return query select l.* from sluice.rate_limit l
 	join sluice.path p on p.pool_id = l.pool_id
 	where p.id = p_path and (l.path_id is null or l.path_id = p.id)
 	    and l.removed_at is null and sluice.glob_match(l.model, p_model)
-	order by l.id
-$$;
+	order by l.id;
+end $$;
 
 -- Lock, in their order, all limits that calls of these models may meet.  Once
 -- before room is asked for, however many calls there are.
@@ -53,10 +54,11 @@ $$;
 
 -- The dispatcher's time, in whose cells all grants stand.
 create or replace function sluice.room_now_us() returns bigint
-language sql volatile set search_path = '' as $$
-	select sluice.epoch_us(clock_timestamp()) + l.clock_offset_us
-	from sluice.dispatch_lease l
-$$;
+language plpgsql volatile set search_path = '' as $$
+begin
+	return (select sluice.epoch_us(clock_timestamp()) + l.clock_offset_us
+		from sluice.dispatch_lease l);
+end $$;
 
 -- Microseconds until units fit under the limit: 0 now, -1 never.  The state's
 -- row is locked.  Of the reserve, calls below critical leave a half.

@@ -49,7 +49,7 @@ begin
 		'config_apply', 'usage_add', 'usage_get', 'usage_peak',
 		'usage_forecast', 'live_other', 'model_list', 'model_get',
 		'door_limits', 'admit', 'admission_drop', 'door_open', 'door_beat',
-		'door_close', 'door_batch')
+		'door_close', 'batch_admit')
 	loop
 		execute format('grant execute on function %s to sluice_api', f);
 	end loop;

@@ -8,7 +8,7 @@ import json
 import os
 import unittest
 
-from .harness import Process, Sluice, folder, program, serial, until
+from .harness import Process, Sluice, folder, lines, program, serial, until
 
 DAY = 86400
 
@@ -199,6 +199,46 @@ class Door(unittest.TestCase):
         got = self.end(self.start(who, "--model", "nothing", "--callers", "3",
                                   "--asks", "9"))
         self.assertEqual((got["no_model"], got["yes"]), (9, 0))
+
+    def test_batches_wait_outside(self):
+        account, key = self.s.sql(
+            "select account_id || ' ' || k.id from sluice.api_key k join "
+            "sluice.account a on a.id = account_id where a.name = 'default'").split()
+        limits = self.edit(f"""
+            insert into sluice.caller_limit (account_id, per, dimension, window_s,
+                amount, applies)
+            values ({account}, 'account', 'enqueued_requests', 0, 10, 'batch'),
+                ({account}, 'account', 'enqueued_tokens', 0, 8000, 'batch')
+            returning id""").split()
+
+        def up(n, **more):
+            a = self.s.upload(lines(n, model="m1", **more))
+            self.assertEqual(a.status, 200, a.body)
+            return a.json["id"]
+
+        six = up(6, max_tokens=1000)
+        first = self.s.batch(six)
+        self.assertEqual(first.status, 200, first.body)
+        self.assertEqual(self.state(limits[0]), (0, 6))
+        bytes_of = self.s.sql("select sum(ceil(len / 3.0)) from sluice.chunk c, "
+                              "unnest(c.body_len) len where cardinality(c.cap) = 6")
+        self.assertEqual(self.state(limits[1]), (0, 6000 + int(bytes_of)))
+        no = self.s.batch(up(5, max_tokens=1))
+        self.assertEqual((no.status, no.error["code"], no.headers["retry-after"]),
+                         (429, "rate_limit_exceeded", "60"), no.body)
+        self.assertIn("enqueued_requests", no.error["message"])
+        no = self.s.batch(up(1, max_tokens=9000))
+        self.assertEqual((no.status, no.headers["retry-after"],
+                          no.headers["x-should-retry"]), (429, None, "false"))
+        self.assertIn("enqueued_tokens", no.error["message"])
+        self.assertEqual(len(self.s.get("/v1/batches").json["data"]), 1)
+        self.assertEqual(self.state(limits[0]), (0, 6), "a refused one holds nothing")
+        self.assertEqual(self.s.batch(up(4, max_tokens=1)).status, 200)
+        self.assertEqual(self.state(limits[0]), (0, 10))
+        a = self.s.call("POST", f"/v1/batches/{first.json['id']}/cancel")
+        self.assertEqual(a.status, 200, a.body)
+        until(lambda: self.state(limits[0]) == (0, 4), 30, "its end lets others in")
+        self.assertEqual(self.s.batch(six).status, 200)
 
 
 if __name__ == "__main__":

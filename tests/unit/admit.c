@@ -192,6 +192,23 @@ a_full_batch_holds_many_uses(void)
 	admit_batch_clear(&t);
 }
 
+static void
+refusals_are_read(void)
+{
+	static const char *const bad[] = { "", "model", "1 2 3", "x y z w" };
+	struct admit_answer a;
+
+	CU_ASSERT_TRUE_FATAL(admit_refusal_read(
+	    "-1 enqueued_tokens account gpt 4:tokens/1m", &a));
+	CU_ASSERT_EQUAL(a.verdict, ADMIT_LIMITED);
+	CU_ASSERT_EQUAL(a.wait_us, -1);
+	CU_ASSERT_STRING_EQUAL(a.dimension, "enqueued_tokens");
+	CU_ASSERT_STRING_EQUAL(a.scope, "account");
+	CU_ASSERT_STRING_EQUAL(a.limit, "gpt 4:tokens/1m");
+	for (size_t i = 0; i < NITEMS(bad); i++)
+		CHECK(!admit_refusal_read(bad[i], &a), bad[i]);
+}
+
 UNIT_MAIN("admit", UNIT(limits_are_read), UNIT(other_documents_are_refused),
     UNIT(units_follow_the_dimension), UNIT(counters_are_shared_and_sorted),
-    UNIT(a_full_batch_holds_many_uses))
+    UNIT(a_full_batch_holds_many_uses), UNIT(refusals_are_read))
