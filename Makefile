@@ -50,7 +50,7 @@ PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/header lib/glob \
 	scheduler/dispatch scheduler/dispatch_conf scheduler/dispatch_offer \
 	scheduler/dispatch_begin \
 	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_read \
-	scheduler/dispatch_write scheduler/dispatch_explain \
+	scheduler/dispatch_write scheduler/dispatch_explain scheduler/reply \
 	worker/outcome worker/answer worker/health worker/cap \
 	cli/js cli/limits cli/preset cli/chart
 O = $(B)/obj/$(MODE)
