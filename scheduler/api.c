@@ -10,37 +10,6 @@
 #include <sluice/log.h>
 #include <sluice/utf8.h>
 
-static void api_healthz(struct call *call);
-static void api_readyz(struct call *call);
-
-static const struct route routes[] = {
-	{ "POST", "/v1/files", "batch", API_STREAM, api_files_upload },
-	{ "GET", "/v1/files", "read", API_NO_BODY, api_files_list },
-	{ "GET", "/v1/files/*", "read", API_NO_BODY, api_files_get },
-	{ "GET", "/v1/files/*/content", "read", API_NO_BODY,
-	    api_files_content },
-	{ "DELETE", "/v1/files/*", "batch", API_NO_BODY, api_files_delete },
-	{ "POST", "/v1/batches", "batch", API_JSON, api_batches_create },
-	{ "GET", "/v1/batches", "read", API_NO_BODY, api_batches_list },
-	{ "GET", "/v1/batches/*", "read", API_NO_BODY, api_batches_get },
-	{ "POST", "/v1/batches/*/cancel", "batch", API_NO_BODY,
-	    api_batches_cancel },
-	{ "GET", "/admin/v1/accounts", "admin", API_NO_BODY,
-	    api_accounts_list },
-	{ "POST", "/admin/v1/accounts", "admin", API_JSON,
-	    api_accounts_create },
-	{ "GET", "/admin/v1/keys", "admin", API_NO_BODY, api_keys_list },
-	{ "POST", "/admin/v1/keys", "admin", API_JSON, api_keys_create },
-	{ "DELETE", "/admin/v1/keys/*", "admin", API_NO_BODY, api_keys_revoke },
-	{ "GET", "/admin/v1/workers", "admin", API_NO_BODY, api_workers_list },
-	{ "GET", "/admin/v1/pools", "admin", API_NO_BODY, api_pools_list },
-	{ "GET", "/admin/v1/paths", "admin", API_NO_BODY, api_paths_list },
-	{ "GET", "/admin/v1/paths/*", "admin", API_NO_BODY, api_paths_get },
-	{ "POST", "/admin/v1/apply", "admin", API_CONFIG, api_apply },
-	{ "GET", "/healthz", NULL, API_NO_BODY, api_healthz },
-	{ "GET", "/readyz", NULL, API_NO_BODY, api_readyz },
-};
-
 /* Answers -------------------------------------------------------------- */
 
 void
@@ -212,24 +181,6 @@ api_idempotency_key(struct call *call, struct buf *out, const char **key)
 	return true;
 }
 
-static void
-api_healthz(struct call *call)
-{
-	api_json(call, 200, SLICE("{\"status\":\"ok\"}"));
-}
-
-static void
-api_readyz(struct call *call)
-{
-	if (call->api->draining)
-		api_error(call, 503, "draining", NULL, "Being stopped.");
-	else if (!db_up(call->api->db))
-		api_error(call, 503, "database_unavailable", NULL,
-		    "The database is not available.");
-	else
-		api_json(call, 200, SLICE("{\"status\":\"ready\"}"));
-}
-
 /* Bytes of a JSON body that the route takes; 0: it takes none. */
 static int64_t
 json_max(const struct route *route)
@@ -249,59 +200,6 @@ call_drop(struct call *call)
 	call->api->calls--;
 	buf_fini(&call->body);
 	free(call);
-}
-
-/* Does path match? "*" takes one segment that is not empty. */
-static bool
-match(const char *pattern, struct slice path, struct slice *id)
-{
-	const char *star = strchr(pattern, '*');
-	size_t before, after, len;
-
-	if (star == NULL)
-		return slice_eq(path, pattern);
-	before = (size_t)(star - pattern);
-	after = strlen(star + 1);
-	if (path.n <= before + after || memcmp(path.p, pattern, before) != 0 ||
-	    memcmp(path.p + path.n - after, star + 1, after) != 0)
-		return false;
-	len = path.n - before - after;
-	*id = (struct slice){ path.p + before, len };
-	return memchr(id->p, '/', len) == NULL;
-}
-
-static const struct route *
-find_route(struct call *call)
-{
-	struct slice path = http_path(call->req);
-	const char *method = http_method(call->req);
-	struct buf allow = { 0 };
-
-	for (size_t i = 0; i < NITEMS(routes); i++) {
-		if (!match(routes[i].pattern, path, &call->id))
-			continue;
-		if (strcmp(routes[i].method, method) == 0) {
-			buf_fini(&allow);
-			return &routes[i];
-		}
-		buf_addf(
-		    &allow, "%s%s", allow.n > 0 ? ", " : "", routes[i].method);
-	}
-	if (allow.n > 0) {
-		http_set(call->req, "Allow", "%s", buf_cstr(&allow));
-		api_error(call, 405, "method_not_allowed", NULL,
-		    "Not allowed method for this URL: use %s.",
-		    buf_cstr(&allow));
-	} else {
-		api_error(call, 404, "unknown_url", NULL,
-		    "Unknown request URL: %s %.*s. See the documentation for "
-		    "what "
-		    "there is.",
-		    http_method(call->req), path.n > 200 ? 200 : (int)path.n,
-		    path.p);
-	}
-	buf_fini(&allow);
-	return NULL;
 }
 
 /* May the key do that?  batch includes read. */
@@ -326,6 +224,29 @@ start_route(struct call *call)
 		call->route->run(call);
 }
 
+/* What STMT_AUTH says of who calls. */
+static void
+know_caller(struct call *call, const struct db_result *res)
+{
+	struct admit_headline headline = { .known = !db_null(res, 0, 0, 6) };
+
+	call->account = db_int(res, 0, 0, 0);
+	call->key = db_int(res, 0, 0, 1);
+	if (!reply_dialect(db_slice(res, 0, 0, 3), &call->dialect))
+		call->dialect = REPLY_OPENAI;
+	call->max_priority = (int)db_int(res, 0, 0, 4);
+	if (strcmp(call->route->scope, "live") == 0)
+		return;
+	if (headline.known) {
+		headline.amount = db_int(res, 0, 0, 6);
+		headline.used = db_int(res, 0, 0, 7);
+		headline.window_s = db_int(res, 0, 0, 8);
+		headline.reset_us = db_int(res, 0, 0, 9);
+	}
+	api_reply(call, &headline, db_null(res, 0, 0, 5) ? NULL : "chat",
+	    call->max_priority);
+}
+
 static void
 api_on_auth(struct db_result *res, void *arg)
 {
@@ -338,14 +259,15 @@ api_on_auth(struct db_result *res, void *arg)
 	} else if (db_rows(res, 0) == 0) {
 		api_error(call, 401, "invalid_api_key", NULL,
 		    "Incorrect API key provided.");
-	} else if (!has_scope(res, call->route->scope)) {
-		api_error(call, 403, "insufficient_permissions", NULL,
-		    "This key may not do that: it lacks the scope \"%s\".",
-		    call->route->scope);
 	} else {
-		call->account = db_int(res, 0, 0, 0);
-		call->key = db_int(res, 0, 0, 1);
-		start_route(call);
+		know_caller(call, res);
+		if (has_scope(res, call->route->scope))
+			start_route(call);
+		else
+			api_error(call, 403, "insufficient_permissions", NULL,
+			    "This key may not do that: it lacks the scope "
+			    "\"%s\".",
+			    call->route->scope);
 	}
 	call_drop(call);
 }
@@ -403,13 +325,14 @@ static void
 api_on_request(struct http_req *req, void *ctx)
 {
 	struct call *call = xcalloc(1, sizeof(*call));
+	const struct api_front *front = ctx;
 
-	call->api = ctx;
+	call->api = front->api;
 	call->req = req;
 	call->refs = 1;
 	call->api->calls++;
 	http_set_user(req, call);
-	call->route = find_route(call);
+	call->route = api_route(call, front);
 	if (call->route == NULL || !check_body_head(call))
 		return;
 	if (call->route->scope == NULL)

@@ -1,5 +1,9 @@
 #include "api_json.h"
 
+#include <string.h>
+
+#include <sluice/utf8.h>
+
 json_t *
 api_body(struct call *call)
 {
@@ -67,4 +71,45 @@ api_int(struct call *call, const json_t *o, const char *name, const char *param,
 	}
 	*out = json_integer_value(v);
 	return true;
+}
+
+bool
+api_name_ok(struct call *call, const char *name, const char *param)
+{
+	size_t n = strlen(name);
+
+	if (n >= 1 && n <= SLC_NAME_MAX &&
+	    strspn(name,
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+		"._-@") == n &&
+	    strchr("._-@", name[0]) == NULL)
+		return true;
+	api_error(call, 400, "invalid_value", param,
+	    "'%s' must be 1 to %d letters, digits, '.', '_', '-' or '@', and "
+	    "begin with a letter or digit.",
+	    param, SLC_NAME_MAX);
+	return false;
+}
+
+bool
+api_flag(struct call *call, const char *name)
+{
+	struct buf v = { 0 };
+	bool on = http_param(call->req, name, &v) &&
+	    (slice_eq(buf_slice(&v), "1") || slice_eq(buf_slice(&v), "true"));
+
+	buf_fini(&v);
+	return on;
+}
+
+bool
+api_segment(
+    struct call *call, const char *what, const char *param, struct buf *out)
+{
+	/* What cannot be a name is not one. */
+	if (http_unescape(call->id, out) && utf8_ok(out->p, out->n))
+		return true;
+	api_error(call, 404, NULL, param, "No such %s: %.*s", what,
+	    call->id.n > 100 ? 100 : (int)call->id.n, call->id.p);
+	return false;
 }

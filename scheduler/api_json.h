@@ -17,4 +17,12 @@ const char *api_text(struct call *call, const json_t *o, const char *name);
 bool api_int(struct call *call, const json_t *o, const char *name,
     const char *param, int64_t min, int64_t max, int64_t *out);
 
+/* Letters, digits and . _ - @, from a letter or digit on.  False: answered. */
+bool api_name_ok(struct call *call, const char *name, const char *param);
+/* ?name=1 or true */
+bool api_flag(struct call *call, const char *name);
+/* The segment of "*", decoded; false: answered with 404 "No such what". */
+bool api_segment(
+    struct call *call, const char *what, const char *param, struct buf *out);
+
 #endif

@@ -174,7 +174,8 @@ value_of(enum says says, const struct reply_in *in, char *out, size_t size)
 		n = up_to(h->reset_us, 1000000);
 		break;
 	case SAYS_RESET_UNIX:
-		n = in->now_s + up_to(h->reset_us - REPLY_ASIDE_US, 1000000);
+		n = in->now_s +
+		    up_to(in->now_us + h->reset_us - REPLY_ASIDE_US, 1000000);
 		break;
 	case SAYS_RESET_GO:
 		go_duration(h->reset_us, out, size);

@@ -152,16 +152,19 @@ an_instant_does_not_move_by_the_time_it_took_to_say_it(void)
 {
 	struct reply_in in = half_used(REPLY_PRIORITY);
 
-	/* Full at :00; told at :47 by the clock, and up to 90 ms late. */
-	for (int64_t late_us = 0; late_us <= 90000; late_us += 30000) {
-		struct buf got = { 0 };
+	/* Full at :00, asked at any part of :47, and told up to 90 ms later. */
+	for (int64_t late_us = 0; late_us <= 90000; late_us += 30000)
+		for (int64_t us = 0; us < 1000000; us += 10000) {
+			struct buf got = { 0 };
 
-		in.headline.reset_us = 13000000 + late_us;
-		reply_headers(&in, reply_on_header, &got);
-		CU_ASSERT_PTR_NOT_NULL(
-		    strstr(buf_cstr(&got), "X-RateLimit-Reset: 1709251200\n"));
-		buf_fini(&got);
-	}
+			in.now_us = (us + late_us) % 1000000;
+			in.now_s = 1709251187 + (us + late_us) / 1000000;
+			in.headline.reset_us = 13000000 - us;
+			reply_headers(&in, reply_on_header, &got);
+			CU_ASSERT_PTR_NOT_NULL(strstr(
+			    buf_cstr(&got), "X-RateLimit-Reset: 1709251200\n"));
+			buf_fini(&got);
+		}
 }
 
 /* The error object of a refusal; its headers go to headers. */
