@@ -2,8 +2,8 @@
  * api - which request goes where, who may, and how errors look.
  *
  * api.c has the life of a call, api_routes.c the table of routes; the files
- * beside them have the routes: api_files.c, api_batches.c, upload.c, content.c; and of
- * operators api_admin.c, api_plans.c, api_keys.c, api_limits.c.
+ * beside them have the routes: api_files.c, api_batches.c, upload.c, content.c;
+ * and of operators api_admin_paths.c, api_plans.c, api_keys.c, api_limits.c.
  */
 #ifndef SCHEDULER_API_H
 #define SCHEDULER_API_H

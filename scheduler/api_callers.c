@@ -184,7 +184,7 @@ api_key_ok(struct call *call, const json_t *doc, const char *where)
 	const char *name = text_or(doc, "name", NULL);
 
 	return api_members_ok(call, doc, "", where, members) &&
-	    (name == NULL || api_name_ok(call, name, "name")) &&
+	    (name == NULL || api_name(call, name, "name")) &&
 	    api_caller_limits_ok(call, doc, where);
 }
 
@@ -269,7 +269,7 @@ list_ok(struct call *call, const json_t *doc, const char *member,
 	{
 		if ((name = api_text(call, item, "name")) == NULL ||
 		    !(named ? api_limit_name_ok(call, name)
-			    : api_name_ok(call, name, "name")))
+			    : api_name(call, name, "name")))
 			return false;
 		snprintf(where, sizeof(where), "%s %s", kind, name);
 		if (!check(call, item, where))

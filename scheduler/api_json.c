@@ -74,7 +74,7 @@ api_int(struct call *call, const json_t *o, const char *name, const char *param,
 }
 
 bool
-api_name_ok(struct call *call, const char *name, const char *param)
+api_name(struct call *call, const char *name, const char *param)
 {
 	size_t n = strlen(name);
 
@@ -88,6 +88,16 @@ api_name_ok(struct call *call, const char *name, const char *param)
 	    "'%s' must be 1 to %d letters, digits, '.', '_', '-' or '@', and "
 	    "begin with a letter or digit.",
 	    param, SLC_NAME_MAX);
+	return false;
+}
+
+bool
+api_list(struct call *call, const json_t *v, const char *param)
+{
+	if (v == NULL || json_is_array(v))
+		return true;
+	api_error(
+	    call, 400, "invalid_type", param, "'%s' must be a list.", param);
 	return false;
 }
 

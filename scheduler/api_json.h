@@ -16,9 +16,21 @@ const char *api_text(struct call *call, const json_t *o, const char *name);
 /* Absent or null: *out stays.  False: answered. */
 bool api_int(struct call *call, const json_t *o, const char *name,
     const char *param, int64_t min, int64_t max, int64_t *out);
+/*
+ * Names of accounts, keys, pools, paths: 1 to SLC_NAME_MAX letters, digits and
+ * . _ - @, from a letter or digit on.  False: answered.
+ */
+bool api_name(struct call *call, const char *name, const char *param);
+/* Absent or a list.  False: answered. */
+bool api_list(struct call *call, const json_t *v, const char *param);
 
-/* Letters, digits and . _ - @, from a letter or digit on.  False: answered. */
-bool api_name_ok(struct call *call, const char *name, const char *param);
+/*
+ * Names of accounts, keys, pools, paths: 1 to SLC_NAME_MAX letters, digits and
+ * . _ - @, from a letter or digit on.  False: answered.
+ */
+bool api_name(struct call *call, const char *name, const char *param);
+/* Absent or a list.  False: answered. */
+bool api_list(struct call *call, const json_t *v, const char *param);
 /* ?name=1 or true */
 bool api_flag(struct call *call, const char *name);
 /* The segment of "*", decoded; false: answered with 404 "No such what". */

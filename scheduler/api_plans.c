@@ -23,7 +23,7 @@ create(struct call *call, const char *what, enum stmt stmt,
 	if (doc == NULL)
 		return;
 	if ((name = api_text(call, doc, "name")) != NULL &&
-	    api_name_ok(call, name, "name")) {
+	    api_name(call, name, "name")) {
 		where_of(where, what, name);
 		if (check(call, doc, where))
 			api_query(call, stmt, buf_cstr(&call->body));

@@ -1,51 +1,11 @@
-#include <stdio.h>
+#include "api_config.h"
+
 #include <string.h>
 
 #include <sluice/dialect.h>
 #include <sluice/spec.h>
 
-#include "api_callers.h"
-
-void
-api_workers_list(struct call *call)
-{
-	api_query(call, STMT_WORKER_LIST);
-}
-
-void
-api_pools_list(struct call *call)
-{
-	api_query(call, STMT_POOL_LIST);
-}
-
-void
-api_paths_list(struct call *call)
-{
-	api_query(call, STMT_PATH_LIST);
-}
-
-void
-api_paths_get(struct call *call)
-{
-	struct buf name = { 0 };
-
-	if (api_segment(call, "path", "path", &name))
-		api_query(call, STMT_PATH_GET, buf_cstr(&name));
-	buf_fini(&name);
-}
-
-/* apply ------------------------------------------------------------------ */
-
-/* A member that may be missing, else is a list. */
-static bool
-is_list(struct call *call, const json_t *v, const char *param)
-{
-	if (v == NULL || json_is_array(v))
-		return true;
-	api_error(
-	    call, 400, "invalid_type", param, "'%s' must be a list.", param);
-	return false;
-}
+#include "api_json.h"
 
 /* Members of a path that may be missing or null. */
 static bool
@@ -74,7 +34,7 @@ types_ok(struct call *call, const json_t *path, const char *where)
 static bool
 place_name_ok(struct call *call, const char *name, const char *param)
 {
-	if (!api_name_ok(call, name, param))
+	if (!api_name(call, name, param))
 		return false;
 	if (strchr(name, '@') == NULL)
 		return true;
@@ -151,9 +111,8 @@ limit_ok(struct call *call, const json_t *limit, const char *where)
 	if (amount == 0 ||
 	    (strcmp(dimension, "concurrent") == 0) != (window == 0)) {
 		api_error(call, 400, "invalid_value", "limits",
-		    "%s: a limit needs an 'amount', and a 'window_s' unless it "
-		    "is "
-		    "concurrent.",
+		    "%s: a limit needs an 'amount', and a 'window_s' "
+		    "unless it is concurrent.",
 		    where);
 		return false;
 	}
@@ -177,7 +136,7 @@ limits_ok(struct call *call, const json_t *owner, const char *where)
 	json_t *v;
 	size_t i;
 
-	if (!is_list(call, json_object_get(owner, "limits"), "limits"))
+	if (!api_list(call, json_object_get(owner, "limits"), "limits"))
 		return false;
 	json_array_foreach(json_object_get(owner, "limits"), i,
 	    v) if (!limit_ok(call, v, where)) return false;
@@ -227,8 +186,7 @@ path_ok(struct call *call, const json_t *path, const char *where)
 	    strstr(url, "://")[3] == '\0') {
 		api_error(call, 400, "invalid_value", "url",
 		    "%s: 'url' must be http:// or https:// with a host and "
-		    "maybe a "
-		    "path, without user, query or fragment.",
+		    "maybe a path, without user, query or fragment.",
 		    where);
 		return false;
 	}
@@ -255,7 +213,7 @@ list_ok(struct call *call, const json_t *list, const char *kind,
 	size_t i;
 
 	snprintf(where, sizeof(where), "%ss", kind);
-	if (!is_list(call, list, where))
+	if (!api_list(call, list, where))
 		return false;
 	json_array_foreach(list, i, v)
 	{
@@ -272,22 +230,13 @@ list_ok(struct call *call, const json_t *list, const char *kind,
 	return true;
 }
 
-void
-api_apply(struct call *call)
+bool
+api_config_ok(struct call *call, const json_t *doc)
 {
-	json_t *doc = api_body(call);
-
-	if (doc == NULL)
-		return;
-	if (is_list(
-		call, json_object_get(doc, "remove_paths"), "remove_paths") &&
-	    is_list(
+	return api_list(call, json_object_get(doc, "remove_paths"),
+		   "remove_paths") &&
+	    api_list(
 		call, json_object_get(doc, "remove_pools"), "remove_pools") &&
 	    list_ok(call, json_object_get(doc, "pools"), "pool", limits_ok) &&
-	    list_ok(call, json_object_get(doc, "paths"), "path", path_ok) &&
-	    api_callers_ok(call, doc))
-		api_query(call, STMT_CONFIG_APPLY, buf_cstr(&call->body),
-		    (int)api_flag(call, "prune"),
-		    (int)api_flag(call, "dry_run"));
-	json_decref(doc);
+	    list_ok(call, json_object_get(doc, "paths"), "path", path_ok);
 }
