@@ -52,7 +52,7 @@ PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/header lib/glob \
 	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_read \
 	scheduler/dispatch_write scheduler/dispatch_explain scheduler/reply \
 	worker/outcome worker/answer worker/health worker/cap \
-	cli/js cli/limits cli/preset cli/chart
+	cli/js cli/limits cli/preset cli/chart cli/rule
 O = $(B)/obj/$(MODE)
 obj = $(patsubst %.c,$(O)/%.o,$(1))
 

@@ -94,7 +94,7 @@ limit_ok(struct call *call, const json_t *limit, const char *where)
 	    strcmp(text_or(limit, "stream_cost", "once"), "once") != 0)
 		return api_wrong(call, where, "limits.", "stream_cost",
 		    "invalid_value", "is for limits of requests");
-	if (json_object_get(limit, "zone") != NULL &&
+	if (strcmp(text_or(limit, "zone", "UTC"), "UTC") != 0 &&
 	    strcmp(text_or(limit, "algorithm", "fixed"), "fixed") != 0)
 		return api_wrong(call, where, "limits.", "zone",
 		    "invalid_value",

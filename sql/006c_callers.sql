@@ -147,7 +147,7 @@ begin
 	v.action := coalesce(p_limit ->> 'action', 'reject');
 	-- A cell for each second is too fine for days.
 	v.algorithm := coalesce(p_limit ->> 'algorithm', case when v.window_s > 3600
-		or p_limit ? 'zone' or p_named is not null then 'fixed' else 'sliding' end);
+		or v.zone <> 'UTC' or p_named is not null then 'fixed' else 'sliding' end);
 	v.applies := coalesce(p_limit ->> 'applies', case
 		when v.action = 'shape' or v.dimension like 'enqueued%' then 'batch'
 		when v.dimension = 'money' then 'both' else 'live' end);
@@ -676,7 +676,7 @@ declare
 	v_key sluice.api_key := sluice.key_find(p_id, 'key_id');
 begin
 	return sluice.key_object(v_key)::jsonb
-		|| jsonb_build_object('limits', sluice.key_limits(v_key));
+		|| jsonb_build_object('limits_met', sluice.key_limits(v_key));
 end $$;
 
 -- The lanes of a batch whose key was revoked are closed for good: its lines stay
