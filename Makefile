@@ -46,7 +46,7 @@ PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/header lib/glob \
 	lib/dialect_body lib/dialect_header lib/dialect_refusal \
 	scheduler/jsonl scheduler/ingest scheduler/multipart scheduler/idset \
 	scheduler/ledger scheduler/pace scheduler/estimate scheduler/seats \
-	scheduler/breaker scheduler/aimd scheduler/clock scheduler/ladder scheduler/foreign \
+	scheduler/breaker scheduler/aimd scheduler/clock scheduler/ladder scheduler/foreign scheduler/foreign_log \
 	scheduler/dispatch scheduler/dispatch_conf scheduler/dispatch_offer \
 	scheduler/dispatch_begin \
 	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_read \

@@ -40,6 +40,7 @@ enum {
 	DISPATCH_LANE_LINES = 4096, /* buffered of one lane */
 	DISPATCH_FAILED_MAX = 256,  /* of one plan */
 	DISPATCH_ASIDE_MAX = 256,   /* large lines of a lane that others pass */
+	DISPATCH_CROWD_WINDOWS = 4, /* so many windows' worth wait: a crowd */
 	DISPATCH_DIALECT_MAX = 31,
 	DISPATCH_PENDING_MS = 3600000,
 	DISPATCH_READINGS = 8, /* of a path that are kept for people */
@@ -90,13 +91,13 @@ struct dispatch_rate {
 	/* tokens of calls under way that were not declared */
 	double pending_more, pending_variance;
 	double hurry;  /* of this plan */
+	int64_t lane;  /* the last that was counted for it */
 	bool changed;  /* next, pause, ladder: to be written */
 	char why[128]; /* it is paused */
 	/* of this plan: a line waits for it, a large one */
 	bool waited, large_waited;
-	int64_t large_units; /* the largest that waits */
-	int64_t share_us;    /* their share was last changed */
-	int64_t small_us;    /* a small line last went or waited */
+	bool crowded;        /* large ones wait for several windows */
+	int64_t large_units; /* the first of them that waits */
 };
 
 struct dispatch_seats {

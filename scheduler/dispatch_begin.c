@@ -12,15 +12,23 @@ flow_has(const struct dispatch_flow *f, const struct dispatch_rate *r)
 	return false;
 }
 
-static bool
-lane_draws(const struct dispatch *d, const struct dispatch_lane *lane,
-    const struct dispatch_rate *r)
+/* Units a second that the lane wants of a budget by its deadline. */
+static double
+lane_wants(
+    const struct dispatch_lane *lane, const struct pace *p, int64_t now_us)
 {
-	for (size_t i = 0; i < d->nflows; i++)
-		if (strcmp(d->flows[i]->model, lane->model) == 0 &&
-		    flow_has(d->flows[i], r))
-			return true;
-	return false;
+	const struct dispatch_line *line =
+	    &lane->fresh.lines[lane->fresh.first];
+	const struct estimate none = { 0 };
+	double left_s = (double)(lane->deadline_us - now_us) / 1e6;
+	double units = lane->lines_left;
+
+	if (p->dimension != PACE_REQUESTS)
+		units *= (double)pace_cost(p, PACE_CHARGE_ACTUAL,
+		    estimate_input(&none, line->bytes),
+		    estimate_output(&none, line->cap));
+	/* A twentieth of the time is kept for retries. */
+	return units / fmax(left_s * 0.95, 1);
 }
 
 /*
@@ -30,38 +38,37 @@ lane_draws(const struct dispatch *d, const struct dispatch_lane *lane,
 static void
 plan_hurry(struct dispatch *d, int64_t now_us)
 {
-	for (size_t i = 0; i < d->nrates; i++)
-		d->rates[i]->hurry = 1;
+	for (size_t i = 0; i < d->nrates; i++) {
+		d->rates[i]->hurry = 0; /* the demand, at first */
+		d->rates[i]->lane = 0;
+	}
+	/* Lanes outside: most have a model of their own, and few flows. */
+	for (size_t l = 0; l < d->nlanes; l++) {
+		const struct dispatch_lane *lane = d->lanes[l];
+
+		if (lane->fresh.first == lane->fresh.n)
+			continue;
+		for (size_t i = 0; i < d->nflows; i++) {
+			const struct dispatch_flow *f = d->flows[i];
+
+			if (strcmp(f->model, lane->model) != 0)
+				continue;
+			for (size_t k = 0; k < f->nrates; k++) {
+				struct dispatch_rate *r = f->rates[k];
+
+				if (r->pace.window_us < PACE_BUDGET_US ||
+				    r->lane == lane->id)
+					continue;
+				r->lane = lane->id;
+				r->hurry += lane_wants(lane, &r->pace, now_us);
+			}
+		}
+	}
 	for (size_t i = 0; i < d->nrates; i++) {
 		struct dispatch_rate *r = d->rates[i];
-		double demand = 0; /* units a second */
 
-		if (r->pace.window_us < PACE_BUDGET_US)
-			continue;
-		for (size_t l = 0; l < d->nlanes; l++) {
-			const struct dispatch_lane *lane = d->lanes[l];
-			double left_s =
-			    (double)(lane->deadline_us - now_us) / 1e6;
-			double units = lane->lines_left;
-
-			if (lane->fresh.first == lane->fresh.n ||
-			    !lane_draws(d, lane, r))
-				continue;
-			if (r->pace.dimension != PACE_REQUESTS) {
-				const struct dispatch_line *line =
-				    &lane->fresh.lines[lane->fresh.first];
-				const struct estimate none = { 0 };
-
-				units *= (double)pace_cost(&r->pace,
-				    PACE_CHARGE_ACTUAL,
-				    estimate_input(&none, line->bytes),
-				    estimate_output(&none, line->cap));
-			}
-			/* A twentieth of the time is kept for retries. */
-			demand += units / fmax(left_s * 0.95, 1);
-		}
-		r->hurry =
-		    fmax(1, demand * pace_interval_us(&r->pace, now_us) / 1e6);
+		r->hurry = fmax(
+		    1, r->hurry * pace_interval_us(&r->pace, now_us) / 1e6);
 	}
 }
 
@@ -96,44 +103,6 @@ flow_pending(struct dispatch_flow *f, int64_t now_us)
 	f->npending = kept;
 }
 
-/*
- * The share of a limit that waiting large lines get: whole numbers of the
- * largest, what they have now or one more while many wait, one less when none
- * does.
- */
-static void
-rate_share(struct dispatch_rate *r, size_t waiting, int64_t now_us)
-{
-	struct pace *p = &r->pace;
-	int64_t most = pace_allowed(p, now_us), units = r->large_units;
-
-	if (units > most)
-		units = most;
-	if (waiting == 0 || units == 0) {
-		/* They are served faster than they come: less will do, and the
-		 * rest stays theirs until it has run out. */
-		if (units > 0 && p->large_share >= 2 * units &&
-		    now_us - r->share_us > p->window_us / 10) {
-			p->large_share -= units;
-			r->share_us = now_us;
-		}
-		if (ledger_used(&p->large, now_us) == 0)
-			p->large_share = 0;
-		return;
-	}
-	/* Where there are no others, nothing need be shared. */
-	if (now_us - r->small_us > p->window_us / 10)
-		p->large_share = 0;
-	else if (p->large_share < units)
-		p->large_share = units;
-	else if (waiting > DISPATCH_ASIDE_MAX * 3 / 4 &&
-	    p->large_share + units <= most &&
-	    now_us - r->share_us > p->window_us) {
-		p->large_share += units;
-		r->share_us = now_us;
-	}
-}
-
 /* Large lines that wait for the rate, as of the last plan. */
 static size_t
 rate_waiting(const struct dispatch *d, const struct dispatch_rate *r)
@@ -150,6 +119,19 @@ rate_waiting(const struct dispatch *d, const struct dispatch_rate *r)
 				n += d->lanes[l]->naside;
 	}
 	return n;
+}
+
+/* What the last plan left waiting. */
+static void
+rate_crowd(const struct dispatch *d, struct dispatch_rate *r, int64_t now_us)
+{
+	size_t waiting = r->large_waited ? rate_waiting(d, r) : 0;
+
+	if (!r->large_waited)
+		r->pace.claim = r->pace.waits_us = 0;
+	r->crowded = waiting > DISPATCH_ASIDE_MAX * 3 / 4 ||
+	    (int64_t)waiting * r->large_units / DISPATCH_CROWD_WINDOWS >
+		pace_allowed(&r->pace, now_us);
 }
 
 /* The longest mean latency of its models; far off while none is known. */
@@ -205,8 +187,7 @@ dispatch_begin(struct dispatch *d, int64_t now_us)
 		if (ladder_rest(&r->pace.ladder, now_us))
 			r->changed = true;
 		pace_begin(&r->pace, now_us);
-		rate_share(
-		    r, r->large_waited ? rate_waiting(d, r) + 1 : 0, now_us);
+		rate_crowd(d, r, now_us);
 		r->large_waited = false;
 	}
 	plan_hurry(d, now_us);

@@ -5,22 +5,46 @@
 
 #include <sluice/glob.h>
 
-/* Lines a second that the rate limits let through; INFINITY without any. */
+/* Lines a second that a rate limit lets through. */
 static double
-flow_rate(const struct dispatch_flow *f, int64_t now_us, int64_t input,
-    int64_t output)
+rate_lines(const struct dispatch_flow *f, size_t i, int64_t now_us,
+    const struct dispatch_offer *o)
+{
+	const struct pace *p = &f->rates[i]->pace;
+
+	return 1e6 /
+	    (pace_interval_us(p, now_us) *
+		(double)pace_cost(p, f->path->charge, o->input, o->output));
+}
+
+/* Of all of them; INFINITY without any. */
+static double
+flow_rate(const struct dispatch_flow *f, int64_t now_us,
+    const struct dispatch_offer *o)
 {
 	double rate = INFINITY;
 
-	for (size_t i = 0; i < f->nrates; i++) {
-		const struct pace *p = &f->rates[i]->pace;
-		double r = 1e6 /
-		    (pace_interval_us(p, now_us) *
-			(double)pace_cost(p, f->path->charge, input, output));
-
-		rate = fmin(rate, r);
-	}
+	for (size_t i = 0; i < f->nrates; i++)
+		rate = fmin(rate, rate_lines(f, i, now_us, o));
 	return rate;
+}
+
+/*
+ * How long loose lines may be kept when so many a second find a seat: a line
+ * counts for a window more, and where calls are long nobody says sooner when it
+ * left.  Longer, and the limit would bind where seats do.
+ */
+static int64_t
+flow_carries_us(const struct dispatch_flow *f, double turn, int64_t now_us,
+    const struct dispatch_offer *o)
+{
+	double least_us = DISPATCH_LOOSE_MAX_US;
+
+	for (size_t i = 0; i < f->nrates; i++)
+		least_us = fmin(least_us,
+		    (double)f->rates[i]->pace.window_us *
+			(rate_lines(f, i, now_us, o) / turn - 1));
+	return (int64_t)fmax(least_us, DISPATCH_LOOSE_US);
 }
 
 /*
@@ -32,13 +56,14 @@ flow_rate(const struct dispatch_flow *f, int64_t now_us, int64_t input,
  * news of their being free has come here and another grant has gone out.
  */
 static int64_t
-flow_keep_us(
-    const struct dispatch *d, const struct dispatch_flow *f, double rate)
+flow_keep_us(const struct dispatch *d, const struct dispatch_flow *f,
+    int64_t now_us, const struct dispatch_offer *o)
 {
 	static const double round_s = 0.75; /* news, plan, commit, take */
 	double latency_s = estimate_latency_ms(&f->estimate) / 1000;
+	double rate = flow_rate(f, now_us, o), turns = 0;
 	bool strict = isfinite(rate);
-	int64_t keep_us;
+	int64_t keep_us, most_us;
 
 	if (f->undeclared && !aimd_allows(&f->path->aimd, f->path->out))
 		return -1;
@@ -48,6 +73,10 @@ flow_keep_us(
 
 		if (s->granted <= 0)
 			return -1;
+		/* A seat is free, whatever is on its way. */
+		if (latency_s > 0 &&
+		    (double)s->out + rate * round_s + 2 < seats)
+			continue;
 		if (latency_s > 0 ? rate * latency_s * 1.25 + 1 >= seats
 				  : (double)s->out >= seats)
 			strict = false;
@@ -68,12 +97,14 @@ flow_keep_us(
 
 		if ((double)s->out >= seats + stock)
 			return -1;
+		turns = i == 0 ? turn : fmin(turns, turn);
 	}
 	keep_us = (int64_t)(latency_s * 3e6);
+	most_us = flow_carries_us(f, turns, now_us, o);
+	if (keep_us > most_us)
+		keep_us = most_us;
 	if (keep_us < DISPATCH_LOOSE_US)
 		keep_us = DISPATCH_LOOSE_US;
-	if (keep_us > DISPATCH_LOOSE_MAX_US)
-		keep_us = DISPATCH_LOOSE_MAX_US;
 	return keep_us;
 }
 
@@ -109,6 +140,14 @@ offer_cost(struct dispatch_offer *o, const struct dispatch_flow *f,
 			o->output));
 }
 
+/* A large line would pass small ones that came before it: one a window may, or
+ * it would wait for as long as there are any. */
+static bool
+passes(const struct dispatch_rate *r, int64_t now_us)
+{
+	return r->waited && now_us < r->pace.large_us + r->pace.ledger.span_us;
+}
+
 /* The best a flow can do for a line now; false when it can do nothing. */
 static bool
 flow_offer(struct dispatch *d, struct dispatch_flow *f,
@@ -135,8 +174,7 @@ flow_offer(struct dispatch *d, struct dispatch_flow *f,
 		o->waits_large = true;
 		return false;
 	}
-	o->keep_us =
-	    flow_keep_us(d, f, flow_rate(f, now_us, o->input, o->output));
+	o->keep_us = flow_keep_us(d, f, now_us, o);
 	if (o->keep_us < 0)
 		return false;
 	o->slot_us = f->nrates == 0 ? now_us : from_us;
@@ -149,9 +187,8 @@ flow_offer(struct dispatch *d, struct dispatch_flow *f,
 
 		/* Who waits for a limit keeps its place before all who came
 		 * later, whatever path or model they are for. */
-		if (!large)
-			r->small_us = now_us;
-		if (!(large ? r->large_waited : r->waited)) {
+		if (large ? !r->large_waited && !passes(r, now_us)
+			  : !r->waited) {
 			at_us = pace_earliest(&r->pace, units, o->slot_us);
 			if (at_us <= now_us + DISPATCH_HORIZON_US) {
 				o->slot_us = at_us;
@@ -162,9 +199,13 @@ flow_offer(struct dispatch *d, struct dispatch_flow *f,
 		f->waits_rate = r;
 		f->waits_units = units;
 		if (large) {
-			large_waits = r->large_waited = true;
-			if (units > r->large_units)
+			large_waits = true;
+			if (!r->large_waited && !passes(r, now_us)) {
 				r->large_units = units;
+				pace_claim(
+				    &r->pace, units, r->crowded, from_us);
+			}
+			r->large_waited = true;
 		} else {
 			waits = r->waited = true;
 		}

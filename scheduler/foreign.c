@@ -244,6 +244,7 @@ foreign_seen(struct foreign *f, const struct pace *p,
 		learn_others(f, p, used, units, sent_us);
 	f->raw_of_late = f->late;
 	f->raw_units = units;
+	foreign_log_count(&f->log, p->window_us, sent_us, (double)units);
 	f->sent_us = sent_us;
 	f->used = used;
 	f->units = units > 0 ? units : 0;
@@ -293,6 +294,31 @@ bounded(
 	return units > 0 ? (int64_t)ceil(units) : 0;
 }
 
+/*
+ * Others' units in a window that slides, when what is planned now leaves: what
+ * the count showed, less what has left since, which is known, and with what
+ * has come since, which is not.
+ */
+static double
+sliding(const struct foreign *f, const struct pace *p, int64_t now_us,
+    int64_t *even_units)
+{
+	const struct foreign_log *l = &f->log;
+	double window = (double)p->window_us, us, come, deviation;
+	int64_t to_us = now_us + FOREIGN_AHEAD_US;
+
+	if (to_us > l->at_us + p->window_us)
+		to_us = l->at_us + p->window_us;
+	us = (double)(to_us - l->at_us);
+	come = foreign_log_coming(l, to_us);
+	/* Chance, that of the rate, and what is not known of the leaving. */
+	deviation =
+	    sqrt(come * (1 + us / window) + foreign_log_doubt(l, to_us));
+	*even_units = (int64_t)ceil(foreign_log_lately(l) * window + deviation);
+	return l->units + come - foreign_log_leaving(l, to_us) +
+	    FOREIGN_SIGMA * deviation;
+}
+
 void
 foreign_room(const struct foreign *f, const struct pace *p, int64_t now_us,
     struct pace_others *out)
@@ -315,15 +341,17 @@ foreign_room(const struct foreign *f, const struct pace *p, int64_t now_us,
 		out->begin_us = end_us - p->window_us;
 		out->end_us = end_us;
 		out->next_units = bounded(f, p, now_us, to_come(f, window));
-	} else {
-		/* What leaves the window makes up for what comes, but for the
+	} else if (f->reset == FOREIGN_TO_FULL) {
+		/* What flows back makes up for what comes, but for the
 		 * deviation of both. */
 		double age = (double)(now_us - f->sent_us);
 
 		units = (double)f->units +
-		    FOREIGN_SIGMA * sqrt(2 * fmax(f->rate, 0) * age);
+		    FOREIGN_SIGMA_FULL * sqrt(2 * fmax(f->rate, 0) * age);
 		if (age > window)
 			units = to_come(f, window);
+	} else {
+		units = sliding(f, p, now_us, &out->even_units);
 	}
 	out->units = bounded(f, p, now_us, units);
 }

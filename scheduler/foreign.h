@@ -21,18 +21,21 @@
 #ifndef SCHEDULER_FOREIGN_H
 #define SCHEDULER_FOREIGN_H
 
+#include "foreign_log.h"
 #include "pace.h"
 
 #include <sluice/dialect.h>
 
 enum {
-	FOREIGN_SIGMA = 3,       /* where any moment counts */
-	FOREIGN_SIGMA_FIXED = 2, /* where only a window's end does */
+	FOREIGN_SIGMA_FULL = 3,  /* of a bucket */
+	FOREIGN_SIGMA_FIXED = 3, /* where only a window's end does */
 	FOREIGN_SAMPLES = 10,
 	FOREIGN_MOVES = 3,
 	FOREIGN_SPAN_PART = 4, /* of the window: so long must it look like it */
-	FOREIGN_SPARE_PART = 20, /* of the limit: what may go unseen */
+	FOREIGN_SPARE_PART = 20,   /* of the limit: what may go unseen */
+	FOREIGN_AHEAD_US = 500000, /* so far ahead calls are planned */
 };
+#define FOREIGN_SIGMA 2.5 /* where any moment counts */
 
 enum foreign_reset {
 	FOREIGN_UNKNOWN,
@@ -67,12 +70,13 @@ struct foreign { /* zeroed knows nothing */
 	int64_t sent_units, late_units;
 	double wavers, late_wavers;
 	int compared;
-	bool late;         /* the answer's is right */
-	bool raw_of_late;  /* the one below is it */
-	int64_t raw_units; /* of the last reading, below 0 too */
-	double rate;       /* others' units per microsecond */
-	double weight;     /* of rate: time it was learned over, us, fading */
-	int64_t seen_us;   /* units were last more than noise */
+	bool late;              /* the answer's is right */
+	bool raw_of_late;       /* the one below is it */
+	int64_t raw_units;      /* of the last reading, below 0 too */
+	struct foreign_log log; /* of a window that slides */
+	double rate;            /* others' units per microsecond */
+	double weight;   /* of rate: time it was learned over, us, fading */
+	int64_t seen_us; /* units were last more than noise */
 	/* the most that was used, in this window's time and the one before */
 	int64_t most, most_was, most_us;
 	bool most_known;

@@ -9,9 +9,11 @@
  *   2  a second more of slack: clocks that count whole seconds
  *   3  slack for every slot: buckets of one
  *
- * One step a window at most, so that the calls that were under way at a climb
- * do not cause the next.  A step down after an hour; where that leads to a
- * refusal again, after twice as long the next time, a week at most.
+ * The first is left out where our own count was so low that one unit cannot be
+ * the reason.  One step for each time that what the last one changed is all
+ * there is to see, so that the calls that were under way at a climb do not
+ * cause the next.  A step down after an hour; where that leads to a refusal
+ * again, after twice as long the next time, a week at most.
  */
 #ifndef SCHEDULER_LADDER_H
 #define SCHEDULER_LADDER_H
@@ -19,7 +21,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { LADDER_TOP = 3 };
+enum {
+	LADDER_TOP = 3,
+	LADDER_UNITS = 1, /* one less is the reason if we were so near */
+};
 #define LADDER_HOLD_US     INT64_C(3600000000)
 #define LADDER_HOLD_MAX_US (168 * LADDER_HOLD_US)
 
@@ -30,9 +35,13 @@ struct ladder { /* zeroed is the ground */
 	bool fell;        /* the last step was down */
 };
 
-/* A call sent at sent_us was refused without a known reason; true: climbed. */
-bool ladder_refused(
-    struct ladder *l, int64_t now_us, int64_t sent_us, int64_t window_us);
+/*
+ * A call sent at sent_us was refused without a known reason: climb, to least (1
+ * or 2) at least, unless it was sent before the last climb or within drain_us
+ * after it.  True: climbed.
+ */
+bool ladder_refused(struct ladder *l, int64_t now_us, int64_t sent_us,
+    int64_t drain_us, int least);
 
 /* Step down when it is time; true: it did. */
 bool ladder_rest(struct ladder *l, int64_t now_us);

@@ -1,6 +1,7 @@
 #include "ledger.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,6 +108,73 @@ ledger_earliest(
 		counted -= l->cells[i].units;
 	}
 	return at_us;
+}
+
+/* Units that become free, and how long after from_us; beyond the last cell what
+ * is free now, which has been used and has left again by then. */
+static int64_t
+freed(const struct ledger *l, const struct ledger_want *want, size_t i,
+    int64_t room, int64_t *at_us)
+{
+	if (i == l->n) {
+		*at_us = want->until_us - want->from_us;
+		return room;
+	}
+	*at_us = l->cells[i].cell * l->width_us + l->span_us - want->from_us;
+	return l->cells[i].units;
+}
+
+int64_t
+ledger_gap(const struct ledger *l, const struct ledger_want *want)
+{
+	int64_t room = want->amount - ledger_used(l, want->from_us);
+	int64_t need = want->units, best_us = LEDGER_NEVER, sum;
+	/* What is freed from the oldest up to i, the room there is now first:
+	 * its units, and their times weighed by them. */
+	int64_t oldest = room, oldest_us = 0;
+	size_t old = l->first;
+	double moment = 0, best = INFINITY;
+
+	if (room >= need)
+		return want->from_us;
+	if (room < want->spare) {
+		need -= room;
+		oldest = room = 0;
+	}
+	sum = oldest;
+	for (size_t i = l->first; i < l->n + want->again; i++) {
+		int64_t at_us, units = freed(l, want, i, room, &at_us);
+		double idle;
+
+		if (at_us <= 0) {
+			old = i + 1;
+			continue;
+		}
+		if (want->from_us + at_us > want->until_us)
+			break;
+		if (i == l->n && oldest_us == 0) {
+			sum -= oldest;
+			oldest = 0;
+		}
+		sum += units;
+		moment += (double)units * (double)at_us;
+		while (sum - oldest >= need && old <= i) {
+			sum -= oldest;
+			moment -= (double)oldest * (double)oldest_us;
+			oldest = freed(l, want, old++, room, &oldest_us);
+		}
+		if (sum < need)
+			continue;
+		idle = (double)need * (double)at_us - moment +
+		    (double)(sum - need) * (double)oldest_us;
+		if (idle < best) {
+			best = idle;
+			best_us = want->from_us + at_us;
+		}
+		if (idle <= want->idle)
+			break;
+	}
+	return best_us;
 }
 
 int64_t

@@ -51,6 +51,21 @@ void ledger_expire(struct ledger *l, int64_t now_us);
 int64_t ledger_earliest(
     const struct ledger *l, int64_t amount, int64_t units, int64_t from_us);
 
+/*
+ * Where to make room for units under amount: the time in [from_us, until_us] at
+ * which they fit when smaller sends take all room but that, with the least room
+ * idle before; the first at which that is at most idle (units x microseconds).
+ * Room of less than spare at from_us is idle anyhow.  LEDGER_NEVER: at none;
+ * until_us with again: room that is free now had better be used first.
+ */
+struct ledger_want {
+	int64_t amount, units, spare;
+	int64_t from_us, until_us;
+	double idle;
+	bool again; /* what is free now may be used first, and come again */
+};
+int64_t ledger_gap(const struct ledger *l, const struct ledger_want *want);
+
 /* Units that count against a send at at_us. */
 int64_t ledger_used(const struct ledger *l, int64_t at_us);
 

@@ -1,11 +1,11 @@
 #include "pace.h"
 
 #include <assert.h>
+#include <math.h>
 
 enum { REFUSED_MIN_US = 1000000, REFUSED_MAX_US = 30000000 };
 
 /* Setting up ------------------------------------------------------------- */
-
 int64_t
 pace_cost(const struct pace *p, enum pace_charge charge, int64_t input,
     int64_t output)
@@ -54,14 +54,12 @@ pace_init(struct pace *p, enum pace_dimension dimension, int64_t amount,
 	/* A grant is recorded when it leaves at the latest: lateness is in. */
 	ledger_init(
 	    &p->ledger, window_us, window_us + pace_slack_us(p) - p->late_us);
-	ledger_init(&p->large, window_us, p->ledger.span_us);
 }
 
 void
 pace_fini(struct pace *p)
 {
 	ledger_fini(&p->ledger);
-	ledger_fini(&p->large);
 }
 
 int64_t
@@ -136,10 +134,13 @@ probe_served(struct pace *p, int64_t now_us)
 void
 pace_begin(struct pace *p, int64_t now_us)
 {
-	p->ledger.span_us = p->large.span_us =
-	    p->window_us + pace_slack_us(p) - p->late_us;
+	p->ledger.span_us = p->window_us + pace_slack_us(p) - p->late_us;
 	ledger_expire(&p->ledger, now_us - PACE_MEMORY_US);
-	ledger_expire(&p->large, now_us);
+	/* Little by little, or the small ones would leave room unused. */
+	if (now_us >= p->burst_us + p->window_us / PACE_BURST_PART) {
+		p->burst_us = now_us;
+		p->burst -= (p->burst + PACE_FADE_PART - 1) / PACE_FADE_PART;
+	}
 	if (p->probing && p->probe_us > 0 && now_us >= p->probe_until)
 		probe_served(p, p->probe_until);
 	/* Others who take nearly all would refuse us now and then. */
@@ -152,8 +153,10 @@ pace_begin(struct pace *p, int64_t now_us)
 		if (p->others_floor < PACE_FLOOR_MAX)
 			p->others_floor *= 2;
 	}
-	if (p->ramp_us > 0 && now_us >= p->ramp_us + ramp_length_us(p))
+	if (p->ramp_us > 0 && now_us >= p->ramp_us + ramp_length_us(p)) {
+		p->full_us = p->ramp_us + ramp_length_us(p);
 		p->ramp_us = 0;
+	}
 }
 
 /* Units that are left of the upstream's own window, when that is known. */
@@ -173,15 +176,6 @@ window_left(const struct pace *p, int64_t at_us, int64_t *end_us)
 	return pace_allowed(p, at_us) - used;
 }
 
-/* The share of the ledger that large costs have coming. */
-static int64_t
-large_due(const struct pace *p, int64_t at_us)
-{
-	int64_t due = p->large_share - ledger_used(&p->large, at_us);
-
-	return p->large_share > 0 && due > 0 ? due : 0;
-}
-
 bool
 pace_is_large(const struct pace *p, int64_t units)
 {
@@ -189,28 +183,113 @@ pace_is_large(const struct pace *p, int64_t units)
 	    units * PACE_LARGE_PART > p->amount;
 }
 
+/* What the grid spreads over a window. */
+static int64_t
+even_amount(const struct pace *p, int64_t at_us)
+{
+	int64_t allowed = pace_allowed(p, at_us), even;
+
+	if (p->others.even_units <= 0)
+		return allowed;
+	/* Ours are the denser the fewer others came lately, so that all calls
+	 * together are even: nothing piles up a window later.  The ledger sees
+	 * to it that there is room. */
+	even = base_amount(p) - beyond_reserve(p, p->others.even_units);
+	return even > allowed / 4 ? even : least_one(allowed / 4);
+}
+
 double
 pace_interval_us(const struct pace *p, int64_t at_us)
 {
 	/* Doubt about calls under way is the ledger's: it is settled by the
 	 * time they are, and to slow down for it would lose it for good. */
-	double amount = (double)(pace_allowed(p, at_us) + p->uncertain);
+	double amount = (double)(even_amount(p, at_us) + p->uncertain);
 
 	if (p->ladder.step >= 3 && p->dimension == PACE_REQUESTS)
-		return (double)p->window_us / amount + (double)pace_slack_us(p);
+		return (double)p->window_us / amount +
+		    (double)(p->late_us + p->jitter_us);
 	return (double)(p->window_us + pace_slack_us(p)) / amount;
 }
 
 /* Granting ----------------------------------------------------------------- */
 
+/* How far the grid may be ahead: who lets the largest in has as much room. */
+static int64_t
+burst_us(const struct pace *p, int64_t units, int64_t at_us)
+{
+	int64_t burst = p->burst;
+
+	if (burst < units && pace_is_large(p, units))
+		burst = units;
+	return (int64_t)(pace_interval_us(p, at_us) * (double)burst);
+}
+
+/* What is claimed must be free when it is due, and is used from then on. */
+static int64_t
+beside_claim(
+    const struct pace *p, int64_t allowed, int64_t units, int64_t at_us)
+{
+	int64_t claim = p->claim < allowed ? p->claim : allowed;
+
+	if (at_us <= p->claim_us) {
+		if (ledger_used(&p->ledger, p->claim_us) + units + claim <=
+		    allowed)
+			return at_us;
+		at_us = p->claim_us + 1;
+	}
+	if (units > allowed - claim)
+		return at_us + p->window_us;
+	return ledger_earliest(&p->ledger, allowed - claim, units, at_us);
+}
+
+void
+pace_claim(struct pace *p, int64_t units, bool crowded, int64_t from_us)
+{
+	struct ledger_want want = { .amount = pace_allowed(p, from_us),
+		.units = units,
+		.spare = p->small,
+		.from_us = from_us,
+		.until_us = from_us + p->ledger.span_us +
+		    p->window_us / PACE_CREDIT_PART };
+
+	/* A window of the upstream's that is known has room when it begins. */
+	if (p->others.end_us > 0) {
+		p->claim = 0;
+		return;
+	}
+	if (units > want.amount)
+		want.units = want.amount;
+	want.idle = crowded
+	    ? INFINITY
+	    : (double)want.units * (double)p->window_us / PACE_IDLE_PART;
+	if (p->waits_us == 0)
+		p->waits_us = from_us;
+	want.again = !crowded && from_us < p->waits_us + p->ledger.span_us;
+	/* Once it is known when, that is never put off. */
+	if (p->claim == want.units && p->claim_us > from_us) {
+		want.until_us = p->claim_us;
+		want.again = false;
+	}
+	p->claim_us = ledger_gap(&p->ledger, &want);
+	if (want.again && p->claim_us == want.until_us) {
+		p->claim = 0;
+		return;
+	}
+	p->claim = want.units;
+	if (p->claim_us == PACE_NEVER)
+		p->claim_us = ledger_earliest(
+		    &p->ledger, want.amount, want.units, from_us);
+}
+
 int64_t
 pace_earliest(const struct pace *p, int64_t units, int64_t from_us)
 {
 	bool large = pace_is_large(p, units);
-	int64_t grid_us =
-	    large && p->large_share > 0 ? p->large_us : p->next_us;
+	int64_t grid_us = p->next_us - burst_us(p, units, from_us);
 	int64_t at_us = from_us, was_us;
 
+	if (!large && grid_us < p->fast_us)
+		grid_us = p->fast_us;
 	if (at_us < grid_us)
 		at_us = grid_us;
 	if (at_us < p->paused_us)
@@ -230,41 +309,21 @@ pace_earliest(const struct pace *p, int64_t units, int64_t from_us)
 				at_us = end_us + p->jitter_us;
 			allowed = base_amount(p);
 		}
-		if (!large) {
-			int64_t due = large_due(p, at_us);
-
-			/* Not even alone: the large one goes first. */
-			if (due > 0 && due <= allowed &&
-			    units > allowed - due) {
-				at_us = from_us + p->window_us;
-				break;
-			}
-			allowed = least_one(allowed - due);
-		} else if (p->large_share > 0) {
-			int64_t share = p->large_share;
-
-			if (cost > share)
-				share = cost;
-			at_us = ledger_earliest(&p->large, share, cost, at_us);
-		}
 		if (cost > allowed)
 			cost = allowed;
 		at_us = ledger_earliest(&p->ledger, allowed, cost, at_us);
+		if (!large && p->claim > 0)
+			at_us = beside_claim(p, allowed, cost, at_us);
 	} while (at_us > was_us && at_us < from_us + p->window_us);
 	return at_us;
 }
 
 /* From this grant to the next one. */
 static int64_t
-step_us(const struct pace *p, int64_t units, bool large, int64_t slot_us,
-    double hurry)
+step_us(const struct pace *p, int64_t units, int64_t slot_us, double hurry)
 {
 	double us = pace_interval_us(p, slot_us) * (double)units;
-	int64_t allowed = pace_allowed(p, slot_us);
 
-	if (p->large_share > 0 && p->large_share < allowed)
-		us *= (double)allowed /
-		    (double)(large ? p->large_share : allowed - p->large_share);
 	if (p->others.end_us > 0) {
 		int64_t end_us, left = window_left(p, slot_us, &end_us) - units;
 		double even = (double)(end_us - slot_us) /
@@ -290,33 +349,36 @@ void
 pace_grant(struct pace *p, int64_t units, int64_t slot_us, int64_t keep_us,
     double hurry)
 {
-	bool large = pace_is_large(p, units);
-	int64_t *grid_us =
-	    large && p->large_share > 0 ? &p->large_us : &p->next_us;
 	int64_t least_us = slot_us, most_us;
+	int64_t ahead_us = slot_us + burst_us(p, units, slot_us);
+	int64_t next_us = step_us(p, units, slot_us, hurry);
 
 	assert(hurry >= 1);
+	if (pace_is_large(p, units)) {
+		if (p->burst < units)
+			p->burst = units;
+		p->burst_us = p->large_us = slot_us;
+		p->claim = 0;
+	} else {
+		p->fast_us = slot_us + next_us / PACE_FAST;
+		p->small = units;
+	}
 	/* Refunds put the grid back, also behind the present: that is not lost
 	 * at once, or only surcharges would count. */
 	if (p->dimension != PACE_REQUESTS)
 		least_us -= p->window_us / PACE_CREDIT_PART;
-	if (*grid_us < least_us)
-		*grid_us = least_us;
-	if (*grid_us > slot_us)
-		*grid_us = slot_us;
-	*grid_us += step_us(p, units, large, slot_us, hurry);
+	if (p->next_us > least_us)
+		least_us = p->next_us < ahead_us ? p->next_us : ahead_us;
+	next_us += least_us;
 	/* One line holds up the others for a window at most, whatever it was
 	 * thought to cost: the ledger does the rest. */
 	most_us = slot_us + keep_us + p->ledger.span_us;
 	if (p->others.end_us > slot_us &&
 	    most_us > p->others.end_us + p->jitter_us)
 		most_us = p->others.end_us + p->jitter_us;
-	if (*grid_us > most_us)
-		*grid_us = most_us;
+	p->next_us = next_us < most_us ? next_us : most_us;
 	p->keep_us = keep_us;
 	ledger_add(&p->ledger, slot_us + keep_us, units);
-	if (large)
-		ledger_add(&p->large, slot_us + keep_us, units);
 	if (p->probing && p->probe_us == 0) {
 		p->probe_us = slot_us;
 		p->probe_until = slot_us + PACE_LATE_US + PACE_PROBE_US;
@@ -327,7 +389,7 @@ void
 pace_settle(struct pace *p, int64_t units, int64_t slot_us, int64_t keep_us,
     int64_t used, int64_t sent_us)
 {
-	int64_t recorded_us = slot_us + keep_us, *grid_us = &p->next_us;
+	int64_t recorded_us = slot_us + keep_us;
 	double back_us;
 	/* Within the lateness of every slot there is nothing to gain. */
 	bool move = sent_us > 0 && keep_us > PACE_LATE_US;
@@ -336,12 +398,6 @@ pace_settle(struct pace *p, int64_t units, int64_t slot_us, int64_t keep_us,
 		return;
 	ledger_add(&p->ledger, recorded_us, -units);
 	ledger_add(&p->ledger, move ? sent_us : recorded_us, used);
-	if (pace_is_large(p, units)) {
-		ledger_add(&p->large, recorded_us, -units);
-		ledger_add(&p->large, move ? sent_us : recorded_us, used);
-		if (p->large_share > 0)
-			grid_us = &p->large_us;
-	}
 	/* The grid was moved on by the estimate: what was not used is due
 	 * again. */
 	if (p->dimension == PACE_REQUESTS)
@@ -349,11 +405,10 @@ pace_settle(struct pace *p, int64_t units, int64_t slot_us, int64_t keep_us,
 	back_us = pace_interval_us(p, slot_us) * (double)(units - used);
 	if (back_us < -(double)p->ledger.span_us)
 		back_us = -(double)p->ledger.span_us;
-	*grid_us -= (int64_t)back_us;
+	p->next_us -= (int64_t)back_us;
 }
 
-/* Refusals ------------------------------------------------------------------
- */
+/* Refusals ---------------------------------------------------------------- */
 
 void
 pace_served(struct pace *p, int64_t now_us, int64_t sent_us)
@@ -363,6 +418,28 @@ pace_served(struct pace *p, int64_t now_us, int64_t sent_us)
 	p->refusals = 0;
 	if (p->probing)
 		probe_served(p, now_us);
+}
+
+bool
+pace_steady(const struct pace *p, int64_t sent_us)
+{
+	return p->full_us > 0 && sent_us >= p->full_us && !p->probing &&
+	    p->ramp_us == 0;
+}
+
+/* The upstream counts otherwise than assumed. */
+static void
+climb(struct pace *p, int64_t now_us, int64_t sent_us)
+{
+	/* The ledger and the grid do at once what a step asks for, and the
+	 * ramp is the end of what was sent before it; but budgets are refused
+	 * for what stands in them for hours. */
+	bool steady = pace_steady(p, sent_us) && p->window_us < PACE_BUDGET_US;
+	int64_t at_us = sent_us + p->late_us, used;
+
+	used = ledger_between(&p->ledger, at_us - p->window_us, at_us);
+	ladder_refused(&p->ladder, now_us, sent_us, steady ? 0 : p->window_us,
+	    used + LADDER_UNITS < p->amount ? 2 : 1);
 }
 
 void
@@ -377,7 +454,7 @@ pace_refused(struct pace *p, int64_t now_us, int64_t wait_us, int64_t sent_us,
 	p->others_floor = PACE_FLOOR;
 	p->floor_us = now_us;
 	if (blame == PACE_BLAME_US)
-		ladder_refused(&p->ladder, now_us, sent_us, p->window_us);
+		climb(p, now_us, sent_us);
 	if (wait_us <= 0) {
 		wait_us = (int64_t)REFUSED_MIN_US
 		    << (p->refusals < 5 ? p->refusals : 5);

@@ -10,9 +10,12 @@
  * coarse the ledger is.  The share of the limit that is used is
  * window / (window + slack), whatever the amount.
  *
- * Large costs (over a PACE_LARGE_PART of the amount) have a grid and a share of
- * the ledger of their own: what one of them frees goes to the next of them, so
- * that small ones pass while a large one waits for its room.
+ * Costs that differ keep the ledger full when whatever leaves the window is
+ * replaced at once by as much.  A large cost (over a PACE_LARGE_PART of the
+ * amount) that waits claims the place where room for it comes together with the
+ * least of it idle before, mostly where one left that was as large; small ones
+ * take all the rest, the room of a large one included when none waits, and it
+ * stays together for the next large one.
  */
 #ifndef SCHEDULER_PACE_H
 #define SCHEDULER_PACE_H
@@ -49,6 +52,11 @@ enum {
 	PACE_BUDGET_US = 600000000,
 	PACE_LARGE_PART = 20,
 	PACE_CREDIT_PART = 60, /* of the window: what was not used of a guess */
+	PACE_IDLE_PART = 120,  /* so long may room for a large one be idle */
+	PACE_BURST_PART = 16,  /* of the window: it fades so often, */
+	PACE_FADE_PART = 256,  /* by so much */
+	PACE_FAST = 16, /* times the pace: how small ones take room that came at
+			   once */
 	/* Per cent of the amount that is ours whatever others are said to use;
 	 * doubled every two windows without a refusal, for headers may lie. */
 	PACE_FLOOR = 2,
@@ -66,6 +74,7 @@ enum {
 /* Others' use of the limit, as foreign.c sees it. */
 struct pace_others {
 	int64_t units;      /* kept free for them */
+	int64_t even_units; /* the grid's, where it differs; 0: the same */
 	int64_t end_us;     /* of the upstream's window; 0: not known */
 	int64_t begin_us;   /* the same */
 	int64_t next_units; /* kept free for them after end_us */
@@ -91,13 +100,19 @@ struct pace {
 	int64_t probe_us;    /* the one slot after it, 0: none yet or no need */
 	int64_t probe_until; /* nothing else before */
 	int64_t ramp_us;     /* from here it becomes faster; 0: full speed */
+	int64_t full_us;     /* full speed again since, after a refusal */
 	int refusals;        /* in a row */
 	bool probing;        /* a refusal has not been followed by an answer */
 	struct ledger ledger;
-	/* Large costs. */
-	struct ledger large;
-	int64_t large_us;    /* their grid */
-	int64_t large_share; /* of the amount; 0: none wait */
+	/* Costs that differ. */
+	int64_t claim;    /* kept free for a large one that waits; 0: none */
+	int64_t claim_us; /* when it will be */
+	int64_t waits_us; /* the first one that waits does so since then */
+	int64_t large_us; /* the last one's slot */
+	int64_t burst;    /* the largest of late, fading */
+	int64_t burst_us; /* it last changed */
+	int64_t small;    /* the last other one */
+	int64_t fast_us;  /* no other before, however much is free */
 };
 
 /* What one line costs under the limit; at least 1, so that all are spread. */
@@ -113,6 +128,12 @@ void pace_fini(struct pace *p);
 
 /* Before a plan: forget what is over, follow the ladder and the slack. */
 void pace_begin(struct pace *p, int64_t now_us);
+
+/*
+ * A large cost waits: keep room for it where that costs least within the next
+ * window; crowded: as soon as can be.  Holds until a large one is granted.
+ */
+void pace_claim(struct pace *p, int64_t units, bool crowded, int64_t from_us);
 
 /* Units that may stand in a window that holds at_us. */
 int64_t pace_allowed(const struct pace *p, int64_t at_us);
@@ -136,6 +157,12 @@ void pace_grant(struct pace *p, int64_t units, int64_t slot_us, int64_t keep_us,
  */
 void pace_settle(struct pace *p, int64_t units, int64_t slot_us,
     int64_t keep_us, int64_t used, int64_t sent_us);
+
+/*
+ * Was a call of sent_us sent at full speed again after a refusal?  What was
+ * before that refusal has no part in what becomes of it.
+ */
+bool pace_steady(const struct pace *p, int64_t sent_us);
 
 /* A call sent at sent_us was served: the upstream lets us in again. */
 void pace_served(struct pace *p, int64_t now_us, int64_t sent_us);

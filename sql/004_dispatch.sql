@@ -271,6 +271,11 @@ declare
 	v_runs integer;
 begin
 	perform sluice.fence(p_epoch);
+	if p_plan -> 'lease' is not null then
+		perform sluice.clock_jumped(l.clock_offset_us
+			- (p_plan #>> '{lease,clock_offset_us}')::bigint)
+		from sluice.dispatch_lease l;
+	end if;
 
 	with moved as (
 		select * from json_to_recordset(p_plan -> 'lanes')
@@ -393,78 +398,4 @@ begin
 	where o.id = d.id::bigint;
 
 	return v_runs;
-end $$;
-
--- Lines of a run that have no outcome and must have another slot.
-create or replace function sluice.run_give_back(
-    p_run sluice.run, p_sent boolean, p_why text
-) returns void
-language sql set search_path = '' as $$
-	insert into sluice.retry (lane_id, line, batch_id, not_before, tries, sends,
-		refused, why)
-	select p_run.lane_id, p_run.first_line + u.line - 1, p_run.batch_id, now(),
-		coalesce(p_run.tries[u.i], 0),
-		coalesce(p_run.sends[u.i], 0) + case when p_sent then 1 else 0 end,
-		coalesce(p_run.refused[u.i], 0), p_why
-	from unnest(p_run.line) with ordinality u (line, i)
-	where get_bit(p_run.open, (u.i - 1)::integer) = 1
-$$;
-
--- The upstream may still work on the calls of a worker that has gone.
-create or replace function sluice.seats_freeze(p_worker bigint) returns void
-language sql set search_path = '' as $$
-	update sluice.seat s set frozen_until = now() + make_interval(secs => (
-		select coalesce(max(p.whole_ms), 0) / 1000.0 from sluice.path p
-		join sluice.rate_limit l on l.pool_id = p.pool_id
-		where l.id = s.limit_id))
-	where s.worker_id = p_worker
-$$;
-
--- Workers whose lease is over: what they had out goes again (it may have been
--- sent: the attempt counts), and whatever else a dead worker holds; their seats
--- stay taken while the upstream may still work on their calls.  And runs that
--- nobody took in time.
-create or replace function sluice.reap(p_epoch bigint)
-returns table (workers integer, lines integer, stale integer)
-language plpgsql set search_path = '' security definer as $$
-declare
-	v_worker bigint;
-	v_run sluice.run;
-begin
-	perform sluice.fence(p_epoch);
-	workers := 0; lines := 0; stale := 0;
-	for v_worker in
-		update sluice.worker w set state = 'dead', in_flight = 0
-		where w.state <> 'dead' and w.lease_until < now()
-		returning w.id
-	loop
-		workers := workers + 1;
-		perform sluice.seats_freeze(v_worker);
-	end loop;
-	for v_run in
-		delete from sluice.run r
-		where r.worker_id is not null and not exists (select from sluice.worker w
-			where w.id = r.worker_id and w.state <> 'dead')
-		returning *
-	loop
-		perform sluice.run_give_back(v_run, true, 'worker lost');
-		lines := lines + bit_count(v_run.open);
-	end loop;
-	-- One that was granted as its worker stopped is nobody's.
-	delete from sluice.seat s where s.frozen_until < now() or not exists (
-		select from sluice.rate_limit l
-		where l.id = s.limit_id and l.removed_at is null)
-	    or s.frozen_until is null and not exists (select from sluice.worker w
-		where w.id = s.worker_id and w.state <> 'dead');
-	for v_run in
-		delete from sluice.run r
-		where r.worker_id is null
-		    and r.send_at + make_interval(secs => (r.keep_us
-			+ coalesce(r.slot_us[array_upper(r.slot_us, 1)], 0)) / 1e6) < now()
-		returning *
-	loop
-		perform sluice.run_give_back(v_run, false, 'not taken in time');
-		stale := stale + bit_count(v_run.open);
-	end loop;
-	return next;
 end $$;

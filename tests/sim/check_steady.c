@@ -144,9 +144,9 @@ check_end(struct sim *s)
 		sim_fail(s,
 		    "I5: %" PRId64 " lines have no result, and nothing moves",
 		    store_open(s->store));
-	/* Lines lapse where a worker took one more than it has seats for. */
+	/* Seats that nearly bind take their part. */
 	if (s->check->seat_limit >= 0)
-		loss = 0.1;
+		loss = 0.01;
 	if (st->seat_us > 60e6 && s->check->binding == LIMITS_MAX &&
 	    s->sc.profile == PROFILE_SEATS && s->sc.seats_bind &&
 	    st->busy_us / st->seat_us < 0.9)
@@ -169,6 +169,6 @@ check_end(struct sim *s)
 		    used, l->amount, l->window_us / SEC, want);
 	mean = st->gaps / (double)st->ngaps;
 	cv = sqrt(st->gaps2 / (double)st->ngaps - mean * mean) / mean;
-	if (cv >= 0.3 && loss == 0 && l->window_us < 600 * SEC)
+	if (cv >= 0.3 && l->window_us < 600 * SEC)
 		sim_fail(s, "I11: the gaps of sends vary by %.3f", cv);
 }

@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(48);
+select plan(53);
 
 create function pg_temp.line(i integer) returns text language sql as $$
 	select format('{"custom_id":"r-%s","body":{"model":"m"}}', i) || E'\n'
@@ -106,6 +106,39 @@ select is(sluice.dispatch_commit(epoch, pg_temp.plan(5, 2, 5)), 1) from t;
 select results_eq('select next_line, lines_left from sluice.batch_lane',
 	'values (7, 4)');
 select is((select sum(units) from sluice.grant_cell)::integer, 6);
+
+-- The clock is set, by an hour forward and as much back
+create temp table b as select r.id, r.send_at, r.worker_id from sluice.run r;
+insert into sluice.retry (lane_id, line, batch_id, not_before, tries, sends, why)
+	select id, v.line, batch_id, v.at, 0, 0, 'test' from sluice.batch_lane,
+	(values (91, now() - interval '2 hours'), (92, now() - interval '1 minute'),
+		(93, now() + interval '1 minute')) v (line, at);
+create function pg_temp.set_clock(p_offset_s bigint) returns integer language sql as $$
+	select sluice.dispatch_commit(t.epoch, json_build_object('lease',
+		json_build_object('timeline', 1, 'clock_offset_us', p_offset_s * 1000000)))
+	from t
+$$;
+create view pg_temp.moved as select r.send_at - b.send_at as by
+	from sluice.run r join b using (id);
+select pg_temp.set_clock(-3600);
+select results_eq('select distinct by from pg_temp.moved', $$ values (interval '1 hour') $$,
+	'what nobody took is as far away as it was');
+select results_eq('select not_before - now() from sluice.retry order by line',
+	$$ values (interval '-2 hours'), ('59 minutes'), ('61 minutes') $$,
+	'and so is what goes again');
+select pg_temp.set_clock(-3600);
+select results_eq('select distinct by from pg_temp.moved', $$ values (interval '1 hour') $$,
+	'once');
+update sluice.run set worker_id = sluice.worker_start('late', 1, 5000)
+	where id = (select min(id) from b);
+select pg_temp.set_clock(0);
+select results_eq('select by from pg_temp.moved order by by',
+	$$ values (interval '0'), ('1 hour') $$, 'back again; what is taken stays');
+select results_eq('select not_before - now() from sluice.retry order by line',
+	$$ values (interval '-2 hours'), ('-1 minute'), ('1 minute') $$);
+update sluice.run r set worker_id = null, send_at = b.send_at from b where b.id = r.id;
+delete from sluice.retry;
+delete from sluice.worker;
 
 -- Take: each run once
 update t set w1 = sluice.worker_start('one', 10, 5000),

@@ -4,6 +4,7 @@
  */
 #include "unit.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -338,6 +339,59 @@ seats_that_bind_are_full_and_no_slot_lapses(void)
 	}
 }
 
+/* A request is charged when it arrives: calls that outlive the window by far do
+ * not fill it, and the seats are. */
+static void
+calls_longer_than_the_window_fill_the_seats(void)
+{
+	static const struct {
+		const char *why;
+		int64_t seats, latency_s;
+		double busy; /* on average, of what rate and seats allow */
+	} cases[] = {
+		{ "seats bind", 200, 300, 0.97 },
+		{ "seats bind by far", 20, 300, 0.97 },
+		{ "rate and seats nearly alike", 310, 300, 0.8 },
+		{ "the rate binds", 400, 300, 0.97 },
+	};
+
+	for (size_t i = 0; i < NITEMS(cases); i++) {
+		struct dispatch_conf_limit l[] = {
+			{ .id = 1,
+			    .pool = 1,
+			    .model = "*",
+			    .dimension = PACE_REQUESTS,
+			    .window_us = 60 * S,
+			    .amount = 60 },
+			{ .id = 2,
+			    .pool = 1,
+			    .model = "*",
+			    .dimension = PACE_CONCURRENT,
+			    .amount = cases[i].seats },
+		};
+		double most = fmin((double)cases[i].seats,
+		    (double)cases[i].latency_s * 60 / 60.45);
+		int64_t busy, lapsed;
+
+		world_start(l, 2);
+		w.seats = (int32_t)cases[i].seats;
+		w.latency = cases[i].latency_s * S;
+		run_for_s(900);
+		/* How long a call takes is known by now. */
+		busy = w.busy;
+		lapsed = w.lapsed;
+		run_for_s(1800);
+		CHECK(worst(60 * S, false) <= 60, cases[i].why);
+		CHECK((double)(w.busy - busy) >=
+			cases[i].busy * most * 1800.0 * (double)S,
+		    cases[i].why);
+		/* Where all calls end in the same part of their time, a few
+		 * lines come back from the other part. */
+		CHECK((w.lapsed - lapsed) * 20 <= (int64_t)w.n, cases[i].why);
+		dispatch_fini(&w.d);
+	}
+}
+
 static void
 without_limits_a_stock_is_kept_ahead(void)
 {
@@ -605,6 +659,7 @@ UNIT_MAIN("dispatch", UNIT(request_limits_hold_and_are_used),
     UNIT(token_limits_hold_and_learn_what_lines_cost),
     UNIT(the_tightest_of_several_limits_binds),
     UNIT(seats_that_bind_are_full_and_no_slot_lapses),
+    UNIT(calls_longer_than_the_window_fill_the_seats),
     UNIT(without_limits_a_stock_is_kept_ahead),
     UNIT(nothing_is_granted_while_nobody_can_work),
     UNIT(urgent_lanes_go_first_and_retries_before_fresh_lines),

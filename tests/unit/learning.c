@@ -7,6 +7,7 @@
 #include "../../scheduler/clock.h"
 #include "../../scheduler/estimate.h"
 #include "../../scheduler/foreign.h"
+#include "../../scheduler/pace.h"
 
 #define S INT64_C(1000000)
 
@@ -15,16 +16,72 @@ the_ladder_takes_one_step_a_window_and_rests_after_an_hour(void)
 {
 	struct ladder l = { 0 };
 
-	CU_ASSERT(ladder_refused(&l, 1000 * S, 999 * S, 60 * S));
+	CU_ASSERT(ladder_refused(&l, 1000 * S, 999 * S, 60 * S, 1));
 	CU_ASSERT_EQUAL(l.step, 1);
 	/* Calls that had left by then, or in the window after it. */
-	CU_ASSERT_FALSE(ladder_refused(&l, 1001 * S, 998 * S, 60 * S));
-	CU_ASSERT_FALSE(ladder_refused(&l, 1050 * S, 1049 * S, 60 * S));
-	CU_ASSERT(ladder_refused(&l, 1070 * S, 1069 * S, 60 * S));
+	CU_ASSERT_FALSE(ladder_refused(&l, 1001 * S, 998 * S, 60 * S, 1));
+	CU_ASSERT_FALSE(ladder_refused(&l, 1050 * S, 1049 * S, 60 * S, 1));
+	CU_ASSERT(ladder_refused(&l, 1070 * S, 1069 * S, 60 * S, 1));
 	CU_ASSERT_EQUAL(l.step, 2);
 	CU_ASSERT_FALSE(ladder_rest(&l, 1070 * S + LADDER_HOLD_US - 1));
 	CU_ASSERT(ladder_rest(&l, 1070 * S + LADDER_HOLD_US));
 	CU_ASSERT_EQUAL(l.step, 1);
+}
+
+static void
+a_step_that_cannot_be_the_reason_is_left_out(void)
+{
+	struct pace p;
+	int64_t now = 1000 * S;
+
+	/* Far below the amount: no unit too many, and so a second of slack. */
+	pace_init(&p, PACE_REQUESTS, 540, 60 * S);
+	for (int i = 0; i < 100; i++)
+		pace_grant(&p, 1, now + i * S / 9, 0, 1);
+	pace_refused(&p, now + 12 * S, 0, now + 11 * S, PACE_BLAME_US);
+	CU_ASSERT_EQUAL(p.ladder.step, 2);
+	pace_fini(&p);
+	/* As many as the limit has. */
+	pace_init(&p, PACE_REQUESTS, 20, 60 * S);
+	for (int i = 0; i < 20; i++)
+		pace_grant(&p, 1, now + i * 3 * S, 0, 1);
+	pace_refused(&p, now + 58 * S, 0, now + 58 * S, PACE_BLAME_US);
+	CU_ASSERT_EQUAL(p.ladder.step, 1);
+	pace_fini(&p);
+}
+
+/* Refused at 1000 s, served by the probe, at full speed: refused again. */
+static void
+the_next_step_waits_for_full_speed_and_no_longer(void)
+{
+	static const struct {
+		const char *why;
+		int64_t window_us, again_us;
+		int step;
+	} cases[] = {
+		{ "within the ramp of 6 s", 60 * S, 1006 * S, 2 },
+		{ "at full speed, in the same minute", 60 * S, 1011 * S, 3 },
+		{ "a budget has its window", 3600 * S, 1100 * S, 2 },
+		{ "the window is over", 3600 * S, 4601 * S, 3 },
+	};
+
+	for (size_t i = 0; i < NITEMS(cases); i++) {
+		struct pace p;
+		int64_t again = cases[i].again_us;
+
+		pace_init(&p, PACE_REQUESTS, 540, cases[i].window_us);
+		pace_refused(&p, 1000 * S, S, 1000 * S, PACE_BLAME_US);
+		CU_ASSERT_EQUAL(p.ladder.step, 2);
+		CU_ASSERT_FALSE(pace_steady(&p, 1000 * S));
+		pace_grant(&p, 1, 1002 * S, 0, 1);
+		pace_served(&p, 1003 * S, 1002 * S);
+		pace_begin(&p, again);
+		pace_refused(&p, again, S, again, PACE_BLAME_US);
+		CU_ASSERT_EQUAL(p.ladder.step, cases[i].step);
+		if (p.ladder.step != cases[i].step)
+			printf("# %s\n", cases[i].why);
+		pace_fini(&p);
+	}
 }
 
 static void
@@ -33,10 +90,10 @@ a_step_down_that_was_wrong_is_not_soon_repeated(void)
 	struct ladder l = { 0 };
 	int64_t now = 1000 * S;
 
-	ladder_refused(&l, now, now, 60 * S);
+	ladder_refused(&l, now, now, 60 * S, 1);
 	now += LADDER_HOLD_US;
 	CU_ASSERT(ladder_rest(&l, now));
-	CU_ASSERT(ladder_refused(&l, now + 5 * S, now + 4 * S, 60 * S));
+	CU_ASSERT(ladder_refused(&l, now + 5 * S, now + 4 * S, 60 * S, 1));
 	CU_ASSERT_EQUAL(l.step, 1);
 	CU_ASSERT_FALSE(ladder_rest(&l, now + 5 * S + LADDER_HOLD_US));
 	CU_ASSERT(ladder_rest(&l, now + 5 * S + 2 * LADDER_HOLD_US));
@@ -282,6 +339,8 @@ what_is_still_out_is_the_long_ones(void)
 
 UNIT_MAIN("learning",
     UNIT(the_ladder_takes_one_step_a_window_and_rests_after_an_hour),
+    UNIT(a_step_that_cannot_be_the_reason_is_left_out),
+    UNIT(the_next_step_waits_for_full_speed_and_no_longer),
     UNIT(a_step_down_that_was_wrong_is_not_soon_repeated),
     UNIT(concurrency_is_doubled_until_a_refusal),
     UNIT(a_clock_that_is_set_moves_no_window),

@@ -168,7 +168,47 @@ no_window_holds_more_than_the_amount(void)
 	}
 }
 
-UNIT_MAIN("ledger", UNIT(units_return_when_their_cell_is_a_span_old),
+static void
+room_is_made_where_it_comes_together(void)
+{
+	struct ledger_want want = { .amount = 100, .until_us = 300 * S };
+	static const struct {
+		const char *why;
+		int64_t units, spare, idle, from_s, due_s;
+		bool again;
+	} cases[] = {
+		{ "there is room", 10, 0, 0, 150, 150, false },
+		{ "40 leave at once", 40, 0, 0, 150, 165, false },
+		{ "and so do 10 and 40 nearly", 50, 0, 0, 150, 165, false },
+		{ "10 wait for 5 s", 60, 0, 0, 150, 165, false },
+		{ "as soon as can be", 20, 0, 1000 * S, 150, 160, false },
+		{ "what is free is too little for others", 25, 11, 0, 150, 165,
+		    false },
+		{ "all of it", 100, 0, 0, 150, 189, false },
+	};
+	struct ledger l;
+
+	ledger_init(&l, 60 * S, 60 * S);
+	ledger_add(&l, 100 * S, 10);
+	ledger_add(&l, 105 * S, 40);
+	for (int i = 0; i < 4; i++)
+		ledger_add(&l, (120 + 3 * i) * S, 10);
+	for (size_t i = 0; i < NITEMS(cases); i++) {
+		want.units = cases[i].units;
+		want.spare = cases[i].spare;
+		want.idle = (double)cases[i].idle;
+		want.from_us = cases[i].from_s * S;
+		want.again = cases[i].again;
+		CHECK(
+		    ledger_gap(&l, &want) == cases[i].due_s * S, cases[i].why);
+	}
+	want.units = 101;
+	CU_ASSERT_EQUAL(ledger_gap(&l, &want), LEDGER_NEVER);
+	ledger_fini(&l);
+}
+
+UNIT_MAIN("ledger", UNIT(room_is_made_where_it_comes_together),
+    UNIT(units_return_when_their_cell_is_a_span_old),
     UNIT(a_large_cost_waits_for_as_many_cells_as_it_needs),
     UNIT(grants_in_the_future_count_too),
     UNIT(taking_back_never_goes_below_nothing),

@@ -336,29 +336,102 @@ a_refusal_is_followed_by_a_probe_and_a_ramp(void)
 }
 
 static void
-large_costs_have_a_share_and_others_the_rest(void)
+a_large_cost_gets_its_room_and_others_the_rest(void)
 {
 	struct pace p;
-	int64_t at;
+	int64_t at, large, due, last = 0;
 
 	pace_init(&p, PACE_TOKENS, 1000, 60 * S);
 	CU_ASSERT(pace_is_large(&p, 51));
 	CU_ASSERT_FALSE(pace_is_large(&p, 50));
-	p.large_share = 400;
-	/* Nothing of it is used yet: it is kept. */
-	for (at = 100 * S; at < 150 * S; at = pace_earliest(&p, 10, at))
+	/* Even small ones, then one so large, then small ones again. */
+	for (at = 100 * S; at < 140 * S; at = pace_earliest(&p, 10, at))
 		pace_grant(&p, 10, at, PACE_LATE_US, 1);
-	CU_ASSERT(ledger_used(&p.ledger, at) <= 600);
-	CU_ASSERT(pace_earliest(&p, 400, at) <= at);
-	pace_grant(&p, 400, at, PACE_LATE_US, 1);
-	/* The next large one waits until that has left the window. */
-	CU_ASSERT(pace_earliest(&p, 400, at) >= at + 60 * S);
+	pace_grant(&p, 300, at, PACE_LATE_US, 1);
+	large = at;
+	for (; at < 162 * S; at = pace_earliest(&p, 10, at))
+		pace_grant(&p, 10, at, PACE_LATE_US, 1);
+	/* The next takes the place of that one. */
+	pace_claim(&p, 300, false, at);
+	due = p.claim_us;
+	CU_ASSERT(due > large + 60 * S && due < large + 61 * S);
+	/* Small ones go on until then. */
+	for (;;) {
+		at = pace_earliest(&p, 10, at);
+		if (at >= due)
+			break;
+		pace_grant(&p, 10, at, PACE_LATE_US, 1);
+		last = at;
+		pace_claim(&p, 300, false, at);
+		CU_ASSERT_EQUAL(p.claim_us, due);
+	}
+	CU_ASSERT(due - last < 2 * S);
+	at = pace_earliest(&p, 300, last);
+	CU_ASSERT_EQUAL(at, due);
+	pace_grant(&p, 300, at, PACE_LATE_US, 1);
+	CU_ASSERT_EQUAL(p.claim, 0);
+	pace_fini(&p);
+}
+
+static void
+what_a_large_one_leaves_goes_to_the_next_or_at_once_to_others(void)
+{
+	struct pace p;
+	int64_t first, at;
+
+	pace_init(&p, PACE_TOKENS, 1000, 60 * S);
+	first = pace_earliest(&p, 400, 100 * S);
+	pace_grant(&p, 400, first, PACE_LATE_US, 1);
+	/* It holds up nobody: the grid may be ahead by as much. */
+	CU_ASSERT(pace_earliest(&p, 10, first) <= first + S);
+	for (at = first; at < first + 59 * S; at = pace_earliest(&p, 10, at))
+		pace_grant(&p, 10, at, PACE_LATE_US, 1);
+	CU_ASSERT_EQUAL(ledger_used(&p.ledger, at - 1), 1000);
+	/* A large one that waits takes the place without idle room. */
+	at = first + 50 * S;
+	pace_claim(&p, 400, false, at);
+	CU_ASSERT_EQUAL(p.claim_us, pace_earliest(&p, 400, at));
+	CU_ASSERT(p.claim_us <= first + 61 * S);
+	CU_ASSERT(pace_earliest(&p, 30, p.claim_us - 1) > p.claim_us);
+	/* And when none does, forty small ones take it within some seconds. */
+	at = p.claim_us;
+	p.claim = 0;
+	for (int i = 0; i < 40; i++) {
+		at = pace_earliest(&p, 10, at);
+		pace_grant(&p, 10, at, PACE_LATE_US, 1);
+	}
+	CU_ASSERT(at <= p.claim_us + 2 * S);
+	CU_ASSERT(at >= p.claim_us + S);
+	pace_fini(&p);
+}
+
+static void
+room_that_can_be_used_first_is_not_kept(void)
+{
+	struct pace p;
+	int64_t at = 100 * S;
+
+	/* Nothing is in the window but a little: to keep the rest empty until
+	 * that is gone would waste nearly a window. */
+	pace_init(&p, PACE_TOKENS, 1000, 60 * S);
+	pace_grant(&p, 50, at, PACE_LATE_US, 1);
+	pace_claim(&p, 1000, false, at + S);
+	CU_ASSERT_EQUAL(p.claim, 0);
+	/* But not for ever, and not when many wait. */
+	pace_claim(&p, 1000, true, at + S);
+	CU_ASSERT_EQUAL(p.claim, 1000);
+	p.claim = 0;
+	pace_grant(&p, 50, at + 62 * S, PACE_LATE_US, 1);
+	pace_claim(&p, 1000, false, at + 63 * S);
+	CU_ASSERT_EQUAL(p.claim, 1000);
 	pace_fini(&p);
 }
 
 UNIT_MAIN("pace", UNIT(others_slow_us_down_and_do_not_stop_us),
     UNIT(a_refusal_is_followed_by_a_probe_and_a_ramp),
-    UNIT(large_costs_have_a_share_and_others_the_rest),
+    UNIT(a_large_cost_gets_its_room_and_others_the_rest),
+    UNIT(what_a_large_one_leaves_goes_to_the_next_or_at_once_to_others),
+    UNIT(room_that_can_be_used_first_is_not_kept),
     UNIT(the_grid_spreads_requests_evenly),
     UNIT(a_stall_is_not_made_up_for_with_a_flood),
     UNIT(a_budget_is_spent_faster_only_in_a_hurry),

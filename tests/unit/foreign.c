@@ -1,0 +1,381 @@
+/* An account that others use, too, played in virtual time: what they feel. */
+#include "unit.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "../../scheduler/foreign.h"
+
+#define S  INT64_C(1000000)
+#define MS INT64_C(1000)
+
+enum { LIMIT = 1000, LEARN_S = 180, CALLS_MAX = 40000, TICK_MS = 100 };
+enum { LEAD_MS = 150, HORIZON_MS = 500 };
+
+struct play {
+	const char *why;
+	bool fixed;            /* else a sliding log */
+	int least_ms, most_ms; /* of answers */
+	double others[3];      /* calls a minute, a third of the time each */
+	int minutes;           /* after LEARN_S */
+};
+
+struct call {
+	int64_t slot_us, sent_us, answered_us;
+	int64_t remaining, reset_ms;
+	bool refused;
+};
+
+struct told { /* over the seeds of a play */
+	int64_t others, others_refused, mine, mine_refused;
+	double total;
+	int runs;
+};
+
+struct world {
+	const struct play *play;
+	uint64_t random;
+	int64_t now;
+	/* the upstream's */
+	int64_t log[CALLS_MAX];
+	size_t first, n;
+	int64_t phase_us, period, in_period;
+	int64_t next_other_us;
+	/* ours */
+	struct pace pace;
+	struct foreign foreign;
+	struct call calls[CALLS_MAX]; /* in the order of their slots */
+	size_t ncalls, arrived, told;
+	int64_t from_us, to_us;
+	struct told *out;
+};
+
+static double
+unit_random(struct world *w)
+{
+	w->random ^= w->random << 13;
+	w->random ^= w->random >> 7;
+	w->random ^= w->random << 17;
+	return ((double)(w->random >> 11) + 0.5) / 9007199254740992.0;
+}
+
+/* The upstream ------------------------------------------------------------ */
+
+static int64_t
+used(struct world *w, int64_t at)
+{
+	if (w->play->fixed) {
+		int64_t period = (at - w->phase_us) / (60 * S);
+
+		if (period != w->period)
+			w->in_period = 0;
+		w->period = period;
+		return w->in_period;
+	}
+	while (w->first < w->n && at - w->log[w->first] > 60 * S)
+		w->first++;
+	return (int64_t)(w->n - w->first);
+}
+
+static bool
+admit(struct world *w, int64_t at)
+{
+	if (used(w, at) >= LIMIT)
+		return false;
+	w->in_period++;
+	w->log[w->n++] = at;
+	if (at >= w->from_us && at < w->to_us)
+		w->out->total++;
+	return true;
+}
+
+static int64_t
+reset_us(const struct world *w, int64_t at)
+{
+	return w->play->fixed ? (w->period + 1) * 60 * S + w->phase_us - at
+			      : 60 * S + 1;
+}
+
+static int64_t
+free_us(const struct world *w, int64_t at)
+{
+	return w->play->fixed ? reset_us(w, at)
+			      : w->log[w->first] + 60 * S + 1 - at;
+}
+
+static double
+others_rate(const struct world *w, int64_t at)
+{
+	int64_t third_us = w->play->minutes * 20 * S;
+	int64_t step = (at - w->from_us) / third_us;
+
+	return w->play->others[at < w->from_us ? 0 : step > 2 ? 2 : step];
+}
+
+static void
+other_comes(struct world *w)
+{
+	int64_t at = w->next_other_us;
+	bool counts = at >= w->from_us && at < w->to_us;
+	bool refused = !admit(w, at);
+
+	w->out->others += counts;
+	w->out->others_refused += counts && refused;
+	w->next_other_us +=
+	    (int64_t)(-log(unit_random(w)) * 60e6 / others_rate(w, at)) + 1;
+}
+
+static void
+call_arrives(struct world *w, struct call *c)
+{
+	const struct play *play = w->play;
+	bool counts = c->sent_us >= w->from_us && c->sent_us < w->to_us;
+
+	c->refused = !admit(w, c->sent_us);
+	c->remaining = LIMIT - used(w, c->sent_us);
+	c->reset_ms = reset_us(w, c->sent_us) / MS;
+	w->out->mine += counts;
+	w->out->mine_refused += counts && c->refused;
+	c->answered_us = c->sent_us + 1 * MS;
+	if (!c->refused)
+		c->answered_us += play->least_ms * MS +
+		    (int64_t)(unit_random(w) *
+			(double)((play->most_ms - play->least_ms) * MS));
+	else
+		pace_refused(&w->pace, c->answered_us,
+		    (free_us(w, c->sent_us) / S + 1) * S, c->sent_us,
+		    PACE_BLAME_OTHERS);
+}
+
+/* Ours ------------------------------------------------------------------- */
+
+static void
+hear(struct world *w, int64_t from, int64_t to)
+{
+	struct call *due[CALLS_MAX / 10];
+	size_t n = 0, k;
+
+	for (size_t i = w->told; i < w->arrived; i++) {
+		struct call *c = &w->calls[i];
+
+		if (c->answered_us <= from && i == w->told)
+			w->told++;
+		if (c->answered_us <= from || c->answered_us > to)
+			continue;
+		for (k = n++; k > 0 && due[k - 1]->answered_us > c->answered_us;
+		     k--)
+			due[k] = due[k - 1];
+		due[k] = c;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct dialect_reading said = { .dim = DIALECT_REQUESTS,
+			.limit = LIMIT,
+			.remaining = due[i]->remaining,
+			.reset_ms = due[i]->reset_ms };
+
+		if (due[i]->refused)
+			continue;
+		pace_served(&w->pace, to, due[i]->sent_us);
+		/* The reset was written when the call came in. */
+		foreign_seen(&w->foreign, &w->pace, &said, due[i]->sent_us,
+		    due[i]->answered_us);
+	}
+}
+
+static void
+plan(struct world *w)
+{
+	int64_t keep_us, slot_us;
+
+	w->pace.late_us = w->pace.jitter_us = PACE_LATE_MIN_US;
+	keep_us = w->pace.late_us;
+	foreign_room(&w->foreign, &w->pace, w->now, &w->pace.others);
+	pace_begin(&w->pace, w->now);
+	for (;;) {
+		struct call *c = &w->calls[w->ncalls];
+
+		slot_us = pace_earliest(&w->pace, 1, w->now + LEAD_MS * MS);
+		if (slot_us > w->now + HORIZON_MS * MS)
+			return;
+		pace_grant(&w->pace, 1, slot_us, keep_us, 1);
+		c->slot_us = slot_us;
+		c->sent_us = slot_us + (int64_t)(unit_random(w) * 4e3);
+		if (w->ncalls > 0 && c->sent_us < c[-1].sent_us)
+			c->sent_us = c[-1].sent_us;
+		w->ncalls++;
+	}
+}
+
+static void
+play_once(const struct play *play, uint64_t seed, struct told *out)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	int64_t end;
+
+	w->play = play;
+	w->out = out;
+	w->random = seed * 0x9E3779B97F4A7C15u + 88172645463325252u;
+	w->now = 6000000 * S;
+	w->from_us = w->now + LEARN_S * S;
+	w->to_us = end = w->from_us + play->minutes * 60 * S;
+	w->phase_us = (int64_t)(unit_random(w) * 60e6);
+	w->next_other_us = w->now - 60 * S;
+	while (w->next_other_us < w->now)
+		other_comes(w);
+	pace_init(&w->pace, PACE_REQUESTS, LIMIT, 60 * S);
+	while (w->now < end) {
+		int64_t then = w->now + TICK_MS * MS;
+
+		plan(w);
+		for (;;) {
+			struct call *c = w->arrived < w->ncalls
+			    ? &w->calls[w->arrived]
+			    : NULL;
+
+			if (c != NULL && c->sent_us < then &&
+			    c->sent_us <= w->next_other_us) {
+				call_arrives(w, c);
+				w->arrived++;
+			} else if (w->next_other_us < then) {
+				other_comes(w);
+			} else {
+				break;
+			}
+		}
+		hear(w, w->now, then);
+		w->now = then;
+	}
+	pace_fini(&w->pace);
+	free(w);
+	out->runs++;
+}
+
+/* SEEDS=N plays more of them. */
+static struct told
+play_seeds(const struct play *p, int seeds)
+{
+	struct told t = { 0 };
+	const char *more = getenv("SEEDS");
+
+	if (more != NULL && atoi(more) > 0)
+		seeds = atoi(more);
+	for (int i = 1; i <= seeds; i++)
+		play_once(p, (uint64_t)i, &t);
+	t.total /= (double)t.runs * LIMIT * p->minutes;
+	printf("# %-18s others %6.0f refused %5.2f  ours %6.0f refused %5.2f  "
+	       "used %.4f\n",
+	    p->why, (double)t.others / t.runs,
+	    (double)t.others_refused / t.runs, (double)t.mine / t.runs,
+	    (double)t.mine_refused / t.runs, t.total);
+	return t;
+}
+
+enum {
+	SLOW_LEAST = 4000,
+	SLOW_MOST = 12000,
+	FAST_LEAST = 1000,
+	FAST_MOST = 3000
+};
+#define SLOW SLOW_LEAST, SLOW_MOST
+#define FAST FAST_LEAST, FAST_MOST
+#define ALL(n)          \
+	{               \
+		n, n, n \
+	}
+
+/* used: the goal of 0.97 where it can be had; refused: of a run. */
+static const struct {
+	struct play play;
+	double used, refused;
+} plays[] = {
+	{ { "log 20% 4-12 s", false, SLOW, ALL(200), 6 }, 0.970, 0.5 },
+	{ { "log 40% 4-12 s", false, SLOW, ALL(400), 6 }, 0.960, 1.5 },
+	{ { "log 60% 4-12 s", false, SLOW, ALL(600), 6 }, 0.950, 3 },
+	{ { "log 20% 1-3 s", false, FAST, ALL(200), 6 }, 0.974, 0.5 },
+	{ { "log 40% 1-3 s", false, FAST, ALL(400), 6 }, 0.970, 1.5 },
+	{ { "log 60% 1-3 s", false, FAST, ALL(600), 6 }, 0.958, 3 },
+	{ { "fixed 20% 4-12 s", true, SLOW, ALL(200), 6 }, 0.970, 0 },
+	{ { "fixed 40% 4-12 s", true, SLOW, ALL(400), 6 }, 0.970, 0 },
+	{ { "fixed 60% 4-12 s", true, SLOW, ALL(600), 6 }, 0.970, 0 },
+	{ { "fixed 20% 1-3 s", true, FAST, ALL(200), 6 }, 0.970, 0 },
+	{ { "fixed 40% 1-3 s", true, FAST, ALL(400), 6 }, 0.970, 0 },
+	{ { "fixed 60% 1-3 s", true, FAST, ALL(600), 6 }, 0.970, 0 },
+	/* What rises unseen is felt; it must not stay so. */
+	{ { "log steps 4-12 s", false, SLOW, { 200, 400, 600 }, 6 }, 0.955,
+	    12 },
+	{ { "log steps 1-3 s", false, FAST, { 200, 400, 600 }, 6 }, 0.960, 8 },
+	{ { "fixed steps 4-12 s", true, SLOW, { 200, 400, 600 }, 6 }, 0.970,
+	    3 },
+	{ { "fixed steps 1-3 s", true, FAST, { 200, 400, 600 }, 6 }, 0.970, 1 },
+};
+
+static void
+others_feel_little_and_little_is_left_unused(void)
+{
+	for (size_t i = 0; i < NITEMS(plays); i++) {
+		struct told t = play_seeds(&plays[i].play, 6);
+
+		CHECK(t.total >= plays[i].used, plays[i].play.why);
+		CHECK((double)t.others_refused <= plays[i].refused * t.runs,
+		    plays[i].play.why);
+		CHECK((double)t.mine_refused <= (1 + plays[i].refused) * t.runs,
+		    plays[i].play.why);
+	}
+}
+
+/* Counts of a minute's window, four a second, of calls at these seconds. */
+static struct foreign_log
+counted(const int *at_s, size_t n, int until_s)
+{
+	struct foreign_log l = { 0 };
+
+	for (int64_t t = 60 * S; t <= until_s * S; t += S / 4) {
+		double units = 0;
+
+		for (size_t i = 0; i < n; i++)
+			units += at_s[i] * S <= t && at_s[i] * S > t - 60 * S;
+		foreign_log_count(&l, 60 * S, t, units);
+	}
+	return l;
+}
+
+static void
+what_came_is_known_to_leave_a_window_later(void)
+{
+	static const int burst[] = { 90, 90, 90, 90, 90, 90, 90, 90, 90, 90 };
+	struct foreign_log l = counted(burst, NITEMS(burst), 140);
+
+	CU_ASSERT_DOUBLE_EQUAL(l.units, 10, 0.001);
+	CU_ASSERT_DOUBLE_EQUAL(foreign_log_leaving(&l, 148 * S), 0, 0.5);
+	CU_ASSERT_DOUBLE_EQUAL(foreign_log_leaving(&l, 152 * S), 10, 0.5);
+	CU_ASSERT_DOUBLE_EQUAL(foreign_log_leaving(&l, 500 * S), 10, 1);
+	CU_ASSERT(foreign_log_doubt(&l, 150 * S) <= 10.0 / 6 + 0.01);
+	/* A count from before is no news; one after a gap begins anew. */
+	foreign_log_count(&l, 60 * S, 139 * S, 500);
+	CU_ASSERT_DOUBLE_EQUAL(l.units, 10, 0.001);
+	foreign_log_count(&l, 60 * S, 201 * S, 60);
+	CU_ASSERT_DOUBLE_EQUAL(foreign_log_leaving(&l, 211 * S), 10, 0.1);
+}
+
+static void
+a_rate_follows_a_change_and_no_chance(void)
+{
+	int at_s[600];
+	struct foreign_log l;
+
+	for (int i = 0; i < 600; i++)
+		at_s[i] = i < 240 ? i : 240 + (i - 240) / 5;
+	l = counted(at_s, 240, 239);
+	CU_ASSERT_DOUBLE_EQUAL(foreign_log_coming(&l, 241500000), 2.5, 0.1);
+	l = counted(at_s, 600, 255); /* five times as many, for 15 s */
+	CU_ASSERT_DOUBLE_EQUAL(foreign_log_coming(&l, 260 * S), 25, 3);
+	/* And no longer than that has been so. */
+	CU_ASSERT(foreign_log_coming(&l, 315 * S) < 37.5 + 60 * 52.5 / 20);
+	l = (struct foreign_log){ 0 };
+	CU_ASSERT_EQUAL(foreign_log_coming(&l, S), 0);
+	CU_ASSERT_EQUAL(foreign_log_leaving(&l, S), 0);
+}
+
+UNIT_MAIN("foreign", UNIT(others_feel_little_and_little_is_left_unused),
+    UNIT(what_came_is_known_to_leave_a_window_later),
+    UNIT(a_rate_follows_a_change_and_no_chance))
