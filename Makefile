@@ -41,17 +41,17 @@ CFLAGS += -fPIE -MMD -MP $(EXTRA_CFLAGS)
 
 # Pure modules: no clock, no loop, no log, no database.  Unit tests link these
 # objects and nothing else.
-PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/header lib/glob \
+PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/header lib/glob lib/live \
 	lib/dialect lib/dialect_table lib/dialect_value lib/dialect_list \
 	lib/dialect_body lib/dialect_header lib/dialect_refusal \
-	scheduler/jsonl scheduler/ingest scheduler/multipart scheduler/idset \
+	scheduler/jsonl scheduler/ingest scheduler/multipart scheduler/live_ask scheduler/idset \
 	scheduler/ledger scheduler/pace scheduler/estimate scheduler/seats \
 	scheduler/breaker scheduler/aimd scheduler/clock scheduler/ladder scheduler/foreign scheduler/foreign_log \
 	scheduler/dispatch scheduler/dispatch_conf scheduler/dispatch_offer \
 	scheduler/dispatch_begin \
 	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_read \
 	scheduler/dispatch_write scheduler/dispatch_explain scheduler/reply \
-	worker/outcome worker/answer worker/health worker/cap \
+	worker/outcome worker/answer worker/health worker/cap worker/usage \
 	cli/js cli/limits cli/preset cli/chart cli/rule
 O = $(B)/obj/$(MODE)
 obj = $(patsubst %.c,$(O)/%.o,$(1))
@@ -63,8 +63,7 @@ WORKER   = $(call obj,$(wildcard worker/*.c))
 CLI      = $(call obj,$(wildcard cli/*.c)) $(O)/sql_files.o $(O)/preset_files.o
 UNITS    = $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*.c))
 HTTP     = $(patsubst %,$(B)/http/%,framing limits parse times answers)
-HTTP_O   = $(call obj,$(wildcard scheduler/http*.c) scheduler/server.c \
-	tests/http/peer.c tests/http/serve.c tests/http/hostile.c)
+HTTP_O   = $(call obj,tests/http/peer.c tests/http/serve.c tests/http/hostile.c)
 LOOP     = $(patsubst tests/loop/%.c,$(B)/loop/%,$(wildcard tests/loop/*.c))
 UPSTREAM = $(call obj,$(wildcard tests/upstream/*.c))
 SIM      = $(call obj,$(wildcard tests/sim/*.c))
@@ -183,12 +182,12 @@ FUZZ = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
 fuzz: $(FUZZ)
 	@for f in $(FUZZ); do echo $$f; $$f -max_total_time=$(SECONDS) \
 	    -max_len=4000 >$$f.log 2>&1 || { tail -20 $$f.log; exit 1; }; done
-FUZZ_http_conn = scheduler/http.c scheduler/http_answer.c scheduler/http_conn.c
+FUZZ_http_conn = lib/http.c lib/http_answer.c lib/http_conn.c
 build/fuzz/%: tests/fuzz/%.c
 	@mkdir -p $(@D)
 	clang -std=c11 -O1 -g -D_GNU_SOURCE -Iinclude -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=all -o $@ $< $(PURE_C) $(FUZZ_$*) \
-	    scheduler/http_parse.c scheduler/http_head.c -ljansson -lcrypto -lhttp_parser -lm
+	    lib/http_parse.c lib/http_head.c -ljansson -lcrypto -lhttp_parser -lm
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 

@@ -62,7 +62,9 @@ call_free(struct upstream_call *c)
 	curl_easy_cleanup(c->easy);
 	buf_fini(&c->head);
 	buf_fini(&c->body);
+	free(c->method);
 	free(c->url);
+	free(c->socket);
 	free(c->ca_file);
 	free(c);
 }
@@ -162,6 +164,17 @@ call_on_body(char *p, size_t size, size_t n, void *arg)
 	struct upstream_call *c = arg;
 
 	n *= size;
+	if (c->cancelled)
+		return 0;
+	if (c->request.on_piece != NULL) {
+		if (c->held) {
+			c->held_back = true;
+			return CURL_WRITEFUNC_PAUSE;
+		}
+		c->held = !c->request.on_piece(
+		    (struct slice){ p, n }, c->request.arg);
+		return n;
+	}
 	if (c->body.n + n > c->request.answer_max) {
 		c->too_large = true;
 		return 0;
@@ -173,18 +186,36 @@ call_on_body(char *p, size_t size, size_t n, void *arg)
 	return n;
 }
 
+/* The block of headers is whole; that of a 1xx is not the answer's. */
+static void
+call_tell_head(struct upstream_call *c)
+{
+	long status = 0;
+
+	curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (status < 200 || c->cancelled)
+		return;
+	c->headed = true;
+	c->request.on_head((int)status, buf_slice(&c->head), c->request.arg);
+}
+
 static size_t
 call_on_header(char *p, size_t size, size_t n, void *arg)
 {
 	struct upstream_call *c = arg;
 
 	n *= size;
+	/* Trailers come here, too, and nobody asked for them. */
+	if (c->headed)
+		return n;
 	/* A new status line: what came before was a 1xx. */
 	if (n >= 5 && memcmp(p, "HTTP/", 5) == 0)
 		buf_clear(&c->head);
 	if (c->head.n + n > UPSTREAM_HEADERS_MAX)
 		return 0;
 	buf_add(&c->head, p, n);
+	if (c->request.on_head != NULL && (*p == '\r' || *p == '\n'))
+		call_tell_head(c);
 	return n;
 }
 
@@ -225,7 +256,6 @@ call_new(struct upstream *u)
 	c->u = u;
 	c->easy = e;
 	curl_easy_setopt(e, CURLOPT_PRIVATE, c);
-	curl_easy_setopt(e, CURLOPT_POST, 1L);
 	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, call_on_body);
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, c);
 	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, call_on_header);
@@ -243,6 +273,8 @@ call_new(struct upstream *u)
 	curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
 	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
+	curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(e, CURLOPT_PROXY, "");
 	curl_easy_setopt(e, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	curl_easy_setopt(e, CURLOPT_HTTP09_ALLOWED, 0L);
@@ -268,6 +300,26 @@ set_copy(char **to, const char *from)
 	*to = from == NULL ? NULL : xstrdup(from);
 }
 
+static void
+call_set_method(struct upstream_call *c)
+{
+	CURL *e = c->easy;
+	const struct upstream_request *r = &c->request;
+	const char *method = r->method == NULL ? "POST" : r->method;
+	bool get = strcmp(method, "GET") == 0;
+
+	if (differs(c->method, method)) {
+		set_copy(&c->method, method);
+		curl_easy_setopt(e, get ? CURLOPT_HTTPGET : CURLOPT_POST, 1L);
+		curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, c->method);
+	}
+	if (get)
+		return;
+	curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n);
+	curl_easy_setopt(
+	    e, CURLOPT_POSTFIELDS, r->body.p == NULL ? "" : r->body.p);
+}
+
 /* What differs from call to call; the url and times seldom do. */
 static void
 call_set(struct upstream_call *c)
@@ -275,14 +327,20 @@ call_set(struct upstream_call *c)
 	CURL *e = c->easy;
 	const struct upstream_request *r = &c->request;
 
-	snprintf(c->own_header, sizeof(c->own_header), "%s", r->own_header);
 	c->own = (struct curl_slist){ c->own_header, r->headers->list };
-	curl_easy_setopt(e, CURLOPT_HTTPHEADER, &c->own);
-	curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n);
-	curl_easy_setopt(e, CURLOPT_POSTFIELDS, r->body.p);
+	if (r->own_header != NULL)
+		snprintf(c->own_header, sizeof(c->own_header), "%s",
+		    r->own_header);
+	curl_easy_setopt(e, CURLOPT_HTTPHEADER,
+	    r->own_header != NULL ? &c->own : r->headers->list);
+	call_set_method(c);
 	if (differs(c->url, r->url)) {
 		set_copy(&c->url, r->url);
 		curl_easy_setopt(e, CURLOPT_URL, c->url);
+	}
+	if (differs(c->socket, r->socket)) {
+		set_copy(&c->socket, r->socket);
+		curl_easy_setopt(e, CURLOPT_UNIX_SOCKET_PATH, c->socket);
 	}
 	if (differs(c->ca_file, r->ca_file)) {
 		set_copy(&c->ca_file, r->ca_file);
@@ -314,6 +372,7 @@ upstream_start(struct upstream *u, const struct upstream_request *request)
 		c->sent_us = 0;
 		c->refused = c->no_socket = c->too_large = false;
 		c->cancelled = c->paused = false;
+		c->headed = c->held = c->held_back = false;
 		c->why[0] = '\0';
 	} else {
 		c = call_new(u);
@@ -322,7 +381,8 @@ upstream_start(struct upstream *u, const struct upstream_request *request)
 	c->request.headers->users++;
 	call_set(c);
 	/* copied */
-	c->request.url = c->request.own_header = c->request.ca_file = NULL;
+	c->request.method = c->request.url = c->request.socket = NULL;
+	c->request.own_header = c->request.ca_file = NULL;
 	c->next = u->calls;
 	c->prev = &u->calls;
 	if (u->calls != NULL)
@@ -346,4 +406,14 @@ upstream_resume(struct upstream *u)
 		u->npaused--;
 		curl_easy_pause(c->easy, CURLPAUSE_CONT);
 	}
+}
+
+void
+upstream_go_on(struct upstream_call *c)
+{
+	c->held = false;
+	if (!c->held_back || c->cancelled)
+		return;
+	c->held_back = false;
+	curl_easy_pause(c->easy, CURLPAUSE_CONT);
 }

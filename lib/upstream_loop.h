@@ -45,7 +45,7 @@ struct upstream_call {
 	char own_header[OWN_HEADER_MAX];
 	struct upstream_request request;
 	/* What the handle is set to: it is used again for calls alike. */
-	char *url, *ca_file;
+	char *method, *url, *socket, *ca_file;
 	int64_t connect_ms, idle_ms, whole_ms;
 	struct buf head, body;
 	int64_t sent_us;
@@ -53,7 +53,10 @@ struct upstream_call {
 	bool no_socket; /* we could not have one */
 	bool too_large;
 	bool cancelled;
-	bool paused;
+	bool paused; /* for want of room */
+	bool headed; /* on_head has been called */
+	bool held;   /* by on_piece */
+	bool held_back; /* and libcurl has been told so */
 	char why[CURL_ERROR_SIZE];
 };
 

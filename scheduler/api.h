@@ -9,8 +9,8 @@
 #define SCHEDULER_API_H
 
 #include <sluice/db.h>
+#include <sluice/http.h>
 
-#include "http.h"
 #include "reply.h"
 
 struct api_conf {
@@ -20,6 +20,7 @@ struct api_conf {
 struct api {
 	uv_loop_t *loop;
 	struct db *db;
+	struct live *live;
 	struct api_conf conf;
 	bool draining; /* being stopped: not ready */
 	int64_t calls; /* under way */

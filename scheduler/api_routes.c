@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "live.h"
 
 static void api_healthz(struct call *call);
 static void api_readyz(struct call *call);
@@ -18,6 +19,19 @@ static const struct route routes[] = {
 	{ "GET", "/v1/batches/*", "read", API_NO_BODY, api_batches_get },
 	{ "POST", "/v1/batches/*/cancel", "batch", API_NO_BODY,
 	    api_batches_cancel },
+	{ "POST", "/v1/chat/completions", "live", API_STREAM, api_live },
+	{ "POST", "/v1/completions", "live", API_STREAM, api_live },
+	{ "POST", "/v1/embeddings", "live", API_STREAM, api_live },
+	{ "POST", "/v1/responses", "live", API_STREAM, api_live },
+	{ "POST", "/v1/moderations", "live", API_STREAM, api_live },
+	{ "POST", "/v1/images/generations", "live", API_STREAM, api_live },
+	{ "POST", "/v1/images/edits", "live", API_STREAM, api_live },
+	{ "POST", "/v1/images/variations", "live", API_STREAM, api_live },
+	{ "POST", "/v1/audio/speech", "live", API_STREAM, api_live },
+	{ "POST", "/v1/audio/transcriptions", "live", API_STREAM, api_live },
+	{ "POST", "/v1/audio/translations", "live", API_STREAM, api_live },
+	{ "GET", "/v1/models", "live", API_NO_BODY, api_models_list },
+	{ "GET", "/v1/models/*", "live", API_NO_BODY, api_models_get },
 	{ "GET", "/admin/v1/plans", "admin", API_NO_BODY, api_plans_list },
 	{ "POST", "/admin/v1/plans", "admin", API_JSON, api_plans_create },
 	{ "GET", "/admin/v1/plans/*", "admin", API_NO_BODY, api_plans_get },

@@ -1,7 +1,6 @@
 /*
  * sluiced - the HTTP API and the dispatcher.
  */
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,11 +14,13 @@
 
 #include "api.h"
 #include "dispatcher.h"
+#include "live.h"
 
 enum {
 	API_CONNECTIONS = 8,
 	API_WAIT_MS = 2000, /* for a connection, before 503 */
 	DISPATCH_CONNECTIONS = 2,
+	ADMIN_CONNECTIONS = 64, /* of operators, at a listener of their own */
 	GRACE_MS = 10000, /* for answers that are on their way, at the end */
 };
 
@@ -37,7 +38,8 @@ static struct sluiced {
 	struct {
 		const char *database, *listen, *port_file;
 		const char *admin_listen, *admin_port_file;
-		int64_t log_level, max_connections, margin, failover_s;
+		int64_t log_level, max_connections, max_per_address;
+		int64_t margin, failover_s, live_wait_s;
 	} conf;
 } app;
 
@@ -59,6 +61,10 @@ static const struct conf_item items[] = {
 	    &app.api.conf.max_file_lines, "most requests in a file" },
 	{ "max-connections", CONF_INT, "1024", 1, 100000,
 	    &app.conf.max_connections, "callers' connections at once" },
+	{ "max-per-address", CONF_INT, "256", 1, 100000,
+	    &app.conf.max_per_address, "of these, from one address" },
+	{ "live-wait", CONF_SPAN, "2s", 0, 600, &app.conf.live_wait_s,
+	    "how long a live call may wait for room at the upstream" },
 	{ "margin", CONF_INT, "4", 0, 20, &app.conf.margin,
 	    "standard deviations kept free for tokens that upstreams charge "
 	    "by use" },
@@ -85,7 +91,9 @@ app_on_quiet(void *arg)
 	(void)arg;
 	if (--app.parts > 0)
 		return;
-	app.parts = 2;
+	app.parts = 2 + (app.api.live != NULL);
+	if (app.api.live != NULL)
+		live_free(app.api.live, app_on_part_closed, NULL);
 	db_close(app.api_db, app_on_part_closed, NULL);
 	db_close(app.dispatch_db, app_on_part_closed, NULL);
 }
@@ -142,7 +150,10 @@ static struct http_server *
 listen_at(const char *where, const char *port_file, struct api_front *front)
 {
 	struct http_opts opts = { .listen = where,
-		.max_connections = (int)app.conf.max_connections };
+		.max_connections = front->callers
+		    ? (int)app.conf.max_connections
+		    : ADMIN_CONNECTIONS,
+		.max_per_address = (int)app.conf.max_per_address };
 	struct slc_err err;
 	struct http_server *s =
 	    http_listen(&app.loop, &opts, &api_handler, front, &err);
@@ -184,15 +195,19 @@ serve(void)
 	char name[300], host[200] = "";
 	uint32_t nonce = 0;
 
+	gethostname(host, sizeof(host) - 1);
+	if (getrandom(&nonce, sizeof(nonce), 0) != sizeof(nonce))
+		nonce = (uint32_t)uv_hrtime();
+	snprintf(name, sizeof(name), "%s:%d:%08x", host, (int)getpid(),
+	    (unsigned)nonce);
+	app.api.live = live_new(&app.loop, app.api_db,
+	    &(struct live_opts){ .name = name,
+		.wait_ms = app.conf.live_wait_s * 1000,
+		.connections = (int32_t)app.conf.max_connections });
 	if (!listen_all()) {
 		app_stop(1);
 		return;
 	}
-	gethostname(host, sizeof(host) - 1);
-	if (getrandom(&nonce, sizeof(nonce), 0) != sizeof(nonce))
-		nonce = (uint32_t)uv_hrtime();
-	snprintf(
-	    name, sizeof(name), "%s:%d:%08" PRIx32, host, (int)getpid(), nonce);
 	app.dispatcher = dispatcher_start(&app.loop, app.dispatch_db, name,
 	    &(struct dispatcher_opts){ .margin = (double)app.conf.margin,
 		.failover_lag_ms = app.conf.failover_s * 1000 });
@@ -250,8 +265,9 @@ main(int argc, char **argv)
 		fprintf(stderr, "sluiced: %s\n", err.text);
 		return 2;
 	}
+	/* A live call has one to its worker, too. */
 	if (!nofile_fit(
-		"sluiced", "--max-connections", 1, &app.conf.max_connections))
+		"sluiced", "--max-connections", 2, &app.conf.max_connections))
 		return 2;
 	signal(SIGPIPE, SIG_IGN);
 	uv_loop_init(&app.loop);

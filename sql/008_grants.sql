@@ -50,12 +50,14 @@ begin
 		'account_create', 'account_list', 'account_get', 'account_edit',
 		'key_create', 'key_list', 'key_get', 'key_edit', 'key_revoke',
 		'named_list', 'named_get', 'named_create', 'named_edit', 'named_delete',
-		'everybody_get', 'everybody_edit')
+		'everybody_get', 'everybody_edit', 'live_other', 'model_list',
+		'model_get', 'admission_drop', 'admit_simply')
 	loop
 		execute format('grant execute on function %s to sluice_api', f);
 	end loop;
 	for f in select p.oid::regprocedure from pg_catalog.pg_proc p
 	    where p.pronamespace = 'sluice'::regnamespace and p.proname in (
+		'worker_live', 'live_settle', 'live_seen',
 		'worker_start', 'worker_beat', 'worker_stop', 'worker_config',
 		'take_runs', 'runs_keep', 'run_chunk', 'settle_runs', 'runs_open', 'settle_chunk')
 	loop

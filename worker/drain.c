@@ -46,6 +46,7 @@ struct drain {
 	struct chunks *chunks;
 	struct flush *flush;
 	struct sender sender;
+	struct live *live; /* NULL: none */
 	enum stage stage;
 	int64_t id;
 	struct runs runs;
@@ -171,6 +172,7 @@ drain_on_config(struct db_result *res, void *arg)
 		abort();
 	}
 	runs_keep_seats(&d->runs);
+	live_configured(d->live);
 	d->beat_at_ms = 0; /* seats of new limits */
 }
 
@@ -257,6 +259,7 @@ drain_on_started(struct db_result *res, void *arg)
 	set_stage(d, STAGE_LIVE);
 	log_info("worker.started", "id=%" PRId64 " name=%s", d->id, d->name);
 	configure(d);
+	live_worker(d->live, d->id);
 	d->beat_at_ms = 0;
 }
 
@@ -322,7 +325,8 @@ static void
 close_all(struct drain *d)
 {
 	set_stage(d, STAGE_CLOSING);
-	d->open = 5;
+	d->open = 6;
+	live_free(d->live, drain_on_part_closed, d);
 	chunks_free(d->chunks);
 	flush_free(d->flush, drain_on_part_closed, d);
 	sender_close(&d->sender, drain_on_part_closed, d);
@@ -346,15 +350,17 @@ static bool
 is_quiet(const struct drain *d)
 {
 	return d->runs.n == 0 && flush_idle(d->flush) && !d->taking &&
-	    !d->keeping && !d->beating && !d->configuring && !d->checking;
+	    !d->keeping && !d->beating && !d->configuring && !d->checking &&
+	    live_idle(d->live);
 }
 
 static void
 stop_step(struct drain *d, int64_t now_ms)
 {
 	if (!d->gave_up && now_ms >= d->give_up_ms) {
-		log_warn(
-		    "worker.gives_up", "calls=%d", (int)d->sender.in_flight);
+		log_warn("worker.gives_up", "calls=%d live=%d",
+		    (int)d->sender.in_flight, (int)live_calls(d->live));
+		live_stop(d->live, true);
 		d->abandoned = d->sender.in_flight > 0;
 		runs_stop(&d->runs, true);
 		d->gave_up = true;
@@ -363,6 +369,7 @@ stop_step(struct drain *d, int64_t now_ms)
 	if (now_ms >= d->give_up_ms + GIVE_UP_MS) {
 		d->abandoned |= d->unsure || !flush_idle(d->flush);
 		flush_drop(d->flush);
+		live_stop(d->live, true);
 		d->unsure = false;
 	}
 	if (d->unsure && !d->keeping && now_ms >= d->take_at_ms)
@@ -385,8 +392,11 @@ drain_on_timer(uv_timer_t *timer)
 		paths_refresh(&d->paths);
 		d->refresh_at_ms = now_ms + REFRESH_MS;
 	}
+	live_tick(d->live, now_ms);
 	switch (d->stage) {
 	case STAGE_DOWN:
+		if (d->on_stopped != NULL)
+			live_stop(d->live, now_ms >= d->give_up_ms);
 		if (d->on_stopped != NULL && is_quiet(d))
 			close_all(d);
 		else if (d->on_stopped == NULL && now_ms >= d->start_at_ms)
@@ -401,6 +411,7 @@ drain_on_timer(uv_timer_t *timer)
 			set_stage(d, STAGE_STOPPING);
 			d->beat_at_ms = 0;
 			runs_stop(&d->runs, false);
+			live_stop(d->live, false);
 		} else if (d->unsure) {
 			if (!d->keeping && now_ms >= d->take_at_ms)
 				keep(d, now_ms);
@@ -423,8 +434,14 @@ drain_on_timer(uv_timer_t *timer)
 	}
 }
 
+static void
+drain_on_want_paths(void *arg)
+{
+	configure(arg);
+}
+
 struct drain *
-drain_start(uv_loop_t *loop, const struct drain_opts *opts)
+drain_start(uv_loop_t *loop, const struct drain_opts *opts, struct slc_err *err)
 {
 	struct drain *d = xcalloc(1, sizeof(*d));
 	struct db_opts db = { .dsn = opts->dsn,
@@ -447,7 +464,12 @@ drain_start(uv_loop_t *loop, const struct drain_opts *opts)
 	uv_timer_init(loop, &d->timer);
 	d->timer.data = d;
 	uv_timer_start(&d->timer, drain_on_timer, 0, TICK_MS);
-	return d;
+	if (opts->live.listen == NULL)
+		return d;
+	d->opts.live.want_paths = drain_on_want_paths;
+	d->opts.live.arg = d;
+	d->live = live_new(loop, &d->paths, d->settles, &d->opts.live, err);
+	return d->live == NULL ? NULL : d;
 }
 
 void

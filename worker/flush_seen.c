@@ -25,8 +25,7 @@ add_answered(struct flow *f, const struct result *r)
 	f->output += output;
 	f->output2 += output * output;
 	if (r->usage.known) {
-		f->bytes +=
-		    (double)chunk_body(r->line->run->chunk, r->line->index).n;
+		f->bytes += (double)r->bytes;
 		f->input += (double)r->usage.input;
 	}
 }

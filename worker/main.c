@@ -18,8 +18,8 @@ static struct worker_app {
 	uv_signal_t term, intr;
 	struct drain *drain;
 	struct {
-		const char *database, *name;
-		int64_t max_in_flight, drain_s, log_level;
+		const char *database, *name, *live, *live_url;
+		int64_t max_in_flight, max_live, drain_s, log_level;
 	} conf;
 } app;
 
@@ -30,6 +30,12 @@ static const struct conf_item items[] = {
 	    "name shown to operators [host:pid]" },
 	{ "max-in-flight", CONF_INT, "256", 1, 100000, &app.conf.max_in_flight,
 	    "calls open at once, over all paths" },
+	{ "live", CONF_TEXT, NULL, 0, 0, &app.conf.live,
+	    "HOST:PORT or unix:/PATH to take live calls at, from sluiced [none]" },
+	{ "live-url", CONF_TEXT, NULL, 0, 0, &app.conf.live_url,
+	    "where sluiced finds that, if it is another http:// address" },
+	{ "max-live", CONF_INT, "2048", 1, 100000, &app.conf.max_live,
+	    "live calls open at once" },
 	{ "drain", CONF_SPAN, "30s", 0, 3600, &app.conf.drain_s,
 	    "what open calls get to end when the worker is stopped" },
 	{ "log-level", CONF_LOGLEVEL, "info", 0, 0, &app.conf.log_level,
@@ -79,9 +85,12 @@ main(int argc, char **argv)
 		fprintf(stderr, "sluice-worker: %s\n", err.text);
 		return 2;
 	}
+	if (app.conf.live == NULL)
+		app.conf.max_live = 0;
 	/* A call that looks up a name has two sockets for that. */
-	if (!nofile_fit(
-		"sluice-worker", "--max-in-flight", 2, &app.conf.max_in_flight))
+	if (!nofile_fit("sluice-worker", "--max-in-flight", 2,
+		&app.conf.max_in_flight) ||
+	    !nofile_fit("sluice-worker", "--max-live", 2, &app.conf.max_live))
 		return 2;
 	/* Secrets live in this process: no core, no tracing by others. */
 	prctl(PR_SET_DUMPABLE, 0);
@@ -93,9 +102,16 @@ main(int argc, char **argv)
 		.dsn = app.conf.database,
 		.max_in_flight = (int32_t)app.conf.max_in_flight,
 		.drain_ms = app.conf.drain_s * 1000,
+		.live = { .listen = app.conf.live,
+		    .url = app.conf.live_url,
+		    .max_calls = (int32_t)app.conf.max_live },
 	};
 	uv_loop_init(&app.loop);
-	app.drain = drain_start(&app.loop, &opts);
+	app.drain = drain_start(&app.loop, &opts, &err);
+	if (app.drain == NULL) {
+		fprintf(stderr, "sluice-worker: %s\n", err.text);
+		return 1;
+	}
 	uv_signal_init(&app.loop, &app.term);
 	uv_signal_start(&app.term, app_on_signal, SIGTERM);
 	uv_signal_init(&app.loop, &app.intr);

@@ -67,8 +67,8 @@ write_result(struct line *line, const struct upstream_result *got,
 	buf_fini(&message);
 }
 
-static enum outcome_end
-end_of(enum upstream_end end)
+enum outcome_end
+result_end(enum upstream_end end)
 {
 	switch (end) {
 	case UPSTREAM_ANSWERED:
@@ -106,9 +106,9 @@ counts_as_trouble(const struct upstream_result *got, bool good_body,
 	}
 }
 
-/* What is said of a line that goes again, or a path that is down. */
-static void
-describe(const struct upstream_result *got, bool billing, struct result *r)
+void
+result_describe(
+    const struct upstream_result *got, bool billing, struct result *r)
 {
 	if (got->end == UPSTREAM_ANSWERED)
 		snprintf(r->why, sizeof(r->why), "HTTP %d%s", got->status,
@@ -121,10 +121,9 @@ describe(const struct upstream_result *got, bool billing, struct result *r)
 		snprintf(r->why, sizeof(r->why), "%s", got->why);
 }
 
-/* What the dispatcher should know of an answer's limits. */
-static void
-keep_said(const struct dialect_answer *said, bool refused, int32_t in_flight,
-    struct result *r)
+void
+result_keep_said(const struct dialect_answer *said, bool refused,
+    int32_t in_flight, struct result *r)
 {
 	size_t bytes = said->nreadings * sizeof(said->readings[0]);
 
@@ -164,7 +163,7 @@ result_of(struct line *line, const struct upstream_result *got, double chance)
 	struct result *r = result_new(line, RESULT_AGAIN);
 	struct dialect_answer said;
 	struct outcome_in in = {
-		.end = end_of(got->end),
+		.end = result_end(got->end),
 		.status = got->status,
 		.said = &said,
 		.tries = line->tries,
@@ -173,6 +172,7 @@ result_of(struct line *line, const struct upstream_result *got, double chance)
 	};
 	struct outcome out;
 
+	r->bytes = (int64_t)chunk_body(line->run->chunk, line->index).n;
 	in.good_body = answer_check(got->body, &r->usage);
 	read_answer(path, got, in.good_body, &said);
 	if (counts_as_trouble(got, in.good_body, &said))
@@ -194,7 +194,8 @@ result_of(struct line *line, const struct upstream_result *got, double chance)
 	r->connect_us = got->connect_us;
 	r->status = (int16_t)got->status;
 	/* This call is counted no more. */
-	keep_said(&said, out.kind == OUTCOME_REFUSED, path->in_flight + 1, r);
+	result_keep_said(&said, out.kind == OUTCOME_REFUSED,
+	    path->in_flight + path->live + 1, r);
 	if (got->end == UPSTREAM_ANSWERED && out.kind != OUTCOME_DONE)
 		answer_redact((char *)(uintptr_t)got->body.p, got->body.n,
 		    buf_slice(&path->secret));
@@ -237,6 +238,6 @@ result_of(struct line *line, const struct upstream_result *got, double chance)
 		break;
 	}
 	if (r->kind == RESULT_AGAIN && r->why[0] == '\0')
-		describe(got, said.refusal == DIALECT_BILLING, r);
+		result_describe(got, said.refusal == DIALECT_BILLING, r);
 	return r;
 }

@@ -31,6 +31,13 @@
 	X(STMT_BATCH_GET, "iu", "select sluice.batch_get($1, $2)")            \
 	X(STMT_BATCH_LIST, "iui", "select sluice.batch_list($1, $2, $3)")     \
 	X(STMT_BATCH_CANCEL, "iu", "select sluice.batch_cancel($1, $2)")      \
+	/* sluiced: live calls */                                            \
+	X(STMT_ADMIT_SIMPLY, "iiss",                                          \
+	    "select * from sluice.admit_simply($1, $2, $3, $4)")              \
+	X(STMT_ADMISSION_DROP, "i", "select sluice.admission_drop($1)")       \
+	X(STMT_LIVE_OTHER, "s", "select * from sluice.live_other($1)")        \
+	X(STMT_MODEL_LIST, "", "select sluice.model_list()")                  \
+	X(STMT_MODEL_GET, "s", "select sluice.model_get($1)")                 \
 	/* sluiced: the operator */                                           \
 	X(STMT_PLAN_LIST, "", "select sluice.plan_list()")                    \
 	X(STMT_PLAN_GET, "s", "select sluice.plan_get($1)")                   \
@@ -84,6 +91,12 @@
 	X(STMT_WORKER_BEAT, "iiits",                                          \
 	    "select sluice.worker_beat($1, $2, $3, $4, $5)")                  \
 	X(STMT_WORKER_STOP, "it", "select sluice.worker_stop($1, $2)")        \
+	X(STMT_WORKER_LIVE, "iss", "select sluice.worker_live($1, $2, $3)")   \
+	/* tokens: -1 when not known */                                       \
+	X(STMT_LIVE_SETTLE, "iiiiiiiiit",                                     \
+	    "select sluice.live_settle($1, $2, $3, nullif($4, -1),"           \
+	    " nullif($5, -1), nullif($6, -1), nullif($7, -1), $8, $9, $10)")  \
+	X(STMT_LIVE_SEEN, "s", "select sluice.live_seen($1)")                 \
 	X(STMT_WORKER_CONFIG, "", "select sluice.worker_config()")            \
 	X(STMT_TAKE_RUNS, "isii",                                             \
 	    "select * from sluice.take_runs($1, $2, $3, $4)")                 \

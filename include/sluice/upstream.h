@@ -1,5 +1,6 @@
 /*
- * upstream - calls to model providers: libcurl on a libuv loop.
+ * upstream - calls to model providers, and to live workers: libcurl on a libuv
+ * loop.
  *
  * A call is sent once or not at all.  libcurl repeats a POST by itself when a
  * kept connection turns out to be closed; here it is stopped before it does,
@@ -64,27 +65,42 @@ struct upstream_headers *upstream_headers_new(const char *const *list);
 void upstream_headers_drop(struct upstream_headers *h); /* may be NULL */
 
 struct upstream_request {
+	const char *method; /* NULL: POST; with any but GET the body is sent */
 	const char *url;
+	const char *socket; /* a unix socket to go through; NULL: TCP */
 	struct upstream_headers *headers;
-	const char *own_header; /* one more, of this call alone */
+	const char *own_header; /* one more, of this call alone; or NULL */
 	const char *ca_file;    /* authorities; NULL: the system's */
 	struct slice body;      /* borrowed until done */
-	int64_t connect_ms, idle_ms, whole_ms;
+	int64_t connect_ms, idle_ms, whole_ms; /* 0: no such limit */
 	size_t answer_max;
-	/* Asked when a connection is there, just before the first byte. */
+	/* Asked when a connection is there, just before the first byte; may be
+	 * NULL. */
 	bool (*may_send)(void *arg);
+	/*
+	 * Both set: the answer is not kept but handed on as it comes, of any
+	 * length, and the result has no body.  on_head is called at most once,
+	 * before any piece.  When on_piece returns false it has taken the piece
+	 * and gets no further one before upstream_go_on().
+	 */
+	void (*on_head)(int status, struct slice headers, void *arg);
+	bool (*on_piece)(struct slice piece, void *arg);
 	void (*done)(const struct upstream_result *result, void *arg);
 	void *arg;
 };
 
-/* done is called later, never from inside; url, own_header and ca_file are
- * copied. */
+/* done is called later, never from inside; method, url, socket, own_header and
+ * ca_file are copied. */
 struct upstream_call *
 upstream_start(struct upstream *u, const struct upstream_request *request);
 /* There may be room again: go on reading what was left.  Call it now and then.
  */
 void upstream_resume(struct upstream *u);
+/* Only done is still called, later. */
 void upstream_cancel(struct upstream_call *call);
+/* Hand on what was held back; never from inside on_piece, which may be called
+ * from inside here. */
+void upstream_go_on(struct upstream_call *call);
 
 /* Microseconds of CLOCK_BOOTTIME, which counts a suspended machine's time. */
 int64_t boot_us(void);

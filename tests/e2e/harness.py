@@ -305,8 +305,8 @@ class Sluice:
     def start_worker(self, *options, **more):
         name = os.path.join(folder(), serial("worker"))
         return Process([program("sluice-worker"), "--database",
-                        self.pg.dsn(self.db, "sluice_worker"), *options],
-                       f"{name}.log", **more)
+                        self.pg.dsn(self.db, "sluice_worker"), "--live",
+                        f"unix:{name}.live", *options], f"{name}.log", **more)
 
     def stop(self):
         codes = [p.stop() for p in self.workers + self.schedulers if p.alive()]

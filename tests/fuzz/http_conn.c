@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../scheduler/http_conn.h"
-#include "../../scheduler/server.h"
+#include "../../lib/http_conn.h"
+#include "../../lib/server.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "../../scheduler/http_parse.h"
+#include "../../lib/http_parse.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

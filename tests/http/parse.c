@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../scheduler/http_parse.h"
+#include "../../lib/http_parse.h"
 #include "hostile.h"
 
 enum { MARK = '\x1e' }; /* ends what is written of a request */

@@ -11,9 +11,8 @@
 #include <stdatomic.h>
 
 #include <sluice/buf.h>
+#include <sluice/http.h>
 #include <sluice/slc.h>
-
-#include "../../scheduler/http.h"
 
 enum { PEER_PATIENCE_MS = 20000 };
 

@@ -9,8 +9,8 @@
  *
  *   (HEADER BODY* END)*   and BAD at any point, after which nothing is read.
  */
-#ifndef SCHEDULER_HTTP_PARSE_H
-#define SCHEDULER_HTTP_PARSE_H
+#ifndef LIB_HTTP_PARSE_H
+#define LIB_HTTP_PARSE_H
 
 #include <http_parser.h>
 

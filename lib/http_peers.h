@@ -4,8 +4,8 @@
  * Pure.  An IPv6 address counts as its /64, which is one owner's; a mapped IPv4
  * address as itself.
  */
-#ifndef SCHEDULER_HTTP_PEERS_H
-#define SCHEDULER_HTTP_PEERS_H
+#ifndef LIB_HTTP_PEERS_H
+#define LIB_HTTP_PEERS_H
 
 #include <sys/socket.h>
 

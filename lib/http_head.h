@@ -4,8 +4,8 @@
  * Pure.  http_parse.c fills it; the checks are those of RFC 9112 and 9110 that
  * decide where a request ends and whom it is for.
  */
-#ifndef SCHEDULER_HTTP_HEAD_H
-#define SCHEDULER_HTTP_HEAD_H
+#ifndef LIB_HTTP_HEAD_H
+#define LIB_HTTP_HEAD_H
 
 #include <sluice/buf.h>
 #include <sluice/slc.h>
@@ -50,5 +50,9 @@ struct slice http_head_target(const struct http_head *h);
 
 /* The first header of that name, without outer blanks; p NULL if absent. */
 struct slice http_head_value(const struct http_head *h, const char *name);
+
+/* The header line of that number, from 0; false: there are not so many. */
+bool http_head_at(const struct http_head *h, size_t number, struct slice *name,
+    struct slice *value);
 
 #endif

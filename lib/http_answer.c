@@ -1,5 +1,3 @@
-#include "http.h"
-
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,6 +5,8 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+
+#include <sluice/http.h>
 
 #include "http_conn.h"
 #include "server.h"
@@ -230,6 +230,18 @@ http_start(struct http_req *req, int status, const char *type, int64_t length,
 	send_or_die(req, &head, 1);
 }
 
+size_t
+http_answer_high(const struct http_req *req)
+{
+	return req->out_high > 0 ? req->out_high : HTTP_OUT_HIGH;
+}
+
+void
+http_limit_unsent(struct http_req *req, size_t bytes)
+{
+	req->out_high = bytes;
+}
+
 bool
 http_write(struct http_req *req, struct slice bytes)
 {
@@ -257,7 +269,7 @@ http_write(struct http_req *req, struct slice bytes)
 			send_or_die(req, &bytes, 1);
 		}
 	}
-	if (server_unsent(req->conn) > HTTP_OUT_HIGH)
+	if (server_unsent(req->conn) > http_answer_high(req))
 		req->wants_drain = true;
 	return !req->wants_drain && !is_late(req);
 }

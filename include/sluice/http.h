@@ -1,5 +1,6 @@
 /*
- * http - the HTTP/1.1 front of sluiced: connections, framing, answers.
+ * http - an HTTP/1.1 server on a libuv loop: connections, framing, answers.
+ * In lib/:
  *
  *   server.c       the sockets (libuv), with http_bind.c and http_peers.c
  *   http_conn.c    one connection: its states, deadlines, back-pressure
@@ -8,8 +9,7 @@
  *   http_answer.c  answers into bytes
  *   http.c         what a handler may ask of a request
  *
- * One handler serves all requests; which route a request takes is api.c's
- * business.  The life of a request:
+ * One handler serves all requests.  The life of a request:
  *
  *   on_request   headers are complete.  The handler may answer at once, or
  *                take the body, or wait for the database and answer later.
@@ -39,8 +39,8 @@
  *
  * The program is to ignore SIGPIPE.
  */
-#ifndef SCHEDULER_HTTP_H
-#define SCHEDULER_HTTP_H
+#ifndef SLUICE_HTTP_H
+#define SLUICE_HTTP_H
 
 #include <sluice/buf.h>
 #include <sluice/slc.h>
@@ -91,6 +91,9 @@ bool http_is_head(const struct http_req *req);       /* no body is wanted */
 struct slice http_path(const struct http_req *req);  /* as sent, no decoding */
 struct slice http_query(const struct http_req *req); /* without '?' */
 struct slice http_header(const struct http_req *req, const char *name);
+/* The header line of that number, from 0; false: there are not so many. */
+bool http_header_at(const struct http_req *req, size_t number,
+    struct slice *name, struct slice *value);
 bool http_has_body(const struct http_req *req); /* length > 0, or chunked */
 int64_t http_body_length(const struct http_req *req); /* -1 when chunked */
 const char *http_id(const struct http_req *req);      /* its x-request-id */
@@ -141,6 +144,8 @@ void http_error(struct http_req *req, int status, const char *code,
 void http_start(struct http_req *req, int status, const char *type,
     int64_t length, void (*on_drain)(struct http_req *req));
 bool http_write(struct http_req *req, struct slice bytes);
+/* Unsent bytes of this answer at which http_write() says stop [256 KiB]. */
+void http_limit_unsent(struct http_req *req, size_t bytes);
 void http_end(struct http_req *req);
 void http_abort(struct http_req *req);
 

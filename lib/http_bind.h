@@ -2,8 +2,8 @@
  * http_bind - a socket to listen on, from "127.0.0.1:8080", "[::1]:0" or
  * "unix:/path".
  */
-#ifndef SCHEDULER_HTTP_BIND_H
-#define SCHEDULER_HTTP_BIND_H
+#ifndef LIB_HTTP_BIND_H
+#define LIB_HTTP_BIND_H
 
 #include <netinet/in.h>
 #include <sluice/slc.h>

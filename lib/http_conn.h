@@ -5,17 +5,18 @@
  * handler's calls come in through http.h.  The handler is only ever called from
  * the former, never from inside one of its own calls.
  */
-#ifndef SCHEDULER_HTTP_CONN_H
-#define SCHEDULER_HTTP_CONN_H
+#ifndef LIB_HTTP_CONN_H
+#define LIB_HTTP_CONN_H
 
-#include "http.h"
+#include <sluice/http.h>
+
 #include "http_parse.h"
 
 enum {
 	HTTP_TAIL_MAX = 64 << 10,   /* read ahead of a request that waits */
 	HTTP_SKIP_MAX = 64 << 10,   /* rest of a body worth reading unwanted */
 	HTTP_OUT_HIGH = 256 << 10,  /* unsent: http_write() says stop */
-	HTTP_OUT_LOW = 64 << 10,    /* unsent: on_drain */
+	HTTP_OUT_LOW = 4,           /* a part of it unsent: on_drain */
 	HTTP_LINGER_MS = 30000,     /* for a closing peer to stop sending */
 	HTTP_LINGER_IDLE_MS = 2000, /* the same, when it sends nothing */
 };
@@ -76,6 +77,7 @@ struct http_req {
 	int64_t body_seen;
 	struct buf extra; /* header lines for the answer */
 	void (*on_drain)(struct http_req *req);
+	size_t out_high;  /* 0: HTTP_OUT_HIGH */
 	int64_t out_left; /* bytes announced, not yet written; -1 unknown */
 	enum http_req_answer answer;
 	bool known; /* to the handler, who is owed on_gone */
@@ -115,6 +117,9 @@ int64_t http_opts_tick_ms(const struct http_opts *opts);
 
 /* For http_answer.c: a call of the handler changed something. */
 void http_conn_touch(struct http_conn *c);
+
+/* http_answer.c: unsent bytes at which the handler is to stop. */
+size_t http_answer_high(const struct http_req *req);
 
 /* http_answer.c: a fresh "req_" and 32 hex digits. */
 void http_answer_id(struct http_shared *shared, char out[5 + 32]);

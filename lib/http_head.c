@@ -256,3 +256,14 @@ http_head_value(const struct http_head *h, const char *name)
 			return field_value(h, field_at(h, i));
 	return (struct slice){ 0 };
 }
+
+bool
+http_head_at(const struct http_head *h, size_t number, struct slice *name,
+    struct slice *value)
+{
+	if (number >= count_fields(h))
+		return false;
+	*name = field_name(h, field_at(h, number));
+	*value = field_value(h, field_at(h, number));
+	return true;
+}

@@ -1,6 +1,6 @@
-#include "http.h"
-
 #include <string.h>
+
+#include <sluice/http.h>
 
 #include "http_conn.h"
 #include "server.h"
@@ -70,6 +70,13 @@ struct slice
 http_header(const struct http_req *req, const char *name)
 {
 	return http_head_value(&req->head, name);
+}
+
+bool
+http_header_at(const struct http_req *req, size_t number, struct slice *name,
+    struct slice *value)
+{
+	return http_head_at(&req->head, number, name, value);
 }
 
 bool

@@ -1,11 +1,11 @@
 /*
- * server - the sockets of sluiced, seen from the framing (http_conn.c).
+ * server - the server's sockets, seen from the framing (http_conn.c).
  *
  * server.c calls http_conn_on_...() when something happens to a socket; these
  * are what it does for the connection in return.  None of them calls back.
  */
-#ifndef SCHEDULER_SERVER_H
-#define SCHEDULER_SERVER_H
+#ifndef LIB_SERVER_H
+#define LIB_SERVER_H
 
 #include <sluice/slc.h>
 

@@ -317,7 +317,8 @@ http_conn_on_sent(struct http_conn *c)
 	size_t unsent = server_unsent(c);
 
 	c->busy = true;
-	if (req != NULL && req->wants_drain && unsent <= HTTP_OUT_LOW) {
+	if (req != NULL && req->wants_drain &&
+	    unsent <= http_answer_high(req) / HTTP_OUT_LOW) {
 		req->wants_drain = false;
 		req->on_drain(req);
 	}

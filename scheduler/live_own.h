@@ -1,0 +1,75 @@
+/*
+ * live_own - what live.c and live_wait.c share.
+ */
+#ifndef SCHEDULER_LIVE_OWN_H
+#define SCHEDULER_LIVE_OWN_H
+
+#include <sluice/upstream.h>
+
+#include "admit.h"
+#include "live.h"
+#include "live_ask.h"
+
+struct live {
+	uv_loop_t *loop;
+	struct db *db;
+	struct live_opts opts;
+	struct admit *admit;
+	struct upstream *upstream; /* the workers */
+	size_t bodies;             /* bytes, as announced or come */
+	/* calls that wait, those first that go first */
+	struct live_call *waiting;
+	uv_timer_t wake;
+	int open; /* parts still closing */
+	void (*on_closed)(void *arg);
+	void *closed_arg;
+};
+
+enum live_stage {
+	LIVE_READING, /* the body */
+	LIVE_ASKING,  /* the door */
+	LIVE_WAITING, /* for room at the upstream */
+	LIVE_CALLING, /* the worker */
+	LIVE_FINDING, /* another worker */
+	LIVE_OVER,
+	LIVE_STAGES
+};
+
+struct live_call {
+	struct live *live;
+	struct call *call;
+	enum live_stage stage;
+	const struct live_kind *kind;
+	struct live_ask ask;
+	int priority;
+	size_t reserved; /* of live->bodies */
+	/* while it waits or asks again */
+	struct live_call *next;
+	bool queued;
+	int64_t until_ms, due_ms;
+	/* once it is let in */
+	int64_t admission;
+	int32_t path;
+	char url[ADMIT_URL_MAX + 1], token[ADMIT_TOKEN_MAX + 1];
+	struct upstream_call *up;
+	int status;
+	bool started; /* the answer is being streamed on */
+	bool unsent;  /* the worker says that nothing has left */
+	bool again;   /* another worker has been tried */
+	struct buf said; /* an unsent call's answer */
+};
+
+void live_set(struct live_call *lc, enum live_stage next);
+/* Ask the door; live_on_admitted() is next. */
+void live_ask(struct live_call *lc);
+/* The caller of a call that is over goes with it. */
+void live_over(struct live_call *lc);
+
+/* live_wait.c: wait_us until there may be room; false: too long, or never. */
+bool live_wait(struct live_call *lc, int64_t wait_us);
+/* Calls wait that go before this one: then it joins them. */
+bool live_wait_behind(struct live_call *lc);
+void live_wait_leave(struct live_call *lc);
+void live_wait_init(struct live *l);
+
+#endif
