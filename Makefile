@@ -41,18 +41,21 @@ CFLAGS += -fPIE -MMD -MP $(EXTRA_CFLAGS)
 
 # Pure modules: no clock, no loop, no log, no database.  Unit tests link these
 # objects and nothing else.
-PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/header lib/glob lib/live \
+PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/spec_price lib/header \
+	lib/glob lib/live \
 	lib/dialect lib/dialect_table lib/dialect_value lib/dialect_list \
 	lib/dialect_body lib/dialect_header lib/dialect_refusal \
-	scheduler/jsonl scheduler/ingest scheduler/multipart scheduler/live_ask scheduler/idset \
+	scheduler/jsonl scheduler/usage_csv scheduler/ingest scheduler/multipart \
+	scheduler/live_ask scheduler/idset \
 	scheduler/ledger scheduler/pace scheduler/estimate scheduler/seats \
 	scheduler/breaker scheduler/aimd scheduler/clock scheduler/ladder scheduler/foreign scheduler/foreign_log \
 	scheduler/dispatch scheduler/dispatch_conf scheduler/dispatch_offer \
-	scheduler/dispatch_begin \
+	scheduler/dispatch_begin scheduler/dispatch_live \
 	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_read \
 	scheduler/dispatch_write scheduler/dispatch_explain scheduler/reply \
+	scheduler/admit_limits scheduler/admit_batch \
 	worker/outcome worker/answer worker/health worker/cap worker/usage \
-	cli/js cli/limits cli/preset cli/chart cli/rule
+	cli/js cli/limits cli/prices cli/preset cli/chart cli/rule
 O = $(B)/obj/$(MODE)
 obj = $(patsubst %.c,$(O)/%.o,$(1))
 
@@ -66,6 +69,7 @@ HTTP     = $(patsubst %,$(B)/http/%,framing limits parse times answers)
 HTTP_O   = $(call obj,tests/http/peer.c tests/http/serve.c tests/http/hostile.c)
 LOOP     = $(patsubst tests/loop/%.c,$(B)/loop/%,$(wildcard tests/loop/*.c))
 UPSTREAM = $(call obj,$(wildcard tests/upstream/*.c))
+DOOR     = $(call obj,$(wildcard scheduler/admit*.c) tests/door/main.c)
 SIM      = $(call obj,$(wildcard tests/sim/*.c))
 SQL      = $(sort $(wildcard sql/*.sql))
 PRESETS  = $(sort $(wildcard presets/*.json))
@@ -76,7 +80,8 @@ $(B)/sluiced: $(SLUICED) $(O)/libsluice.a $(B)/.mode
 $(B)/sluice-worker: $(WORKER) $(O)/libsluice.a $(B)/.mode
 $(B)/sluice: $(CLI) $(O)/libsluice.a $(B)/.mode
 $(B)/upstream: $(UPSTREAM) $(B)/.mode
-$(B)/sluiced $(B)/sluice-worker $(B)/sluice $(B)/upstream:
+$(B)/door: $(DOOR) $(O)/libsluice.a $(B)/.mode
+$(B)/sluiced $(B)/sluice-worker $(B)/sluice $(B)/upstream $(B)/door:
 	$(say) LD $@
 	$(quiet)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LDLIBS)
 
@@ -136,15 +141,20 @@ deps:
 test: deps
 	@$(MAKE) --no-print-directory -j2 B=build/test SANITIZE=1 test-programs
 	@tests/run build/test
-test-programs: all $(B)/upstream $(B)/sim $(UNITS) $(HTTP) $(LOOP)
+test-programs: all $(B)/upstream $(B)/door $(B)/sim $(UNITS) $(HTTP) $(LOOP)
 
 # bench/README.md says what each measures.
 bench: deps
-	@$(MAKE) --no-print-directory -j2 all build/upstream build/bench/curl_loop
+	@command -v redis-server >/dev/null || tools/deps redis-server
+	@$(MAKE) --no-print-directory -j2 all build/upstream build/door \
+	    build/bench/curl_loop build/bench/redis_door
 	@find bench -maxdepth 1 -type f -executable | sort | sed 's/^/  /'
 build/bench/curl_loop: bench/curl_loop.c
 	@mkdir -p $(@D)
 	$(CC) -O2 -Wall -Wextra -o $@ $< -lcurl
+build/bench/redis_door: bench/redis_door.c
+	@mkdir -p $(@D)
+	$(CC) -O2 -Wall -Wextra -o $@ $<
 
 demo: deps
 	@$(MAKE) --no-print-directory -j2 all build/upstream

@@ -115,7 +115,7 @@ enum cli_exit help_unknown(int n, char **words);
 	X(files_list) X(files_show) X(files_delete) X(files_content)        \
 	X(path_add) X(path_edit) X(path_list) X(path_show) X(path_remove)   \
 	X(pool_add) X(pool_edit) X(pool_list) X(pool_remove) X(apply)       \
-	X(preset_list) X(preset_show) X(path_watch)                         \
+	X(preset_list) X(preset_show) X(path_watch) X(usage)                \
 	X(plan_add) X(plan_edit) X(plan_list) X(plan_show) X(plan_remove)   \
 	X(account_create) X(account_edit) X(account_list) X(account_show)   \
 	X(key_create) X(key_edit) X(key_list) X(key_show) X(key_revoke)     \

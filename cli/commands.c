@@ -76,6 +76,7 @@ static const struct cli_opt content_opts[] = { OUTPUT("where to"), END };
 	{ "dialect", 0, "NAME", "how its answers speak of limits [auto]" },    \
 	{ "charge", 0, "WORD", "what counts as tokens: declared, "             \
 	    "declared-refunded, actual, input-only [actual]" },               \
+	{ "price", 0, "SPEC", "what tokens cost by it; any number" },          \
 	{ "attempts", 0, "N", "tries of a line, 1..20 [5]" },                 \
 	{ "connect-timeout", 0, "SPAN", "[10s]" },                            \
 	{ "idle-timeout", 0, "SPAN", "nothing received for so long [10m]" },  \
@@ -93,7 +94,12 @@ static const struct cli_opt path_add_opts[] = {
 	{ "dry-run", 0, NULL, "only say what would be added" },
 	END,
 };
-static const struct cli_opt path_edit_opts[] = { PATH_SETTINGS, EDIT, END };
+static const struct cli_opt path_edit_opts[] = {
+	PATH_SETTINGS,
+	EDIT,
+	{ "no-price", 0, "MODEL", "remove a price" },
+	END,
+};
 
 static const struct cli_opt watch_opts[] = {
 	{ "count", 'n', "N", "end after so many seconds" },
@@ -107,10 +113,32 @@ static const struct cli_opt apply_opts[] = {
 	END,
 };
 
+static const struct cli_opt usage_opts[] = {
+	{ "by", 0, "WHAT,...", "account, key, model, path, kind" },
+	{ "per", 0, "SPAN", "minute, hour, day or all [all]" },
+	{ "since", 0, "WHEN", "a span back from now as 7d, a day as "
+	    "2026-11-01, Unix time [24h]" },
+	{ "until", 0, "WHEN", "the same [now]" },
+	{ "account", 'a', "NAME", "of it alone" },
+	{ "key", 0, "ID", "of it alone" },
+	{ "model", 0, "GLOB", "of those alone" },
+	{ "path", 0, "NAME", "of it alone" },
+	{ "mine", 0, NULL, "of your own account: needs no admin key" },
+	{ "csv", 0, NULL, "as CSV, times in UTC" },
+	{ "peak", 0, NULL, "most in a minute, hour, day, beside the limits" },
+	{ "forecast", 0, NULL, "when limits are reached at this pace" },
+	END,
+};
+
 #define SPECS                                                                 \
 	"A limit is [MODEL:]WHAT/WINDOW=AMOUNT: requests, tokens, input_tokens or\n" \
 	"output_tokens in a window of 1s to 31d, or concurrent=AMOUNT; amounts take\n" \
 	"k, m and g.  MODEL is a glob; all it matches share one counter.\n"
+
+#define PRICES                                                                \
+	"A price is [MODEL:]input=MONEY,cached=MONEY,output=MONEY for a million tokens;\n" \
+	"cached input costs as input where it is not named.  Of several that match, the\n" \
+	"one that names the model counts, else the one with the most letters.\n"
 
 #define ENDS                                                                  \
 	"Ends with 0 if all lines succeeded, 3 if some failed, 1 if the batch was\n" \
@@ -216,7 +244,7 @@ const struct cli_cmd cli_cmds[] = {
 
 	{ "Upstreams", "path add", "NAME", 1, 1, path_add_opts,
 	    "add a way to an upstream",
-	    SPECS
+	    SPECS PRICES
 	    "\n"
 	    "A preset (sluice preset list) expands into settings and limits here and now;\n"
 	    "an option wins over its setting, a limit over its limit of the same model,\n"
@@ -227,12 +255,13 @@ const struct cli_cmd cli_cmds[] = {
 	    "      --secret-file glm.key --limit requests/1m=300 --limit tokens/1m=200k \\\n"
 	    "      --limit 'glm-4:requests/1m=10' --limit concurrent=10 --headroom 0.1\n"
 	    "  sluice path add relay --preset relay-default --url https://relay.example \\\n"
-	    "      --models '*' --secret-file relay.key --limit requests/1m=200 --dry-run\n",
+	    "      --models '*' --secret-file relay.key --limit requests/1m=200 --dry-run\n"
+	    "  sluice path edit glm --price 'glm-4*:input=0.15,cached=0.075,output=0.60'\n",
 	    cmd_path_add },
 	{ "Upstreams", "path edit", "NAME", 1, 1, path_edit_opts,
 	    "change a path",
 	    "Only what is given changes; --limit gives one limit another amount.\n"
-	    SPECS
+	    SPECS PRICES
 	    "\n"
 	    "Examples:\n"
 	    "  sluice path edit glm --limit requests/1m=600 --no-limit tokens/1m\n",
@@ -342,6 +371,19 @@ const struct cli_cmd cli_cmds[] = {
 	    "Examples:\n"
 	    "  sluice preset show relay-default\n",
 	    cmd_preset_show },
+
+	{ "Callers", "usage", "", 0, 0, usage_opts,
+	    "who used what: requests, tokens, money",
+	    "REFUSED are answers of 429 to callers; they are not requests.  Days and hours\n"
+	    "are those of UTC.  Use is known by the minute for 2 days, then by the hour for\n"
+	    "90, then by the day.  Money is reckoned as lines end, by the prices then.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice usage --by key --since 24h --per hour\n"
+	    "  sluice usage --by account,model --since 2026-11-01 --csv > november.csv\n"
+	    "  sluice usage --peak --since 14d --account research\n"
+	    "  sluice usage --forecast\n",
+	    cmd_usage },
 	{ NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL },
 };
 /* clang-format on */

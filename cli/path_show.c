@@ -8,6 +8,7 @@
 #include "js.h"
 #include "out.h"
 #include "path_now.h"
+#include "prices.h"
 #include "view.h"
 
 enum { SHOW_BAR = 10 };
@@ -299,6 +300,32 @@ print_models(const struct cli *cli, const json_t *models)
 }
 
 static void
+print_prices(const struct cli *cli, const json_t *prices)
+{
+	static const struct out_col cols[] = { { "PRICE OF", false },
+		{ "INPUT", true }, { "CACHED", true }, { "OUTPUT", true } };
+	static const char *const members[] = { "input", "cached_input",
+		"output" };
+	char text[32];
+	struct out_table t;
+
+	if (json_array_size(prices) == 0)
+		return;
+	puts("");
+	out_begin(&t, cli, cols, NITEMS(cols));
+	for (size_t i = 0; i < json_array_size(prices); i++) {
+		const json_t *price = json_array_get(prices, i);
+
+		out_cell(&t, "%s", js_text(price, "model"));
+		for (size_t k = 0; k < NITEMS(members); k++) {
+			prices_cell(price, members[k], text);
+			out_cell(&t, "%s", text);
+		}
+	}
+	out_end(&t);
+}
+
+static void
 print_path(const struct cli *cli, json_t *path)
 {
 	const json_t *learned = json_object_get(path, "learned");
@@ -318,6 +345,7 @@ print_path(const struct cli *cli, json_t *path)
 	view_print(cli, &show_view, path);
 	if (!cli->quiet) {
 		print_limits(cli, path);
+		print_prices(cli, json_object_get(path, "prices"));
 		print_learned(cli, learned);
 		print_models(cli, json_object_get(learned, "models"));
 	}

@@ -185,6 +185,7 @@ up_programs(struct up *up, struct slc_err *err)
 	    &up->api, "--max-file-lines", cli_get(cli, "max-file-lines"));
 	program_arg(
 	    &up->worker, "--max-in-flight", cli_get(cli, "max-in-flight"));
+	program_arg(&up->worker, "--live", "127.0.0.1:0");
 	wait_for_old_server(up);
 	unlink(up->port_file);
 	rc = start_program(up, "sluiced", &up->api, UP_SERVER_STOP_MS, err);

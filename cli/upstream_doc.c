@@ -15,6 +15,7 @@
 #include "limits.h"
 #include "out.h"
 #include "preset.h"
+#include "prices.h"
 #include "view.h"
 
 enum set_kind {
@@ -70,7 +71,8 @@ doc_knows(enum doc_kind kind, const char *name)
 	for (size_t i = 0; i < NITEMS(both); i++)
 		if (strcmp(both[i], name) == 0)
 			return true;
-	return kind == DOC_PATH && find_setting(name) != NULL;
+	return kind == DOC_PATH &&
+	    (find_setting(name) != NULL || strcmp(name, "price") == 0);
 }
 
 json_t *
@@ -91,6 +93,9 @@ doc_of(enum doc_kind kind, const json_t *shown)
 	for (i = 0; kind == DOC_PATH && i < NITEMS(settings); i++)
 		json_object_set(doc, settings[i].member,
 		    json_object_get(shown, settings[i].member));
+	if (kind == DOC_PATH)
+		json_object_set_new(
+		    doc, "prices", prices_of(json_object_get(shown, "prices")));
 	json_array_foreach(json_object_get(shown, "limits"), i, limit)
 	{
 		json_t *copy = json_object();
@@ -250,6 +255,10 @@ doc_set(enum doc_kind kind, json_t *doc, const char *name, const char *value,
 		rc = limits_set(json_object_get(doc, "limits"), value, &why);
 	else if (strcmp(name, "no-limit") == 0)
 		rc = limits_unset(json_object_get(doc, "limits"), value, &why);
+	else if (strcmp(name, "price") == 0)
+		rc = prices_set(doc, value, &why);
+	else if (strcmp(name, "no-price") == 0)
+		rc = prices_unset(doc, value, &why);
 	else if (strcmp(name, "stream-cost") == 0)
 		rc = set_stream_cost(doc, value, &why);
 	else

@@ -72,7 +72,7 @@ set_options(const struct cli *cli, enum doc_kind kind, json_t *doc,
 		const char *option = cli->given[i].name;
 
 		if (doc_knows(kind, option) ||
-		    (removes && strcmp(option, "no-limit") == 0))
+		    (removes && strncmp(option, "no-", 3) == 0))
 			rc = doc_set(
 			    kind, doc, option, cli->given[i].value, err);
 	}

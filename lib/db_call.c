@@ -94,6 +94,12 @@ db_add(struct db_call *call, enum stmt stmt, ...)
 			db_put_int2s(&v, p, va_arg(ap, size_t));
 			break;
 		}
+		case 'l': {
+			const int64_t *p = va_arg(ap, const int64_t *);
+
+			db_put_int8s(&v, p, va_arg(ap, size_t));
+			break;
+		}
 		case 'x': {
 			const struct slice *p =
 			    va_arg(ap, const struct slice *);

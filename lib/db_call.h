@@ -9,7 +9,7 @@
 #include <sluice/db.h>
 
 enum {
-	DB_PARAMS_MAX = 16,
+	DB_PARAMS_MAX = 24,
 	DB_STATEMENTS_MAX = 4096, /* of one call */
 	DB_STATEMENT_BYTES = 1000
 	    << 20, /* PostgreSQL takes no message of 1 GB */

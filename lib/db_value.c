@@ -20,6 +20,7 @@ enum {
 	OID_INT2S = 1005,
 	OID_INT4S = 1007,
 	OID_TEXTS = 1009,
+	OID_INT8S = 1016,
 };
 
 static void
@@ -107,6 +108,22 @@ db_put_int2s(struct db_value *v, const int16_t *p, size_t n)
 		uint16_t be = htobe16((uint16_t)p[i]);
 
 		put_be32(v->bytes, 2);
+		buf_add(v->bytes, &be, sizeof(be));
+	}
+}
+
+void
+db_put_int8s(struct db_value *v, const int64_t *p, size_t n)
+{
+	v->type = OID_INT8S;
+	v->null = p == NULL;
+	if (p == NULL)
+		return;
+	put_array_head(v, OID_INT8, n);
+	for (size_t i = 0; i < n; i++) {
+		uint64_t be = htobe64((uint64_t)p[i]);
+
+		put_be32(v->bytes, sizeof(be));
 		buf_add(v->bytes, &be, sizeof(be));
 	}
 }

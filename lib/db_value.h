@@ -34,6 +34,7 @@ void db_put_text(struct db_value *v, struct slice s);
 void db_put_bytea(struct db_value *v, struct slice s);
 void db_put_int4s(struct db_value *v, const int32_t *p, size_t n);
 void db_put_int2s(struct db_value *v, const int16_t *p, size_t n);
+void db_put_int8s(struct db_value *v, const int64_t *p, size_t n);
 void db_put_texts(struct db_value *v, const struct slice *p, size_t n);
 
 /* Take over pg as the result of the next statement. */

@@ -1,70 +1,224 @@
-#include "admit.h"
-
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-struct admit {
-	struct db *db;
+#include <sluice/buf.h>
+
+#include "admit_own.h"
+
+/* The columns of sluice.admit(). */
+enum {
+	AT_VERDICT,
+	AT_ADMISSION,
+	AT_PATH,
+	AT_WAIT,
+	AT_STATE,
+	AT_WHY,
+	AT_USED,
+	AT_RESET,
+	AT_URL,
+	AT_TOKEN
 };
 
-struct waiter {
-	void (*done)(const struct admit_answer *answer, void *arg);
-	void *arg;
-};
-
-static void
-set(char *out, size_t max, struct slice s)
+void
+admit_push(struct admit_queue *q, struct admit_wait *w)
 {
-	snprintf(out, max, "%.*s", (int)s.n, s.p);
+	w->next = NULL;
+	if (q->first == NULL)
+		q->first = w;
+	else
+		q->last->next = w;
+	q->last = w;
 }
 
-static void
-admit_on_done(struct db_result *res, void *arg)
+struct admit_wait *
+admit_pop(struct admit_queue *q)
 {
-	struct waiter *w = arg;
-	struct admit_answer a = { .verdict = ADMIT_DB };
+	struct admit_wait *w = q->first;
 
-	if (db_rc(res) == SLC_OK && db_rows(res, 0) == 0) {
-		a.verdict = ADMIT_NO_MODEL;
-	} else if (db_rc(res) == SLC_OK && db_null(res, 0, 0, 0)) {
-		a.verdict = ADMIT_NO_PATH;
-	} else if (db_rc(res) == SLC_OK) {
-		a.verdict = ADMIT_YES;
-		a.admission = db_int(res, 0, 0, 0);
-		a.path = (int32_t)db_int(res, 0, 0, 1);
-		set(a.worker_url, sizeof(a.worker_url), db_slice(res, 0, 0, 2));
-		set(a.worker_token, sizeof(a.worker_token),
-		    db_slice(res, 0, 0, 3));
-	}
-	w->done(&a, w->arg);
-	free(w);
-}
-
-struct admit *
-admit_new(uv_loop_t *loop, struct db *db, const char *name)
-{
-	struct admit *a = xcalloc(1, sizeof(*a));
-
-	(void)loop;
-	(void)name;
-	a->db = db;
-	return a;
+	if (w != NULL)
+		q->first = w->next;
+	return w;
 }
 
 void
-admit_free(struct admit *a, void (*on_closed)(void *arg), void *arg)
+admit_end(struct admit_wait *w, const struct admit_answer *answer)
 {
-	free(a);
-	on_closed(arg);
+	if (answer->verdict == ADMIT_LIMITED || answer->verdict == ADMIT_BUSY)
+		w->known->refused++;
+	w->known->uses--;
+	w->done(answer, w->arg);
+	admit_read_drop(w->read);
+	free(w);
+}
+
+void
+admit_end_db(struct admit_queue *q)
+{
+	static const struct admit_answer away = { .verdict = ADMIT_DB };
+	struct admit_queue all = *q;
+	struct admit_wait *w;
+
+	*q = (struct admit_queue){ 0 };
+	while ((w = admit_pop(&all)) != NULL)
+		admit_end(w, &away);
+}
+
+static void
+copy_text(char *out, size_t size, struct slice s)
+{
+	size_t n = s.n < size ? s.n : size - 1;
+
+	if (n > 0)
+		memcpy(out, s.p, n);
+	out[n] = '\0';
+}
+
+static void
+name_limit(struct admit_answer *out, const struct admit_limit *l)
+{
+	snprintf(out->limit, sizeof(out->limit), "%s", l->text);
+	snprintf(out->dimension, sizeof(out->dimension), "%s", l->dimension);
+	snprintf(out->scope, sizeof(out->scope), "%s", l->scope);
+}
+
+static void
+answer_read(const struct db_result *res, int row, const struct admit_limits *l,
+    const struct admit_batch *b, struct admit_answer *out)
+{
+	static const enum admit_verdict verdicts[] = { ADMIT_YES, ADMIT_LIMITED,
+		ADMIT_BUSY, ADMIT_NO_MODEL, ADMIT_NO_CHEAP, ADMIT_NO_PATH };
+	size_t verdict = (size_t)db_int(res, 0, row, AT_VERDICT);
+	size_t state = (size_t)db_int(res, 0, row, AT_STATE);
+
+	*out = (struct admit_answer){ .verdict = ADMIT_DB };
+	if (verdict < NITEMS(verdicts))
+		out->verdict = verdicts[verdict];
+	if (l->head >= 0) {
+		out->headline.known = true;
+		out->headline.amount = l->v[l->head].amount;
+		out->headline.window_s = l->v[l->head].window_s;
+		out->headline.used = db_int(res, 0, row, AT_USED);
+		out->headline.reset_us = db_int(res, 0, row, AT_RESET);
+	}
+	if (out->verdict == ADMIT_YES) {
+		out->admission = db_int(res, 0, row, AT_ADMISSION);
+		out->path = (int32_t)db_int(res, 0, row, AT_PATH);
+		copy_text(out->worker_url, sizeof(out->worker_url),
+		    db_slice(res, 0, row, AT_URL));
+		copy_text(out->worker_token, sizeof(out->worker_token),
+		    db_slice(res, 0, row, AT_TOKEN));
+		return;
+	}
+	out->wait_us = db_int(res, 0, row, AT_WAIT);
+	if (out->verdict == ADMIT_LIMITED && state >= 1 && state <= b->nstates)
+		name_limit(out, b->state[state - 1]);
+	if (out->verdict == ADMIT_BUSY) {
+		copy_text(out->limit, sizeof(out->limit),
+		    db_slice(res, 0, row, AT_WHY));
+		snprintf(out->scope, sizeof(out->scope), "upstream");
+	}
+}
+
+/* Again, under limits that are read anew; not for ever. */
+static void
+judge_again(struct admit *a, struct admit_wait *w)
+{
+	static const struct admit_answer away = { .verdict = ADMIT_DB };
+
+	if (a->closing || ++w->tries >= ADMIT_TRIES)
+		admit_end(w, &away);
+	else
+		admit_enlist(a, w);
+}
+
+/* What is known of limits is old, or the door was closed meanwhile, or another
+ * transaction was in the way: nothing was judged.  Else nobody knows. */
+static bool
+to_be_judged_again(struct admit *a, const struct db_result *res)
+{
+	if (db_rc(res) == SLC_OK) {
+		a->revision = 0;
+		return true;
+	}
+	if (db_rc(res) == SLC_ELOST) {
+		a->door = 0;
+		return true;
+	}
+	return db_is_class(res, "40");
+}
+
+static void
+admit_on_judged(struct db_result *res, void *arg)
+{
+	struct admit *a = arg;
+	struct admit_batch *b = &a->batch;
+	struct admit_answer answer = { .verdict = ADMIT_DB };
+	bool judged = db_rc(res) == SLC_OK && (size_t)db_rows(res, 0) == b->n;
+	bool again = !judged && to_be_judged_again(a, res);
+
+	for (size_t i = 0; i < b->n; i++) {
+		struct admit_wait *w = a->judged[i];
+
+		if (again) {
+			judge_again(a, w);
+			continue;
+		}
+		if (judged)
+			answer_read(res, (int)i, &w->read->limits, b, &answer);
+		admit_end(w, &answer);
+	}
+	admit_batch_clear(b);
+	admit_pump(a);
+	admit_quiet(a);
+}
+
+void
+admit_pump(struct admit *a)
+{
+	struct admit_batch *b = &a->batch;
+	struct admit_wait *w;
+
+	if (b->n > 0 || a->ready.first == NULL)
+		return;
+	if (a->door == 0) {
+		admit_door_open(a);
+		return;
+	}
+	while (b->n < ADMIT_BATCH_MAX && (w = admit_pop(&a->ready)) != NULL) {
+		if (w->read->limits.revision != a->revision) {
+			admit_enlist(a, w);
+			continue;
+		}
+		a->judged[b->n] = w;
+		admit_batch_add(b, &w->ask, &w->read->limits);
+	}
+	if (b->n == 0)
+		return;
+	admit_batch_close(b);
+	a->under_way++;
+	db_run(a->db, admit_on_judged, a, STMT_ADMIT, a->door, a->revision,
+	    b->limit, b->nstates, b->subject, b->nstates, b->amount, b->nstates,
+	    b->window, b->nstates, b->algorithm, b->nstates, b->zone,
+	    b->nstates, b->hold, b->nstates, b->account, b->n, b->key, b->n,
+	    b->model, b->n, b->resource, b->n, b->input, b->n, b->output, b->n,
+	    b->priority, b->n, b->cheap, b->n, b->head, b->n, b->last, b->n,
+	    b->use, b->nuses, b->units, b->nuses);
 }
 
 void
 admit_ask(struct admit *a, const struct admit_ask *ask,
     void (*done)(const struct admit_answer *answer, void *arg), void *arg)
 {
-	struct waiter *w = xcalloc(1, sizeof(*w));
+	struct admit_wait *w = xcalloc(1, sizeof(*w));
 
-	*w = (struct waiter){ done, arg };
-	db_run(a->db, admit_on_done, w, STMT_ADMIT_SIMPLY, ask->account,
-	    ask->key, ask->model, ask->resource);
+	w->known = admit_known(a, ask);
+	w->known->uses++;
+	w->ask = *ask;
+	w->ask.model = w->known->model;
+	w->ask.resource = w->known->resource;
+	w->done = done;
+	w->arg = arg;
+	admit_enlist(a, w);
+	admit_pump(a);
 }

@@ -1,6 +1,8 @@
+#include "admit_limits.h"
 #include "api.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,12 +44,32 @@ api_error(struct call *call, int status, const char *code, const char *param,
 	http_error(call->req, status, code, param, "%s", text);
 }
 
+/* A limit before the caller, said by the database. */
+static void
+answer_limited(struct call *call, const struct db_result *res)
+{
+	struct admit_answer a;
+
+	if (admit_refusal_read(db_param(res), &a) && call->req != NULL) {
+		if (a.wait_us < 0)
+			http_set(call->req, "x-should-retry", "false");
+		else
+			http_set(call->req, "Retry-After", "%" PRId64,
+			    (a.wait_us + 999999) / 1000000);
+	}
+	api_error(call, 429, db_code(res), NULL, "%s", db_message(res));
+}
+
 void
 api_db_error(struct call *call, const struct db_result *res)
 {
 	int status = db_status(res);
 	const char *code = db_code(res), *param = db_param(res);
 
+	if (status == 429) {
+		answer_limited(call, res);
+		return;
+	}
 	if (code[0] == '\0')
 		code = NULL;
 	if (param[0] == '\0')

@@ -2,8 +2,9 @@
  * api - which request goes where, who may, and how errors look.
  *
  * api.c has the life of a call, api_routes.c the table of routes; the files
- * beside them have the routes: api_files.c, api_batches.c, upload.c, content.c;
- * and of operators api_admin_paths.c, api_plans.c, api_keys.c, api_limits.c.
+ * beside them have the routes: api_files.c, api_batches.c, upload.c, content.c,
+ * api_usage.c; and of operators api_admin_paths.c, api_plans.c, api_keys.c,
+ * api_limits.c.
  */
 #ifndef SCHEDULER_API_H
 #define SCHEDULER_API_H
@@ -158,5 +159,11 @@ void api_pools_list(struct call *call);
 void api_paths_list(struct call *call);
 void api_paths_get(struct call *call);
 void api_apply(struct call *call);
+void api_usage_all(struct call *call);
+void api_usage_mine(struct call *call);
+void api_usage_peak_all(struct call *call);
+void api_usage_peak_mine(struct call *call);
+void api_usage_forecast_all(struct call *call);
+void api_usage_forecast_mine(struct call *call);
 
 #endif

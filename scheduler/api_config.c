@@ -163,6 +163,38 @@ models_ok(struct call *call, const json_t *models, const char *where)
 }
 
 static bool
+prices_ok(struct call *call, const json_t *path, const char *where)
+{
+	static const char *const members[] = { "input", "cached_input",
+		"output" };
+	const json_t *prices = json_object_get(path, "prices"), *price, *model;
+	int64_t unused;
+	size_t i;
+
+	if (!api_list(call, prices, "prices"))
+		return false;
+	json_array_foreach(prices, i, price)
+	{
+		model = json_object_get(price, "model");
+		if (!json_is_object(price) ||
+		    (model != NULL &&
+			(json_string_length(model) < 1 ||
+			    json_string_length(model) > SPEC_MODEL_MAX))) {
+			api_error(call, 400, "invalid_value", "prices",
+			    "%s: a price must be an object, its 'model' a "
+			    "string of 1 to %d bytes.",
+			    where, SPEC_MODEL_MAX);
+			return false;
+		}
+		for (size_t k = 0; k < NITEMS(members); k++)
+			if (!api_int(call, price, members[k], "prices", 0,
+				SPEC_PRICE_MAX, &unused))
+				return false;
+	}
+	return true;
+}
+
+static bool
 path_ok(struct call *call, const json_t *path, const char *where)
 {
 	static const struct {
@@ -199,7 +231,7 @@ path_ok(struct call *call, const json_t *path, const char *where)
 	    word_ok(
 		call, path, "charge", "charge", where, NULL, spec_charges) &&
 	    models_ok(call, json_object_get(path, "models"), where) &&
-	    limits_ok(call, path, where);
+	    limits_ok(call, path, where) && prices_ok(call, path, where);
 }
 
 /* Each pool or path: named, and what it holds in order. */

@@ -98,14 +98,21 @@ struct dispatch_rate {
 	bool waited, large_waited;
 	bool crowded;        /* large ones wait for several windows */
 	int64_t large_units; /* the first of them that waits */
+	/* Live calls: units they ever took, as of live_us, and a microsecond */
+	int64_t live_total, live_us;
+	double live_rate;
+	int64_t kept; /* for others and doubts, as last written */
 };
 
 struct dispatch_seats {
 	int32_t id; /* 0: what the workers can hold, whatever the path */
 	struct dispatch_scope scope;
-	int64_t amount;
+	int64_t amount;  /* for batches */
+	int64_t reserve; /* beside it: for live calls alone */
 	int64_t granted; /* to live workers */
 	int64_t out;
+	int64_t live;     /* open live calls */
+	bool live_waited; /* one found no seat */
 };
 
 /* Why the next line of a flow does not go now. */
@@ -287,6 +294,17 @@ void dispatch_out(
     struct dispatch *d, int32_t path, const char *model, int64_t lines);
 void dispatch_worker(struct dispatch *d, int32_t most);
 void dispatch_granted(struct dispatch *d, int32_t limit, int64_t seats);
+
+/* dispatch_live.c: live calls ------------------------------------------- */
+
+/* What stands in a cell of their ledger; cell 0: calls open now. */
+void dispatch_live_cell(
+    struct dispatch *d, int32_t limit, int64_t cell, int64_t units);
+/* Units they ever took; one has found no room in the last seconds. */
+void dispatch_live_limit(struct dispatch *d, int32_t limit, int64_t total,
+    bool waited, int64_t now_us);
+/* Seats that the workers may have: what live calls leave. */
+int64_t dispatch_seats_amount(const struct dispatch_seats *s);
 
 /* dispatch_seen.c: what workers saw -------------------------------------- */
 

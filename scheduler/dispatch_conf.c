@@ -186,6 +186,10 @@ rate_new(struct dispatch *d, const struct dispatch_conf_limit *conf)
 		r->changed = old->changed;
 		r->since_us = old->since_us;
 		r->foreign = old->foreign;
+		r->live_total = old->live_total;
+		r->live_us = old->live_us;
+		r->live_rate = old->live_rate;
+		r->kept = old->kept;
 	} else {
 		pace_init(&r->pace, conf->dimension, 1, conf->window_us);
 		r->pace.next_us = conf->next_us;
@@ -203,14 +207,15 @@ rate_new(struct dispatch *d, const struct dispatch_conf_limit *conf)
 }
 
 static struct dispatch_seats *
-seats_new(
-    int32_t id, int32_t pool, int32_t path, const char *model, int64_t amount)
+seats_new(int32_t id, int32_t pool, int32_t path, const char *model,
+    int64_t amount, int64_t reserve)
 {
 	struct dispatch_seats *s = xcalloc(1, sizeof(*s));
 
 	s->id = id;
 	s->scope = (struct dispatch_scope){ pool, path, xstrdup(model) };
 	s->amount = amount;
+	s->reserve = reserve;
 	return s;
 }
 
@@ -230,15 +235,18 @@ dispatch_configure(struct dispatch *d, const struct dispatch_conf_path *paths,
 	next.seats = NULL;
 	next.nseats = 0;
 	next.seats = grow(next.seats, 0);
-	next.seats[next.nseats++] = seats_new(0, 0, 0, "*", INT32_MAX);
+	next.seats[next.nseats++] = seats_new(0, 0, 0, "*", INT32_MAX, 0);
 	for (size_t i = 0; i < nlimits; i++) {
 		const struct dispatch_conf_limit *l = &limits[i];
 
 		if (l->dimension == PACE_CONCURRENT) {
+			int64_t amount =
+			    pace_amount(l->amount, l->headroom, l->reserve);
+
 			next.seats = grow(next.seats, next.nseats);
 			next.seats[next.nseats++] = seats_new(l->id, l->pool,
-			    l->path, l->model,
-			    pace_amount(l->amount, l->headroom, l->reserve));
+			    l->path, l->model, amount,
+			    pace_amount(l->amount, l->headroom, 0) - amount);
 		} else {
 			next.rates = grow(next.rates, next.nrates);
 			next.rates[next.nrates++] = rate_new(d, l);

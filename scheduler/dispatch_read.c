@@ -358,6 +358,20 @@ read_workers(struct dispatch *d, const json_t *doc, struct world *w)
 	}
 }
 
+static void
+read_live(struct dispatch *d, const json_t *live, int64_t now_us)
+{
+	json_t *v;
+	size_t i;
+
+	json_array_foreach(json_object_get(live, "cells"), i, v)
+	    dispatch_live_cell(
+		d, (int32_t)entry_int(v, 0), entry_int(v, 1), entry_int(v, 2));
+	json_array_foreach(json_object_get(live, "limits"), i, v)
+	    dispatch_live_limit(d, (int32_t)entry_int(v, 0), entry_int(v, 1),
+		json_is_true(json_array_get(v, 2)), now_us);
+}
+
 static int64_t *
 read_ids(const json_t *list, const char *member, size_t *n)
 {
@@ -398,6 +412,7 @@ dispatch_read_world(
 	json_array_foreach(json_object_get(doc, "out"), i, v)
 	    dispatch_out(d, (int32_t)get_int(v, "path"), get_text(v, "model"),
 		get_int(v, "lines"));
+	read_live(d, json_object_get(doc, "live"), w->now_us);
 	json_array_foreach(json_object_get(doc, "seen"), i, v)
 	    read_seen(d, v, w->now_us);
 	json_decref(doc);

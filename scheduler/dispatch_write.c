@@ -119,6 +119,22 @@ write_runs(
 	close_list(out, open);
 }
 
+/* Units that live calls must leave, too: others', and the doubt about calls
+ * under way. */
+static int64_t
+kept(const struct dispatch_rate *r)
+{
+	return r->pace.others.units + r->pace.uncertain;
+}
+
+static bool
+kept_moved(const struct dispatch_rate *r)
+{
+	int64_t by = kept(r) - r->kept;
+
+	return (by < 0 ? -by : by) > r->pace.amount / 100;
+}
+
 static void
 write_limits(struct dispatch *d, struct buf *out)
 {
@@ -142,14 +158,15 @@ write_limits(struct dispatch *d, struct buf *out)
 	for (size_t i = 0; i < d->nrates; i++) {
 		struct dispatch_rate *r = d->rates[i];
 
-		if (!r->changed)
+		if (!r->changed && !kept_moved(r))
 			continue;
 		r->changed = false;
+		r->kept = kept(r);
 		item(out, "limits", &open);
 		buf_addf(out,
-		    "{\"id\":%d,\"next_us\":%lld,\"paused_us\":%lld,"
-		    "\"why\":",
-		    r->id,
+		    "{\"id\":%d,\"kept\":%lld,\"next_us\":%lld,"
+		    "\"paused_us\":%lld,\"why\":",
+		    r->id, (long long)r->kept,
 		    (long long)dispatch_database_time(d, r->pace.next_us),
 		    (long long)dispatch_database_time(d, r->pace.paused_us));
 		buf_add_json(out, slice_str(r->why));
@@ -161,6 +178,24 @@ write_limits(struct dispatch *d, struct buf *out)
 			d, r->pace.ladder.moved_us),
 		    (long long)r->pace.ladder.hold_us,
 		    r->pace.ladder.fell ? "true" : "false");
+	}
+	close_list(out, open);
+}
+
+/* What the plan leaves to live calls, where it takes something. */
+static void
+write_live(const struct dispatch *d, int64_t now_us, struct buf *out)
+{
+	bool open = false;
+
+	for (size_t i = 0; i < d->nrates; i++) {
+		const struct dispatch_rate *r = d->rates[i];
+
+		if (!r->pace.ledger.dirty)
+			continue;
+		item(out, "live", &open);
+		buf_addf(out, "[%d,%lld,%lld]", r->id, (long long)r->live_total,
+		    (long long)pace_live_left(&r->pace, now_us));
 	}
 	close_list(out, open);
 }
@@ -231,7 +266,8 @@ write_seats(const struct dispatch *d, const struct world *w, struct buf *out)
 			workers[at].granted = s->granted;
 			workers[at].target = s->target;
 		}
-		if (!seats_share(d->seats[i]->amount, workers, n))
+		if (!seats_share(
+			dispatch_seats_amount(d->seats[i]), workers, n))
 			continue;
 		for (size_t k = 0; k < n; k++) {
 			if (!workers[k].live)
@@ -281,6 +317,7 @@ dispatch_write_plan(struct dispatch *d, const struct dispatch_plan *plan,
 	write_runs(d, plan, out);
 	write_marks("aside", plan->aside, plan->naside, out);
 	write_marks("failed", plan->failed, plan->nfailed, out);
+	write_live(d, w->now_us, out);
 	write_limits(d, out);
 	write_paths(d, out);
 	write_seats(d, w, out);

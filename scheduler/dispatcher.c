@@ -15,6 +15,7 @@ enum {
 	LEASE_TRY_MS = 500,
 	ESTIMATES_EVERY_MS = 10000,
 	EXPLAIN_EVERY_MS = 1000,
+	LIVE_AGAIN_US = 5000000,
 };
 
 void
@@ -86,6 +87,7 @@ dispatcher_on_loaded(struct db_result *res, void *arg)
 		return;
 	}
 	configure(dr, res, 0);
+	dr->live_us = 0;
 	dispatcher_stage(dr, STAGE_IDLE);
 	dr->lanes_at_ms = 0;
 }
@@ -153,6 +155,11 @@ dispatcher_on_looked(struct db_result *res, void *arg)
 		log_error("dispatch.look", "why=\"%s\"", err.text);
 		abort();
 	}
+	/* What was being committed then may show only now.  Limits that are
+	 * new here know nothing. */
+	dr->live_us = dr->at_config > 0
+	    ? 0
+	    : dispatch_database_time(&dr->d, dr->world.now_us) - LIVE_AGAIN_US;
 	if (dr->world.jumped_us != 0)
 		log_warn("dispatch.clock", "jumped_ms=%lld",
 		    (long long)dr->world.jumped_us / 1000);

@@ -80,7 +80,7 @@ dispatcher_look(struct dispatcher *dr, int64_t now_ms)
 	dr->at_config = dr->at_lanes = 0;
 	dr->nlines = dr->nretries = 0;
 	db_add(call, STMT_DISPATCH_POLL, dr->epoch, (int64_t)LEASE_MS,
-	    (int64_t)RETRY_AHEAD_MS);
+	    (int64_t)RETRY_AHEAD_MS, dr->live_us);
 	next++;
 	if (dr->configure) {
 		db_add(call, STMT_DISPATCH_CONFIG);

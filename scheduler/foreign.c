@@ -24,7 +24,8 @@ own_units(const struct pace *p, int64_t from_us, int64_t sent_us)
 	int64_t keep_us = p->keep_us > p->late_us ? p->keep_us : p->late_us;
 
 	/* What waits for a seat is recorded when it leaves at the latest. */
-	return ledger_between(&p->ledger, from_us, sent_us + keep_us + 1);
+	return ledger_between(&p->ledger, from_us, sent_us + keep_us + 1) +
+	    ledger_between(&p->live, from_us, sent_us + PACE_LIVE_KEEP_US + 1);
 }
 
 static bool
@@ -286,8 +287,8 @@ bounded(
 {
 	double most = (double)(f->most > f->most_was ? f->most : f->most_was);
 	double limit = (double)(p->amount + p->reserve);
-	double rest = most - (double)ledger_used(&p->ledger, now_us) +
-	    limit / FOREIGN_SPARE_PART;
+	double rest = most - (double)ledger_used(&p->ledger, now_us) -
+	    (double)ledger_used(&p->live, now_us) + limit / FOREIGN_SPARE_PART;
 
 	if (f->most_known && most < FULL_PART * limit && units > rest)
 		units = rest;

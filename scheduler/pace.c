@@ -54,12 +54,14 @@ pace_init(struct pace *p, enum pace_dimension dimension, int64_t amount,
 	/* A grant is recorded when it leaves at the latest: lateness is in. */
 	ledger_init(
 	    &p->ledger, window_us, window_us + pace_slack_us(p) - p->late_us);
+	ledger_init(&p->live, window_us, p->ledger.span_us);
 }
 
 void
 pace_fini(struct pace *p)
 {
 	ledger_fini(&p->ledger);
+	ledger_fini(&p->live);
 }
 
 int64_t
@@ -98,19 +100,45 @@ least_one(int64_t units)
 	return units < 1 ? 1 : units;
 }
 
-int64_t
-pace_allowed(const struct pace *p, int64_t at_us)
+/* What live calls take beyond the reserve, or what others leave of it. */
+static int64_t
+live_beyond(const struct pace *p, int64_t others)
+{
+	int64_t live = p->live_used + p->live_lead;
+	int64_t reserve = others < p->reserve ? p->reserve - others : 0;
+
+	return live > reserve ? live - reserve : 0;
+}
+
+/* Units for batches in a window that holds at_us; live calls may leave none. */
+static int64_t
+room(const struct pace *p, int64_t at_us)
 {
 	const struct pace_others *o = &p->others;
+	int64_t others =
+	    o->end_us > 0 && at_us >= o->end_us ? o->next_units : o->units;
 	int64_t base = base_amount(p);
-	int64_t left = base -
-	    beyond_reserve(p,
-		o->end_us > 0 && at_us >= o->end_us ? o->next_units : o->units);
+	int64_t left = base - beyond_reserve(p, others);
 
 	/* Headers may lie: they slow us down, they do not stop us. */
 	if (left < base * p->others_floor / 100)
 		left = base * p->others_floor / 100;
-	return least_one(left);
+	return least_one(left) - live_beyond(p, others);
+}
+
+int64_t
+pace_allowed(const struct pace *p, int64_t at_us)
+{
+	return least_one(room(p, at_us));
+}
+
+int64_t
+pace_live_left(const struct pace *p, int64_t now_us)
+{
+	int64_t left = p->amount + p->reserve - (p->ladder.step >= 1) -
+	    ledger_used(&p->ledger, now_us) - ledger_used(&p->live, now_us);
+
+	return left > 0 ? left : 0;
 }
 
 static int64_t
@@ -134,8 +162,11 @@ probe_served(struct pace *p, int64_t now_us)
 void
 pace_begin(struct pace *p, int64_t now_us)
 {
-	p->ledger.span_us = p->window_us + pace_slack_us(p) - p->late_us;
+	p->ledger.span_us = p->live.span_us =
+	    p->window_us + pace_slack_us(p) - p->late_us;
 	ledger_expire(&p->ledger, now_us - PACE_MEMORY_US);
+	ledger_expire(&p->live, now_us - PACE_MEMORY_US);
+	p->live_used = ledger_used(&p->live, now_us);
 	/* Little by little, or the small ones would leave room unused. */
 	if (now_us >= p->burst_us + p->window_us / PACE_BURST_PART) {
 		p->burst_us = now_us;
@@ -194,7 +225,8 @@ even_amount(const struct pace *p, int64_t at_us)
 	/* Ours are the denser the fewer others came lately, so that all calls
 	 * together are even: nothing piles up a window later.  The ledger sees
 	 * to it that there is room. */
-	even = base_amount(p) - beyond_reserve(p, p->others.even_units);
+	even = base_amount(p) - beyond_reserve(p, p->others.even_units) -
+	    live_beyond(p, p->others.even_units);
 	return even > allowed / 4 ? even : least_one(allowed / 4);
 }
 
@@ -296,6 +328,8 @@ pace_earliest(const struct pace *p, int64_t units, int64_t from_us)
 		at_us = p->paused_us;
 	if (p->probing && p->probe_us > 0 && at_us < p->probe_until)
 		at_us = p->probe_until;
+	if (room(p, at_us) < 1)
+		return from_us + p->window_us;
 	do {
 		int64_t allowed = pace_allowed(p, at_us), left, end_us;
 		int64_t cost = units;
@@ -307,7 +341,7 @@ pace_earliest(const struct pace *p, int64_t units, int64_t from_us)
 			left = window_left(p, at_us, &end_us);
 			if (left < (cost < allowed ? cost : allowed))
 				at_us = end_us + p->jitter_us;
-			allowed = base_amount(p);
+			allowed = least_one(base_amount(p) - live_beyond(p, 0));
 		}
 		if (cost > allowed)
 			cost = allowed;
@@ -332,6 +366,16 @@ step_us(const struct pace *p, int64_t units, int64_t slot_us, double hurry)
 		    (double)units;
 
 		us = even > full ? even : full;
+	}
+	/* Live calls come and go by chance: what they leave for a while is used
+	 * before they take it again. */
+	if (live_beyond(p, p->others.units) > 0) {
+		double spare = (double)(pace_allowed(p, slot_us) - units -
+		    ledger_used(&p->ledger, slot_us));
+		double soon_us = (double)p->window_us / PACE_SPARE_PART;
+
+		if (spare > 0)
+			us = 1 / (1 / us + spare / soon_us / (double)units);
 	}
 	if (p->window_us >= PACE_BUDGET_US)
 		us /= hurry;

@@ -51,6 +51,7 @@ enum {
 	/* Windows from here on are budgets: spent evenly, faster in a hurry. */
 	PACE_BUDGET_US = 600000000,
 	PACE_LARGE_PART = 20,
+	PACE_SPARE_PART = 3, /* of the window: what live calls leave */
 	PACE_CREDIT_PART = 60, /* of the window: what was not used of a guess */
 	PACE_IDLE_PART = 120,  /* so long may room for a large one be idle */
 	PACE_BURST_PART = 16,  /* of the window: it fades so often, */
@@ -69,6 +70,8 @@ enum {
 	PACE_PROBE_US = 1500000, /* a probe not refused by then is served */
 	PACE_RAMP_PART = 10,     /* of the window: from a standstill to all */
 	PACE_RAMP_MAX_US = 60000000,
+	/* A live call leaves so long after it was let in at the latest. */
+	PACE_LIVE_KEEP_US = 1000000,
 };
 
 /* Others' use of the limit, as foreign.c sees it. */
@@ -88,6 +91,11 @@ struct pace {
 	int64_t keep_us;   /* of the last grant */
 	int64_t late_us;   /* learned by path: of strict slots */
 	int64_t jitter_us; /* the same: of arrivals */
+	/* Live calls of ours, each at the moment it leaves at the latest; and
+	 * units that they are likely to take before the next plan. */
+	struct ledger live;
+	int64_t live_lead;
+	int64_t live_used; /* by them, as of this plan */
 	int64_t told; /* a limit that moves with use: its last value, or 0 */
 	int64_t
 	    uncertain; /* estimates of calls under way may be too low by it */
@@ -137,6 +145,10 @@ void pace_claim(struct pace *p, int64_t units, bool crowded, int64_t from_us);
 
 /* Units that may stand in a window that holds at_us. */
 int64_t pace_allowed(const struct pace *p, int64_t at_us);
+
+/* Units that live calls may take now without exceeding the limit, when nothing
+ * else is granted; >= 0. */
+int64_t pace_live_left(const struct pace *p, int64_t now_us);
 
 bool pace_is_large(const struct pace *p, int64_t units);
 

@@ -215,6 +215,7 @@ begin
 	end if;
 	if v_faults is null then
 		perform sluice.batch_furnish(v_batch.id, p_keep_s);
+		perform sluice.batch_admit(v_batch.id);
 		select * into v_batch from sluice.batch b where b.id = v_batch.id;
 	end if;
 	return sluice.batch_object(v_batch);

@@ -84,9 +84,11 @@ language sql stable set search_path = '' as $$
 		where k.id = p_key and k.revoked_at is not null)
 $$;
 
--- One look at the world.  Validated batches are let in on the way.
+-- One look at the world.  Validated batches are let in on the way.  p_live_us:
+-- live cells that have changed since (database time; 0: all).
+drop function if exists sluice.dispatch_poll(bigint, integer, integer);
 create or replace function sluice.dispatch_poll(
-    p_epoch bigint, p_hold_ms integer, p_ahead_ms integer
+    p_epoch bigint, p_hold_ms integer, p_ahead_ms integer, p_live_us bigint default 0
 ) returns json
 language plpgsql set search_path = '' security definer as $$
 declare
@@ -121,6 +123,7 @@ begin
 		'admitted', v_admitted,
 		'ending', v_ending,
 		'unplaced', exists (select from sluice.unplaced),
+		'live', sluice.room_seen(sluice.at_us(p_live_us)),
 		'out', (select json_agg(json_build_object('path', g.path_id,
 				'model', g.model, 'lines', g.lines))
 			from (select r.path_id, l.model, sum(bit_count(r.open)) as lines
@@ -340,6 +343,7 @@ begin
 		raise exception using errcode = 'SL409', message = 'a lane has gone';
 	end if;
 
+	perform sluice.room_left(p_plan -> 'live');
 	insert into sluice.grant_cell as g (limit_id, cell, units)
 	select c."limit", c.cell, c.units
 	from json_to_recordset(p_plan -> 'cells')
@@ -347,12 +351,13 @@ begin
 	on conflict (limit_id, cell) do update set units = excluded.units;
 
 	insert into sluice.rate_limit_state as s
-		(limit_id, next_at, paused_until, paused_why, learned)
+		(limit_id, next_at, paused_until, paused_why, learned, kept)
 	select c.id, sluice.at_us(c.next_us), sluice.at_us(c.paused_us), c.why,
-		c.learned
+		c.learned, coalesce(c.kept, 0)
 	from json_to_recordset(p_plan -> 'limits') as c (id integer, next_us bigint,
-		paused_us bigint, why text, learned json)
+		paused_us bigint, why text, learned json, kept bigint)
 	on conflict (limit_id) do update set next_at = excluded.next_at,
+		kept = excluded.kept,
 		paused_until = excluded.paused_until, paused_why = excluded.paused_why,
 		learned = excluded.learned;
 

@@ -74,6 +74,7 @@ begin
 		perform sluice.run_give_back(v_run, false, 'not taken in time');
 		stale := stale + bit_count(v_run.open);
 	end loop;
+	perform sluice.admissions_reap();
 	return next;
 end $$;
 

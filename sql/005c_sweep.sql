@@ -57,6 +57,8 @@ begin
 	where l.id = g.limit_id and g.cell * sluice.cell_us(l.window_s)
 		< sluice.epoch_us(now()) - (l.window_s + 60) * 2000000::bigint
 			+ (select e.clock_offset_us from sluice.dispatch_lease e);
+	perform sluice.room_sweep();
+	perform sluice.usage_fold(200000);
 	for v_name in
 		select c.relname from pg_catalog.pg_inherits i
 		join pg_catalog.pg_class c on c.oid = i.inhrelid

@@ -26,6 +26,14 @@ language sql stable set search_path = '' security definer as $$
 	    and l.removed_at is null
 $$;
 
+create or replace function sluice.price_objects(p_path integer) returns json
+language sql stable set search_path = '' security definer as $$
+	select coalesce(json_agg(json_strip_nulls(json_build_object('model', p.model,
+		'input', p.input, 'cached_input', p.cached_input, 'output', p.output))
+		order by p.model), '[]')
+	from sluice.price p where p.path_id = p_path
+$$;
+
 create or replace function sluice.path_object(p_path sluice.path) returns json
 language sql stable set search_path = '' security definer as $$
 	select json_strip_nulls(json_build_object('object', 'path',
@@ -38,6 +46,7 @@ language sql stable set search_path = '' security definer as $$
 		'whole_ms', p_path.whole_ms, 'answer_max', p_path.answer_max,
 		'limits', sluice.limit_objects(p_path.pool_id, p_path.id),
 		'pool_limits', sluice.limit_objects(p_path.pool_id, null),
+		'prices', sluice.price_objects(p_path.id),
 		'health', coalesce(s.health, 'up'),
 		'retry_at', case when s.health <> 'up' then sluice.epoch(s.until) end,
 		'why', case when s.health <> 'up' then s.why end,
@@ -210,6 +219,61 @@ begin
 	return v_changes;
 end $$;
 
+create or replace function sluice.money_text(p_micros bigint) returns text
+language sql immutable set search_path = '' as $$
+	select regexp_replace(to_char(p_micros / 1000000.0, 'FM9999999999999990.000000'),
+		'(\.\d\d\d*?)0*$', '\1')
+$$;
+
+create or replace function sluice.price_text(p_price sluice.price) returns text
+language sql immutable set search_path = '' as $$
+	select 'input ' || sluice.money_text(p_price.input)
+		|| coalesce(', cached ' || sluice.money_text(p_price.cached_input), '')
+		|| ', output ' || sluice.money_text(p_price.output)
+$$;
+
+-- Make the prices of a path exactly these; of two for one model the last counts.
+create or replace function sluice.prices_set(p_path integer, p_where text, p_prices json)
+returns text[]
+language plpgsql set search_path = '' security definer as $$
+declare
+	v_changes text[];
+begin
+	with wanted as (
+		select distinct on (w.model) w.*
+		from (
+			select coalesce(j.model, '*') as model, coalesce(j.input, 0) as input,
+				j.cached_input, coalesce(j.output, 0) as output, j.i
+			from rows from (json_to_recordset(p_prices) as (model text,
+				input bigint, cached_input bigint, output bigint))
+				with ordinality as j (model, input, cached_input, output, i)
+		) w
+		order by w.model, w.i desc
+	), gone as (
+		delete from sluice.price p
+		where p.path_id = p_path and p.model not in (select w.model from wanted w)
+		returning p.*
+	), made as (
+		insert into sluice.price as p (path_id, model, input, cached_input, output)
+		select p_path, w.model, w.input, w.cached_input, w.output from wanted w
+		on conflict (path_id, model) do update
+		set input = excluded.input, cached_input = excluded.cached_input,
+			output = excluded.output
+		where (p.input, p.cached_input, p.output) is distinct from
+			(excluded.input, excluded.cached_input, excluded.output)
+		returning p
+	), said as (
+		select format('%s: price of %s removed', p_where, g.model) as text, g.model
+		from gone g
+		union all
+		select format('%s: price of %s is %s', p_where, (m.p).model,
+			sluice.price_text(m.p)), (m.p).model
+		from made m
+	)
+	select coalesce(array_agg(s.text order by s.model), '{}') into v_changes from said s;
+	return v_changes;
+end $$;
+
 create or replace function sluice.pool_set(p_name text, p_limits json)
 returns text[]
 language plpgsql set search_path = '' security definer as $$
@@ -302,7 +366,9 @@ begin
 		end loop;
 	end if;
 	return v_changes || sluice.limits_set(v_new.pool_id, v_new.id,
-		'path ' || v_name, coalesce(p_path -> 'limits', '[]'));
+		'path ' || v_name, coalesce(p_path -> 'limits', '[]'))
+		|| sluice.prices_set(v_new.id, 'path ' || v_name,
+			coalesce(p_path -> 'prices', '[]'));
 end $$;
 
 -- Lines handed out and not taken come back for another path; taken ones end.

@@ -12,32 +12,16 @@ $$;
 
 -- Limits ----------------------------------------------------------------------
 
--- When the calendar window at a time began: days from local midnight, longer
--- ones from 1970 on, shorter ones within the day.
-create or replace function sluice.calendar_begin(
-    p_window_s integer, p_zone text, p_at timestamptz
-) returns timestamptz
-language sql stable set search_path = '' as $$
-	select case when p_window_s >= 86400
-		then timestamp '1970-01-01' + make_interval(secs =>
-			floor(extract(epoch from l.at) / p_window_s) * p_window_s)
-		else date_trunc('day', l.at) + make_interval(secs =>
-			floor(extract(epoch from l.at - date_trunc('day', l.at))
-				/ p_window_s) * p_window_s) end
-		at time zone p_zone
-	from (select p_at at time zone p_zone as at) l
-$$;
-
 -- How full a limit is for a subject just now, without a lock: a glance, for
 -- people and headers.  reset_us: until it is empty again if nothing is added.
-create or replace function sluice.caller_used(
+create or replace function sluice.caller_glance(
     p_limit sluice.caller_limit, p_subject text, out used bigint, out reset_us bigint
 )
 language plpgsql stable set search_path = '' as $$
 declare
 	v_state sluice.caller_state;
-	v_now timestamptz := clock_timestamp();
-	v_begin timestamptz;
+	v_now_us bigint := sluice.epoch_us(clock_timestamp());
+	v_window record;
 	v_newest bigint;
 begin
 	used := 0;
@@ -47,35 +31,30 @@ begin
 	if p_limit.window_s = 0 then
 		used := coalesce(v_state.used + v_state.reserved, 0);
 	elsif p_limit.algorithm = 'fixed' then
-		v_begin := sluice.calendar_begin(p_limit.window_s, p_limit.zone, v_now);
-		if v_state.since >= v_begin then
+		select * into v_window from sluice.calendar_window(p_limit.window_s,
+			p_limit.zone, v_now_us);
+		if sluice.epoch_us(v_state.since) >= v_window.begin_us then
 			used := v_state.used;
 		end if;
-		-- Not begin + window: a day of a changing clock has 23 or 25 hours.
-		reset_us := sluice.epoch_us(((v_begin at time zone p_limit.zone)
-			+ make_interval(secs => p_limit.window_s)) at time zone p_limit.zone)
-			- sluice.epoch_us(v_now);
+		reset_us := v_window.end_us - v_now_us;
 	elsif p_limit.algorithm = 'anchored' then
-		if v_state.since + make_interval(secs => p_limit.window_s) > v_now then
-			used := v_state.used;
-			reset_us := sluice.epoch_us(v_state.since) - sluice.epoch_us(v_now)
-				+ p_limit.window_s * 1000000::bigint;
-		end if;
+		reset_us := greatest(0, coalesce(sluice.epoch_us(v_state.since) - v_now_us
+			+ p_limit.window_s * 1000000::bigint, 0));
+		used := case when reset_us > 0 then v_state.used else 0 end;
 	elsif p_limit.algorithm = 'bucket' then
-		used := coalesce(greatest(ceil(v_state.used - extract(epoch from
-			v_now - v_state.since) * p_limit.amount / p_limit.window_s), 0), 0);
-		if p_limit.amount > 0 then
-			reset_us := ceil(used::numeric * p_limit.window_s * 1000000
-				/ p_limit.amount);
-		end if;
+		used := coalesce((sluice.bucket_level(v_state.used,
+			sluice.epoch_us(v_state.since), p_limit.amount, p_limit.window_s,
+			v_now_us)).used, 0);
+		reset_us := coalesce(ceil(used::numeric * p_limit.window_s * 1000000
+			/ nullif(p_limit.amount, 0)), 0);
 	else
 		select coalesce(sum(c.units), 0), max(c.second) into used, v_newest
 		from sluice.caller_cell c
 		where c.limit_id = p_limit.id and c.subject = p_subject
-		    and c.second >= floor(extract(epoch from v_now)) - p_limit.window_s;
+		    and c.second >= v_now_us / 1000000 - p_limit.window_s;
 		if used > 0 then
-			reset_us := greatest(0, (v_newest + p_limit.window_s + 1) * 1000000
-				- sluice.epoch_us(v_now));
+			reset_us := greatest(0,
+				(v_newest + p_limit.window_s + 1) * 1000000 - v_now_us);
 		end if;
 	end if;
 	if p_limit.window_s > 0 then
@@ -665,7 +644,7 @@ language sql stable set search_path = '' as $$
 			union select s.subject from sluice.caller_state s
 			where s.limit_id = (w.l).id and ((w.l).each_model or (w.l).each_resource)
 			    and starts_with(s.subject, w.base || '|')) s
-		cross join lateral sluice.caller_used(w.l, s.subject) r
+		cross join lateral sluice.caller_glance(w.l, s.subject) r
 		order by r.used desc limit 1
 	) u
 $$;
@@ -753,7 +732,7 @@ language sql stable set search_path = '' as $$
 			from attached a
 			join sluice.caller_limit l on l.named_id = p_named.id
 				and l.removed_at is null
-			cross join lateral sluice.caller_used(l, a.subject) u),
+			cross join lateral sluice.caller_glance(l, a.subject) u),
 		'created_at', sluice.epoch(p_named.created_at))
 $$;
 
@@ -1021,7 +1000,7 @@ begin
 	if v_limit.id is not null then
 		resource := case when v_limit.each_resource or v_limit.resource <> '*'
 			then 'chat' end;
-		select * into v_used from sluice.caller_used(v_limit, case
+		select * into v_used from sluice.caller_glance(v_limit, case
 			when v_limit.named_id is not null or v_limit.per = 'key'
 			then 'key:' || key_id when v_limit.per = 'account'
 			then 'account:' || account_id else 'all' end

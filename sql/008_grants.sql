@@ -51,7 +51,9 @@ begin
 		'key_create', 'key_list', 'key_get', 'key_edit', 'key_revoke',
 		'named_list', 'named_get', 'named_create', 'named_edit', 'named_delete',
 		'everybody_get', 'everybody_edit', 'live_other', 'model_list',
-		'model_get', 'admission_drop', 'admit_simply')
+		'model_get', 'admission_drop', 'usage_add', 'usage_get', 'usage_peak',
+		'usage_forecast', 'door_limits', 'admit', 'door_open', 'door_beat',
+		'door_close', 'batch_admit')
 	loop
 		execute format('grant execute on function %s to sluice_api', f);
 	end loop;
@@ -59,7 +61,8 @@ begin
 	    where p.pronamespace = 'sluice'::regnamespace and p.proname in (
 		'worker_live', 'live_settle', 'live_seen',
 		'worker_start', 'worker_beat', 'worker_stop', 'worker_config',
-		'take_runs', 'runs_keep', 'run_chunk', 'settle_runs', 'runs_open', 'settle_chunk')
+		'take_runs', 'runs_keep', 'run_chunk', 'settle_runs', 'runs_open', 'settle_chunk',
+		'settle_usage')
 	loop
 		execute format('grant execute on function %s to sluice_worker', f);
 	end loop;

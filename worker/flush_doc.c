@@ -52,6 +52,20 @@ by_flow(const void *a, const void *b)
 	return c != 0 ? c : x->i < y->i ? -1 : 1;
 }
 
+/* What usage is counted by: batch, path, model. */
+static int
+by_use(const void *a, const void *b)
+{
+	const struct run *x = ((const struct sorted *)a)->r->line->run;
+	const struct run *y = ((const struct sorted *)b)->r->line->run;
+
+	if (x->batch != y->batch)
+		return x->batch < y->batch ? -1 : 1;
+	if (x->path->id != y->path->id)
+		return x->path->id < y->path->id ? -1 : 1;
+	return strcmp(x->model, y->model);
+}
+
 static void
 write_closed(const struct sorted *s, size_t n, struct buf *out)
 {
@@ -111,6 +125,49 @@ write_seen(const struct sorted *s, size_t n, struct buf *out)
 	free(list);
 }
 
+/* The results s[0..] of one batch, path and model; returns how many. */
+static size_t
+write_use(const struct sorted *s, size_t n, struct buf *out)
+{
+	const struct run *run = s[0].r->line->run;
+	struct answer_usage sum = { 0 };
+	size_t i, failed = 0;
+
+	for (i = 0; i < n && by_use(s, s + i) == 0; i++) {
+		const struct result *r = s[i].r;
+
+		failed += r->kind == RESULT_ERROR;
+		sum.input += r->usage.input;
+		sum.cached += r->usage.cached;
+		sum.output += r->usage.output;
+	}
+	buf_addf(out,
+	    "%s{\"batch\":%" PRId64 ",\"path\":%" PRId32
+	    ",\"requests\":%zu,\"failed\":%zu,\"input\":%" PRId64
+	    ",\"cached\":%" PRId64 ",\"output\":%" PRId64 ",\"model\":",
+	    out->n > 0 ? "," : "[", run->batch, run->path->id, i, failed,
+	    sum.input, sum.cached, sum.output);
+	buf_add_json(out, slice_str(run->model));
+	buf_addc(out, '}');
+	return i;
+}
+
+/* Lines that go again are not counted before they have ended. */
+static void
+add_usage(struct db_call *call, struct sorted *s, size_t n)
+{
+	struct buf use = { 0 };
+
+	if (n == 0)
+		return;
+	qsort(s, n, sizeof(*s), by_use);
+	for (size_t i = 0; i < n;)
+		i += write_use(s + i, n - i, &use);
+	buf_addc(&use, ']');
+	db_add(call, STMT_SETTLE_USAGE, buf_cstr(&use));
+	buf_fini(&use);
+}
+
 /* One chunk: the results s[0..] of one file that fit; returns how many. */
 static size_t
 add_chunk(struct db_call *call, const struct sorted *s, size_t n)
@@ -168,6 +225,7 @@ flush_doc_add(
 	qsort(s, n, sizeof(*s), by_file);
 	for (i = 0; i < n && s[i].r->kind != RESULT_AGAIN;)
 		i += add_chunk(call, s + i, n - i);
+	add_usage(call, s, i);
 	buf_fini(&closed);
 	buf_fini(&again);
 	buf_fini(&seen);

@@ -6,7 +6,8 @@
 
 #include "flush.h"
 
-/* settle_runs(), then settle_chunk() for each batch and file; n results. */
+/* settle_runs(), settle_chunk() for each batch and file, settle_usage() for
+ * what has ended; n results. */
 void flush_doc_add(
     struct db_call *call, int64_t worker, struct result *list, size_t n);
 /* The runs of the results as an array literal, each once. */

@@ -64,6 +64,8 @@ find_object(struct slice text)
 	const char *p = text.p, *end = text.p + text.n, *at;
 	struct slice found = { 0 };
 
+	if (text.n == 0)
+		return found;
 	while ((at = memmem(p, (size_t)(end - p), name.p, name.n)) != NULL) {
 		bool escaped = at > text.p && at[-1] == '\\';
 		struct slice object;

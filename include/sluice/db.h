@@ -55,6 +55,7 @@ struct db_call *db_call(struct db *db, db_done done, void *arg);
  *   t bool as int                     a const int32_t *, size_t (p NULL: null)
  *   h const int16_t *, size_t         x const struct slice *, size_t: text[]
  *   d like s, but a date              u const char *: 32 hex digits of a uuid
+ *   l const int64_t *, size_t: bigint[]
  * All are copied.  A call with more than a gigabyte in one statement fails with
  * SQLSTATE 54000.
  */

@@ -32,12 +32,22 @@
 	X(STMT_BATCH_LIST, "iui", "select sluice.batch_list($1, $2, $3)")     \
 	X(STMT_BATCH_CANCEL, "iu", "select sluice.batch_cancel($1, $2)")      \
 	/* sluiced: live calls */                                            \
-	X(STMT_ADMIT_SIMPLY, "iiss",                                          \
-	    "select * from sluice.admit_simply($1, $2, $3, $4)")              \
 	X(STMT_ADMISSION_DROP, "i", "select sluice.admission_drop($1)")       \
 	X(STMT_LIVE_OTHER, "s", "select * from sluice.live_other($1)")        \
 	X(STMT_MODEL_LIST, "", "select sluice.model_list()")                  \
 	X(STMT_MODEL_GET, "s", "select sluice.model_get($1)")                 \
+	/* sluiced: the door */                                               \
+	X(STMT_DOOR_OPEN, "si", "select sluice.door_open($1, $2)")            \
+	X(STMT_DOOR_BEAT, "ii", "select sluice.door_beat($1, $2)")            \
+	X(STMT_DOOR_CLOSE, "i", "select sluice.door_close($1)")               \
+	X(STMT_DOOR_LIMITS, "iiss",                                           \
+	    "select sluice.door_limits($1, $2, $3, $4)")                      \
+	X(STMT_ADMIT, "iiaxlahxhllxxllhhaaal",                                \
+	    "select * from sluice.admit($1, $2, $3, $4, $5, $6, $7, $8, $9,"  \
+	    " $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)")   \
+	X(STMT_REFUSED, "iisi",                                               \
+	    "select sluice.usage_add($1, $2, 0, $3, 'live', 0, 0, $4, 0, 0, " \
+	    "0, 0)")                                                          \
 	/* sluiced: the operator */                                           \
 	X(STMT_PLAN_LIST, "", "select sluice.plan_list()")                    \
 	X(STMT_PLAN_GET, "s", "select sluice.plan_get($1)")                   \
@@ -67,13 +77,17 @@
 	X(STMT_POOL_LIST, "", "select sluice.pool_list()")                    \
 	X(STMT_CONFIG_APPLY, "stt",                                           \
 	    "select sluice.config_apply($1, $2, $3)")                         \
+	X(STMT_USAGE_GET, "is", "select sluice.usage_get($1, $2)")            \
+	X(STMT_USAGE_PEAK, "is", "select sluice.usage_peak($1, $2)")          \
+	X(STMT_USAGE_FORECAST, "is",                                          \
+	    "select sluice.usage_forecast($1, $2)")                           \
 	/* sluiced: the dispatcher */                                         \
 	X(STMT_LEASE_TAKE, "si", "select sluice.lease_take($1, $2)")          \
 	X(STMT_LEASE_GIVE, "i", "select sluice.lease_give($1)")               \
 	X(STMT_DISPATCH_CONFIG, "", "select sluice.dispatch_config()")        \
 	X(STMT_DISPATCH_CELLS, "", "select * from sluice.dispatch_cells()")   \
-	X(STMT_DISPATCH_POLL, "iii",                                          \
-	    "select sluice.dispatch_poll($1, $2, $3)")                        \
+	X(STMT_DISPATCH_POLL, "iiii",                                         \
+	    "select sluice.dispatch_poll($1, $2, $3, $4)")                    \
 	X(STMT_DISPATCH_LANES, "is",                                          \
 	    "select * from sluice.dispatch_lanes($1, $2)")                    \
 	X(STMT_LANE_LINES, "iii",                                             \
@@ -107,7 +121,8 @@
 	X(STMT_RUNS_OPEN, "is", "select * from sluice.runs_open($1, $2)")     \
 	X(STMT_SETTLE_CHUNK, "itbaahahaaii",                                  \
 	    "select sluice.settle_chunk($1, $2, $3, $4, $5, $6, $7, $8, $9,"  \
-	    " $10, $11, $12)")
+	    " $10, $11, $12)")                                                \
+	X(STMT_SETTLE_USAGE, "s", "select sluice.settle_usage($1)")
 /* clang-format on */
 
 enum stmt {

@@ -14,6 +14,7 @@ enum {
 	SPEC_MODEL_MAX = 256,
 };
 #define SPEC_AMOUNT_MAX INT64_C(1000000000000)
+#define SPEC_PRICE_MAX  INT64_C(1000000000000000) /* millionths */
 
 /*
  * "requests/1m=300", "concurrent=10", "gpt-4:tokens/1h=2m" (k, m, g:
@@ -51,6 +52,29 @@ extern const char *const spec_stream_costs[];
 /* Is text first (may be NULL) or one of words?  A refusal lists them all. */
 enum slc_rc spec_word(const char *text, const char *first,
     const char *const *words, struct slc_err *err);
+
+/*
+ * "0.15" to millionths, 0..max, exactly: more than six places are refused.
+ * Money has no currency: whatever the operator reckons in.
+ */
+enum slc_rc
+spec_money(struct slice text, int64_t max, int64_t *out, struct slc_err *err);
+
+/* Not negative; at least two places: 150000 -> "0.15", 75000 -> "0.075". */
+void spec_money_text(int64_t micros, char out[32]);
+
+/*
+ * "gpt-4*:input=0.15,cached=0.075,output=0.60": money for a million tokens.
+ * What is not named costs nothing, but cached input: that costs what input
+ * does.
+ */
+struct spec_price {
+	char model[SPEC_MODEL_MAX + 1]; /* glob, "*" when none is named */
+	int64_t input, output;          /* millionths, 0..SPEC_PRICE_MAX */
+	int64_t cached;                 /* -1: as input */
+};
+enum slc_rc
+spec_price(const char *text, struct spec_price *out, struct slc_err *err);
 
 /* A window in its longest whole unit: 3600 -> "1h". */
 void spec_window_text(int64_t s, char out[32]);

@@ -231,7 +231,7 @@ class Live(unittest.TestCase):
         self.up.act = act
         c, r = self.open()
         r.readline()
-        self.assertTrue(begun.is_set())
+        self.assertTrue(begun.wait(20))
         r.close()
         c.close()
         self.assertTrue(ended.wait(20))

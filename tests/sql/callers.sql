@@ -147,14 +147,6 @@ from sluice.caller_limit l, sluice.api_key k
 where l.algorithm = 'bucket' and l.removed_at is null;
 select results_eq($$select used, reset_us from sluice.auth(pg_temp.hash('mee-agent'))$$,
 	$$values (20::bigint, 20000000::bigint)$$, 'a bucket drains');
-select is(sluice.calendar_begin(86400, 'Europe/Berlin', '2026-11-27 22:59:59Z'),
-	'2026-11-26 23:00:00Z', 'a day begins at local midnight');
-select is(sluice.calendar_begin(86400, 'Europe/Berlin', '2026-11-27 23:00:00Z'),
-	'2026-11-27 23:00:00Z');
-select is(sluice.calendar_begin(3600, 'Asia/Kolkata', '2026-11-27 12:29:59Z'),
-	'2026-11-27 11:30:00Z', 'an hour at the local hour');
-select is(sluice.calendar_begin(60, 'UTC', '2026-11-27 12:29:59.9Z'),
-	'2026-11-27 12:29:00Z');
 select sluice.plan_edit('pro', '{"limits":[]}') is not null;
 select is((select amount from sluice.auth(pg_temp.hash('twin'))), null,
 	'no limit, no headline');

@@ -50,6 +50,8 @@ usage_is_found_wherever_a_provider_puts_it(void)
 		    "{\"usage\":{\"input_tokens\":7,\"input_tokens_details\":"
 		    "{\"cached_tokens\":5},\"output_tokens\":1}}",
 		    { true, 7, 1, 5, 0 } },
+		{ "nothing", false, "", { 0 } },
+		{ "no event", true, "", { 0 } },
 		{ "none", false, "{\"text\":\"hello\"}", { 0 } },
 		{ "not a number", false,
 		    "{\"usage\":{\"prompt_tokens\":\"3\"}}", { 0 } },

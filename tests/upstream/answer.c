@@ -251,6 +251,47 @@ answer_write(struct text *out, const struct answer *a)
 	write[a->endpoint](out, a);
 }
 
+static void
+add_event_head(struct text *out, const struct answer *a)
+{
+	text_adds(out, "data: ");
+	add_id(out, "chatcmpl-", a);
+	text_adds(out, "\"object\":\"chat.completion.chunk\",\"created\":");
+	text_addi(out, a->created);
+	text_adds(out, ",\"model\":\"");
+	text_adds(out, a->model);
+	text_adds(out, "\",\"choices\":[");
+}
+
+void
+answer_piece(struct text *out, const struct answer *a, int64_t number)
+{
+	bool last = number + 1 == a->completion;
+
+	add_event_head(out, a);
+	text_adds(out, "{\"index\":0,\"delta\":{\"content\":\"");
+	if (number == 0) {
+		text_adds(out, "echo:");
+		text_addx(out, a->hash);
+	} else {
+		text_adds(out,
+		    fillers[(a->hash + (uint64_t)number) % NITEMS(fillers)]);
+	}
+	text_adds(out, "\"},\"finish_reason\":");
+	text_adds(out, !last ? "null" : a->cut_short ? "\"length\"" : "\"stop\"");
+	text_adds(out, "}]}\n\n");
+}
+
+void
+answer_last_piece(struct text *out, const struct answer *a)
+{
+	add_event_head(out, a);
+	add_count(out, a, "],\"usage\":{\"prompt_tokens\":", a->prompt);
+	add_count(out, a, ",\"completion_tokens\":", a->completion);
+	add_count(out, a, ",\"total_tokens\":", a->prompt + a->completion);
+	text_adds(out, "}}\n\n");
+}
+
 void
 answer_error(
     struct text *out, const char *message, const char *type, const char *code)

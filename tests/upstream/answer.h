@@ -47,6 +47,10 @@ int64_t answer_tokens(uint64_t hash, double mean, double cv, int64_t most);
 bool answer_has_text(enum endpoint e);
 
 void answer_write(struct text *out, const struct answer *a);
+/* As an event of a stream: the number-th token, from 0; and the one after the
+ * last, which has the usage. */
+void answer_piece(struct text *out, const struct answer *a, int64_t number);
+void answer_last_piece(struct text *out, const struct answer *a);
 
 /* OpenAI's error object; code may be NULL. */
 void answer_error(

@@ -4,6 +4,7 @@
 
 #include "answer.h"
 #include "request.h"
+#include "stream.h"
 #include "upstream.h"
 
 /*
@@ -24,6 +25,8 @@ struct call {
 	uint64_t arrival;
 	uint16_t model;
 	int64_t charged; /* tokens */
+	bool streams, stream_usage;
+	struct stream *stream; /* under way */
 	struct text headers;
 };
 
@@ -132,7 +135,7 @@ call_finish(struct call *call)
 		struct conn *c = call->conn;
 
 		c->call = NULL;
-		status = call_reply(call);
+		status = call->stream != NULL ? 200 : call_reply(call);
 	} else {
 		u->stats.abandoned++;
 	}
@@ -141,20 +144,47 @@ call_finish(struct call *call)
 		u->stats.prompt_tokens += (uint64_t)call->answer.prompt;
 		u->stats.completion_tokens += (uint64_t)call->answer.completion;
 	}
+	call->stream = NULL;
 	call->next = u->free_calls;
 	u->free_calls = call;
 }
 
 static void
+call_on_streamed(void *arg)
+{
+	call_finish(arg);
+}
+
+static void
+call_answer(struct call *call)
+{
+	struct stream_plan plan = { .headers = call->headers.p,
+		.ms = call->u->conf.chunk_ms,
+		.usage = call->stream_usage,
+		.over = call_on_streamed,
+		.arg = call };
+
+	if (call->streams && call->conn != NULL && call->fault.kind == NULL)
+		call->stream = stream_start(call->conn, &call->answer, &plan);
+	else
+		call_finish(call);
+}
+
+static void
 call_on_time(uv_timer_t *timer)
 {
-	call_finish(timer->data);
+	call_answer(timer->data);
 }
 
 void
 call_on_gone(struct call *call)
 {
 	call->conn = NULL;
+	if (call->stream != NULL) {
+		stream_stop(call->stream);
+		call_finish(call);
+		return;
+	}
 	if (call->fault.kind != NULL && call->fault.kind->act == ACT_STALL)
 		call_finish(call); /* nothing else would ever end it */
 }
@@ -183,8 +213,8 @@ find_mistake(struct request *q, size_t route, const struct conn *c)
 	}
 	if (q->model_n == 0)
 		return "You must provide a model parameter.";
-	if (q->stream)
-		return "This upstream does not stream.";
+	if (q->stream && routes[route].endpoint != ENDPOINT_CHAT)
+		return "This upstream streams chat completions only.";
 	return NULL;
 }
 
@@ -266,7 +296,8 @@ call_start(struct call *call, struct conn *c, int64_t now_ns)
 	double ms = latency_draw_ms(&u->conf.latency, &u->latencies);
 	const struct fault_kind *kind = call->fault.kind;
 
-	ms += u->conf.token_ms * (double)call->answer.completion;
+	if (!call->streams)
+		ms += u->conf.token_ms * (double)call->answer.completion;
 	call->conn = c;
 	c->call = call;
 	stats_start(&u->stats, call->model, now_ns);
@@ -275,7 +306,7 @@ call_start(struct call *call, struct conn *c, int64_t now_ns)
 	if (kind != NULL && kind->act == ACT_SLOW)
 		ms += (double)call->fault.extra;
 	if (ms < 0.5)
-		call_finish(call);
+		call_answer(call);
 	else
 		uv_timer_start(
 		    &call->timer, call_on_time, (uint64_t)llround(ms), 0);
@@ -324,6 +355,8 @@ call_judge(struct upstream *u, struct conn *c, size_t route,
 	int64_t wait_ns;
 
 	call->model = a->model;
+	call->streams = q->stream;
+	call->stream_usage = q->stream_usage;
 	make_answer(&call->answer, u, route, q, a, c->body.n);
 	a->tokens = call->charged =
 	    tokens_to_charge(&u->conf, &call->answer, q);

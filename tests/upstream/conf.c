@@ -37,6 +37,7 @@ conf_default(struct conf *c)
 		.host = "127.0.0.1",
 		.declared_default = 512,
 		.bytes_per_token = 4,
+		.chunk_ms = 20,
 		.output_mean = 12,
 		.output_cv = 0.5,
 		.dimensions = 16,

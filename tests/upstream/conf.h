@@ -45,6 +45,7 @@ struct conf { /* copied as a value */
 	struct foreign_plan foreign;
 	struct latency latency;
 	double token_ms;
+	double chunk_ms;
 	struct faults faults;
 	struct {
 		double from_s, to_s; /* since the start */

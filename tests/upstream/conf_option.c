@@ -239,6 +239,8 @@ const struct option options[] = {
 	    "8000, 300-800 or lognormal:MEDIAN:SIGMA (0)" },
 	{ "token-ms", "X", set_real, AT(token_ms), ANY_TIME,
 	    "further ms for each completion token (0)" },
+	{ "chunk-ms", "X", set_real, AT(chunk_ms), ANY_TIME,
+	    "ms between two pieces of a stream (20)" },
 	{ "fault", "KIND=P[,X]", set_fault_chance, AT(faults), LIST,
 	    "a call fails so with probability P; repeatable" },
 	{ "fault-first", "KIND=N[,X]", set_fault_first, AT(faults), LIST,

@@ -133,6 +133,11 @@ take(struct request *out, const char *key, const char *key_end, const char *p,
 		out->inputs = count_inputs(p, end);
 	} else if (is_key(key, key_end, "stream")) {
 		out->stream = *p == 't';
+	} else if (is_key(key, key_end, "stream_options")) {
+		out->stream_usage = memmem(p, (size_t)(end - p),
+					"\"include_usage\":true", 20) != NULL ||
+		    memmem(p, (size_t)(end - p), "\"include_usage\": true",
+			21) != NULL;
 	}
 }
 

@@ -18,6 +18,7 @@ struct request {
 	int64_t dimensions; /* -1: none given */
 	int64_t inputs;     /* texts in "input"; >= 1 */
 	bool stream;
+	bool stream_usage; /* stream_options.include_usage */
 };
 
 /* False if the body is no JSON object; out then says nothing. */

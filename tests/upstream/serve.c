@@ -151,9 +151,13 @@ write_head(struct conn *c, const struct reply *r, bool keep)
 		text_adds(out, "\r\nretry-after: ");
 		text_addi(out, r->retry_after_s);
 	}
-	text_adds(out, "\r\ncontent-length: ");
-	text_addi(out, r->body != NULL ? (int64_t)r->body->n : 0);
-	text_adds(out, "\r\n");
+	if (r->stream) {
+		text_adds(out, "\r\ntransfer-encoding: chunked\r\n");
+	} else {
+		text_adds(out, "\r\ncontent-length: ");
+		text_addi(out, r->body != NULL ? (int64_t)r->body->n : 0);
+		text_adds(out, "\r\n");
+	}
 	if (r->headers != NULL)
 		text_adds(out, r->headers);
 	text_adds(out, keep ? "\r\n" : "connection: close\r\n\r\n");
@@ -184,6 +188,51 @@ conn_reply(struct conn *c, const struct reply *r)
 	 */
 	if (r->early && c->state == CONN_LINGER)
 		uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, NULL);
+}
+
+void
+conn_stream_begin(struct conn *c, const struct reply *r)
+{
+	uv_buf_t bufs[2] = { 0 };
+
+	write_head(c, r, http_should_keep_alive(&c->parser));
+	bufs[0] =
+	    uv_buf_init(c->u->server.head.p, (unsigned)c->u->server.head.n);
+	conn_write(c, bufs, false);
+}
+
+void
+conn_stream(struct conn *c, const struct text *piece)
+{
+	struct text *out = &c->u->server.head;
+	uv_buf_t bufs[2] = { 0 };
+
+	text_clear(out);
+	text_addf(out, "%zx\r\n", piece->n);
+	text_add(out, piece->p, piece->n);
+	text_adds(out, "\r\n");
+	bufs[0] = uv_buf_init(out->p, (unsigned)out->n);
+	conn_write(c, bufs, false);
+}
+
+void
+conn_stream_end(struct conn *c)
+{
+	bool keep = http_should_keep_alive(&c->parser);
+	uv_buf_t bufs[2] = { 0 };
+
+	bufs[0] = uv_buf_init("0\r\n\r\n", 5);
+	c->served++;
+	c->idle_since_ms = (int64_t)uv_now(c->u->loop);
+	conn_set(c, CONN_IDLE);
+	if (conn_write(c, bufs, !keep) && !keep)
+		conn_close(c);
+}
+
+size_t
+conn_unsent(const struct conn *c)
+{
+	return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp);
 }
 
 static struct conn *

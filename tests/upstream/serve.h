@@ -74,6 +74,7 @@ struct reply {
 	int64_t retry_after_s;   /* 0: none */
 	size_t cut_at;           /* send so much of the body, then close */
 	bool early;              /* sent before the body came: close */
+	bool stream;             /* the body comes in pieces */
 };
 
 /* Returns the port, or a libuv error. */
@@ -83,6 +84,11 @@ void server_set_sweep(struct upstream *u);
 
 /* Answer the request of c and make ready for the next one, or close. */
 void conn_reply(struct conn *c, const struct reply *r);
+/* The same in pieces. */
+void conn_stream_begin(struct conn *c, const struct reply *r);
+void conn_stream(struct conn *c, const struct text *piece);
+void conn_stream_end(struct conn *c);
+size_t conn_unsent(const struct conn *c);
 void conn_close(struct conn *c);
 void conn_reset(struct conn *c);
 

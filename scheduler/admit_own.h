@@ -1,0 +1,96 @@
+/*
+ * admit_own - between admit.c, admit_known.c and admit_door.c alone.
+ */
+#ifndef SCHEDULER_ADMIT_OWN_H
+#define SCHEDULER_ADMIT_OWN_H
+
+#include <uthash.h>
+
+#include "admit.h"
+#include "admit_batch.h"
+#include "admit_limits.h"
+
+enum {
+	ADMIT_LOAD_MAX = 64,     /* sets of limits asked for at once */
+	ADMIT_KNOWN_MAX = 20000, /* kept */
+	ADMIT_TRIES = 8, /* a call whose limits change while it is judged */
+	ADMIT_TICK_MS = 1000,
+	ADMIT_LEASE_MS = 10000, /* then its calls are given up */
+};
+
+/* Limits as they were read once; as long as anybody uses them. */
+struct admit_read {
+	int refs;
+	struct admit_limits limits;
+};
+
+/* A call that waits for its answer. */
+struct admit_wait {
+	struct admit_wait *next;
+	struct admit_known *known;
+	struct admit_read *read; /* under which it is judged */
+	struct admit_ask ask;    /* its texts are known's */
+	int tries;
+	void (*done)(const struct admit_answer *answer, void *arg);
+	void *arg;
+};
+
+struct admit_queue { /* zeroed: empty */
+	struct admit_wait *first, *last;
+};
+
+/* A key, model and resource, and what is known of their limits. */
+struct admit_known {
+	UT_hash_handle hh;
+	char *id; /* key, resource, model */
+	int64_t account, key;
+	char *model, *resource;
+	struct admit_read *read;  /* NULL: not yet */
+	bool asked;               /* it is to be read, or being read */
+	struct admit_known *next; /* to be read */
+	struct admit_queue waits;
+	int uses;        /* calls that wait */
+	int64_t refused; /* since that was last told */
+};
+
+struct admit {
+	uv_loop_t *loop;
+	struct db *db;
+	char *name;
+	uv_timer_t tick;
+	int64_t door; /* 0: not open */
+	bool opening;
+	int64_t revision; /* what the newest limits were read under */
+	struct admit_known *known;
+	struct admit_known *unread, **unread_end;
+	struct admit_known *reading[ADMIT_LOAD_MAX];
+	size_t nreading;
+	struct admit_queue ready;
+	struct admit_wait
+	    *judged[ADMIT_BATCH_MAX]; /* under way, batch's order */
+	struct admit_batch batch;
+	size_t under_way; /* calls of the database */
+	bool closing, closed;
+	void (*on_closed)(void *arg);
+	void *closed_arg;
+};
+
+void admit_push(struct admit_queue *q, struct admit_wait *w);
+struct admit_wait *admit_pop(struct admit_queue *q); /* NULL: empty */
+/* Answers and frees. */
+void admit_end(struct admit_wait *w, const struct admit_answer *answer);
+void admit_end_db(struct admit_queue *q); /* all, with ADMIT_DB */
+/* Judge what is ready, if nothing is being judged. */
+void admit_pump(struct admit *a);
+
+/* admit_known.c: the wait is ready when its limits are known. */
+struct admit_known *admit_known(struct admit *a, const struct admit_ask *ask);
+void admit_enlist(struct admit *a, struct admit_wait *w);
+void admit_read_drop(struct admit_read *r);
+void admit_known_free(struct admit *a);
+
+/* admit_door.c */
+void admit_door_open(struct admit *a);
+void admit_quiet(struct admit *a); /* a call of the database has ended */
+
+#endif

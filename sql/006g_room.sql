@@ -1,0 +1,293 @@
+-- migrate: on change
+--
+-- Room for live calls at upstreams.  A live call takes its place in the ledgers
+-- of the upstream's limits at once, under the lock of each limit's
+-- rate_limit_state row; the dispatcher's commit takes the same locks and is
+-- refused when live calls took more than its plan left them.  So whatever both
+-- do at the same time, no window holds more than the limit.
+--
+-- Lock order: rate_limit_state by limit_id, live_cell.
+
+-- Limits that calls of a model meet on a path.
+create or replace function sluice.path_limits(p_path integer, p_model text)
+returns setof sluice.rate_limit
+language plpgsql stable set search_path = '' as $$
+begin
+	return query select l.* from sluice.rate_limit l
+	join sluice.path p on p.pool_id = l.pool_id
+	where p.id = p_path and (l.path_id is null or l.path_id = p.id)
+	    and l.removed_at is null and sluice.glob_match(l.model, p_model)
+	order by l.id;
+end $$;
+
+-- Lock, in their order, all limits that calls of these models may meet.  Once
+-- before room is asked for, however many calls there are.
+create or replace function sluice.room_lock(p_models text[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+	v_limits integer[] := array(
+		select distinct l.id from unnest(p_models) m (model)
+		join sluice.path p on p.removed_at is null and exists (
+			select from unnest(p.models) g where sluice.glob_match(g, m.model))
+		cross join lateral sluice.path_limits(p.id, m.model) l);
+begin
+	insert into sluice.rate_limit_state (limit_id)
+	select u.id from unnest(v_limits) u (id)
+	where not exists (select from sluice.rate_limit_state s where s.limit_id = u.id)
+	on conflict do nothing;
+	perform from sluice.rate_limit_state s where s.limit_id = any (v_limits)
+	order by s.limit_id for update;
+end $$;
+
+-- What a call takes of a limit.
+create or replace function sluice.limit_units(
+    p_limit sluice.rate_limit, p_charge text, p_input bigint, p_output bigint
+) returns bigint
+language sql immutable set search_path = '' as $$
+	select case p_limit.dimension
+		when 'tokens' then greatest(1, p_input
+			+ case p_charge when 'input-only' then 0 else p_output end)
+		when 'input_tokens' then greatest(1, p_input)
+		when 'output_tokens' then greatest(1, p_output)
+		else 1 end
+$$;
+
+-- The dispatcher's time, in whose cells all grants stand.
+create or replace function sluice.room_now_us() returns bigint
+language plpgsql volatile set search_path = '' as $$
+begin
+	return (select sluice.epoch_us(clock_timestamp()) + l.clock_offset_us
+		from sluice.dispatch_lease l);
+end $$;
+
+-- Microseconds until units fit under the limit: 0 now, -1 never.  The state's
+-- row is locked.  Of the reserve, calls below critical leave a half.
+create or replace function sluice.limit_wait_us(
+    p_limit sluice.rate_limit, p_units bigint, p_priority integer, p_now_us bigint
+) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+	v_most bigint := floor(p_limit.amount * (1 - p_limit.headroom) * (1 + 1e-9)
+		- case when p_priority < 4
+			then p_limit.amount * (1 - p_limit.headroom) * p_limit.reserve / 2
+			else 0 end);
+	v_state sluice.rate_limit_state;
+	v_used bigint;
+	v_span_us bigint;
+	v_width_us bigint;
+	v_free record;
+begin
+	select * into v_state from sluice.rate_limit_state s
+	where s.limit_id = p_limit.id;
+	if p_limit.dimension = 'concurrent' then
+		v_used := coalesce((select sum(s.granted) from sluice.seat s
+			where s.limit_id = p_limit.id), 0)
+		    + coalesce((select c.units from sluice.live_cell c
+			where c.limit_id = p_limit.id and c.cell = 0), 0);
+		return case when v_used + p_units <= greatest(v_most, 1) then 0
+			else 200000 end;
+	end if;
+	if coalesce((v_state.learned ->> 'step')::integer, 0) >= 1 then
+		v_most := v_most - 1;
+	end if;
+	v_most := greatest(v_most, 1);
+	if p_units > v_most then
+		return -1;
+	end if;
+	v_most := greatest(v_most - v_state.kept, 1);
+	if v_state.paused_until > clock_timestamp() then
+		return sluice.epoch_us(v_state.paused_until)
+		    - sluice.epoch_us(clock_timestamp());
+	end if;
+	-- window + what arrivals may jitter + a cell + the ladder's second
+	v_width_us := sluice.cell_us(p_limit.window_s);
+	v_span_us := p_limit.window_s * 1000000::bigint + 350000 + v_width_us
+	    + case when coalesce((v_state.learned ->> 'step')::integer, 0) >= 2
+		then 1000000 else 0 end;
+	select coalesce(sum(c.units), 0) into v_used from (
+		select g.units from sluice.grant_cell g where g.limit_id = p_limit.id
+		    and g.cell > (p_now_us - v_span_us) / v_width_us
+		union all
+		select v.units from sluice.live_cell v where v.limit_id = p_limit.id
+		    and v.cell > (p_now_us - v_span_us) / v_width_us) c;
+	if v_used + p_units <= v_most then
+		return 0;
+	end if;
+	for v_free in
+		select c.cell, sum(c.units) as units from (
+			select g.cell, g.units from sluice.grant_cell g
+			where g.limit_id = p_limit.id
+			    and g.cell > (p_now_us - v_span_us) / v_width_us
+			union all
+			select v.cell, v.units from sluice.live_cell v
+			where v.limit_id = p_limit.id
+			    and v.cell > (p_now_us - v_span_us) / v_width_us) c
+		group by c.cell order by c.cell
+	loop
+		v_used := v_used - v_free.units;
+		if v_used + p_units <= v_most then
+			return greatest(1000,
+				(v_free.cell + 1) * v_width_us + v_span_us - p_now_us);
+		end if;
+	end loop;
+	return v_span_us;
+end $$;
+
+-- The way for one live call: the first path in order of their ids that is well
+-- and has room under all its limits, where the call then stands in the ledgers
+-- from now on.  room_lock() was called for its model in this transaction.
+--
+-- verdict: yes; busy (wait_us: when a path has room; -1: the call is larger than
+-- a limit of every path); no_model; no_cheap; no_path (all are down).
+create or replace function sluice.upstream_room(
+    p_model text, p_input bigint, p_output bigint, p_priority integer, p_cheap boolean,
+    out path_id integer, out verdict text, out wait_us bigint, out why text,
+    out rate_id integer[], out cell bigint[], out rate_units bigint[]
+)
+language plpgsql set search_path = '' as $$
+declare
+	v_path record;
+	v_limit sluice.rate_limit;
+	v_now_us bigint := sluice.room_now_us();
+	v_waits bigint;
+	v_wait bigint;
+	v_why text;
+	v_units bigint;
+begin
+	verdict := 'no_model';
+	for v_path in
+		select p.id, p.name, p.charge, s.health, s.until from sluice.path p
+		left join sluice.path_state s on s.path_id = p.id
+		where p.removed_at is null and (p.kind <> 'direct') = p_cheap and exists (
+			select from unnest(p.models) g where sluice.glob_match(g, p_model))
+		order by p.id
+	loop
+		-- One that is down is tried again when its time has come.
+		if v_path.health = 'down' and v_path.until > clock_timestamp() then
+			if verdict = 'no_model' then
+				verdict := 'no_path';
+				why := format('path %s is down', v_path.name);
+			end if;
+			continue;
+		end if;
+		v_waits := 0;
+		v_why := null;
+		rate_id := '{}'; cell := '{}'; rate_units := '{}';
+		for v_limit in select * from sluice.path_limits(v_path.id, p_model) loop
+			v_units := sluice.limit_units(v_limit, v_path.charge, p_input, p_output);
+			v_wait := sluice.limit_wait_us(v_limit, v_units, p_priority, v_now_us);
+			if v_wait <> 0 and v_waits <> -1 and (v_wait = -1 or v_wait > v_waits) then
+				v_waits := v_wait;
+				v_why := sluice.limit_text(v_limit);
+			end if;
+			rate_id := rate_id || v_limit.id;
+			-- Where it stands when it leaves at the latest, a second from now.
+			cell := cell || case v_limit.window_s when 0 then 0::bigint
+				else (v_now_us + 1000000) / sluice.cell_us(v_limit.window_s) end;
+			rate_units := rate_units || v_units;
+		end loop;
+		if v_waits = 0 then
+			path_id := v_path.id;
+			verdict := 'yes';
+			wait_us := 0;
+			why := null;
+			insert into sluice.live_cell as c (limit_id, cell, units)
+			select * from unnest(rate_id, cell, rate_units)
+			on conflict on constraint live_cell_pkey do update
+			set units = c.units + excluded.units, changed_at = clock_timestamp();
+			update sluice.rate_limit_state s set live_total = s.live_total + u.units
+			from unnest(rate_id, rate_units) u (id, units)
+			where s.limit_id = u.id;
+			return;
+		end if;
+		update sluice.rate_limit_state s set live_waited_at = clock_timestamp()
+		where s.limit_id = any (rate_id)
+		    and s.live_waited_at is distinct from clock_timestamp();
+		if verdict <> 'busy' or wait_us = -1 or (v_waits > 0 and v_waits < wait_us) then
+			verdict := 'busy';
+			wait_us := v_waits;
+			why := v_why;
+		end if;
+	end loop;
+	rate_id := '{}'; cell := '{}'; rate_units := '{}';
+	if verdict = 'no_model' and p_cheap then
+		verdict := 'no_cheap';
+	end if;
+end $$;
+
+-- A live call is over: what it held becomes what it took (p_input null: not
+-- known, the estimate stays), and its seats are free.  p_requests: what it
+-- counted as where each chunk of a stream is a request.
+create or replace function sluice.room_settle(
+    p_admission sluice.admission, p_input bigint, p_output bigint, p_requests bigint
+) returns void
+language sql set search_path = '' as $$
+	select from sluice.rate_limit_state s where s.limit_id = any (p_admission.rate_id)
+	order by s.limit_id for update;
+	with held as (
+		select l, u.cell, u.units, p.charge
+		from unnest(p_admission.rate_id, p_admission.cell, p_admission.rate_units)
+			u (id, cell, units)
+		join sluice.rate_limit l on l.id = u.id
+		left join sluice.path p on p.id = p_admission.path_id
+	), took as (
+		select (h.l).id as limit_id, h.cell, case
+			when (h.l).dimension = 'concurrent' then -h.units
+			when (h.l).dimension = 'requests'
+				then case (h.l).stream_cost when 'chunk'
+					then greatest(p_requests, 1) - h.units else 0 end
+			when p_input is null then 0
+			when h.charge = 'declared' and (h.l).dimension <> 'input_tokens' then 0
+			else sluice.limit_units(h.l, h.charge, p_input, p_output) - h.units
+			end as more
+		from held h
+	), moved as (
+		update sluice.live_cell c
+		set units = greatest(0, c.units + t.more), changed_at = clock_timestamp()
+		from took t
+		where c.limit_id = t.limit_id and c.cell = t.cell and t.more <> 0
+		returning c.limit_id, t.more
+	)
+	update sluice.rate_limit_state s set live_total = s.live_total + m.more
+	from moved m where m.limit_id = s.limit_id and m.more > 0
+$$;
+
+-- For the dispatcher's look: what live calls hold that may have changed since.
+create or replace function sluice.room_seen(p_since timestamptz) returns json
+language sql stable set search_path = '' as $$
+	select json_build_object(
+		'cells', (select json_agg(json_build_array(c.limit_id, c.cell, c.units))
+			from sluice.live_cell c where c.changed_at >= p_since),
+		'limits', (select json_agg(json_build_array(s.limit_id, s.live_total,
+				s.live_waited_at > clock_timestamp() - interval '2 s'))
+			from sluice.rate_limit_state s where s.live_total > 0
+			    or s.live_waited_at is not null))
+$$;
+
+-- The plan is refused if live calls took more since its look than it left them:
+-- [[limit, live_total then, units left], ...].
+create or replace function sluice.room_left(p_live json) returns void
+language plpgsql set search_path = '' as $$
+declare
+	v_limit record;
+begin
+	for v_limit in
+		select s.limit_id, s.live_total, (j ->> 1)::bigint + (j ->> 2)::bigint as most
+		from json_array_elements(p_live) j
+		join sluice.rate_limit_state s on s.limit_id = (j ->> 0)::integer
+		order by s.limit_id for update of s
+	loop
+		if v_limit.live_total > v_limit.most then
+			raise exception using errcode = 'SL409',
+				message = 'live calls took the room';
+		end if;
+	end loop;
+end $$;
+
+-- Cells that no window holds any more; called by the sweep.
+create or replace function sluice.room_sweep() returns void
+language sql set search_path = '' as $$
+	delete from sluice.live_cell c using sluice.rate_limit l
+	where l.id = c.limit_id and c.cell > 0 and (c.cell + 1) * sluice.cell_us(l.window_s)
+	    < sluice.room_now_us() - 2 * l.window_s * 1000000::bigint - 600000000
+$$;

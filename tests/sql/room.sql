@@ -1,0 +1,95 @@
+-- Live calls under upstream limits, beside what the dispatcher grants.
+begin;
+create extension if not exists pgtap schema public;
+set local search_path = public;
+select plan(20);
+
+select sluice.config_apply('{"paths":[
+	{"name":"a","url":"http://x","models":["m"],"limits":[
+		{"dimension":"requests","window_s":60,"amount":10,"reserve":0.2},
+		{"dimension":"tokens","window_s":60,"amount":1000},
+		{"dimension":"concurrent","amount":8,"window_s":0}]},
+	{"name":"b","url":"http://y","models":["n*"]}]}'::json, false, false) is not null;
+create temp table t as select sluice.lease_take('me', 5000) as epoch;
+create temp table l as select l.id, l.dimension from sluice.rate_limit l;
+create function pg_temp.rate(p_dimension text) returns integer language sql as $$
+	select id from l where dimension = p_dimension
+$$;
+create function pg_temp.ask(p_tokens integer, p_priority integer default 4)
+returns record language plpgsql as $$
+begin
+	perform sluice.room_lock(array['m']);
+	return (select r from sluice.upstream_room('m', p_tokens, 0, p_priority, false) r);
+end $$;
+create function pg_temp.verdict(p_tokens integer, p_priority integer default 4)
+returns text language plpgsql as $$
+declare r record;
+begin
+	perform sluice.room_lock(array['m']);
+	select * into r from sluice.upstream_room('m', p_tokens, 0, p_priority, false);
+	return r.verdict || case when r.verdict = 'busy' then ' ' || r.why else '' end;
+end $$;
+
+select is((select verdict from sluice.upstream_room('q', 1, 1, 4, false)), 'no_model');
+select is((select verdict from sluice.upstream_room('m', 1, 1, 4, true)), 'no_cheap');
+select is((select verdict from sluice.upstream_room('n-1', 1, 1, 4, false)), 'yes',
+	'a path without limits takes all');
+
+-- Requests: 8 of batches, 2 in reserve
+insert into sluice.grant_cell (limit_id, cell, units)
+select pg_temp.rate('requests'), sluice.room_now_us() / sluice.cell_us(60), 8;
+select is(pg_temp.verdict(10), 'yes', 'the reserve is for live calls');
+select is(pg_temp.verdict(10, 2), 'busy requests/1m',
+	'those below critical leave half of it');
+select is(pg_temp.verdict(10), 'yes');
+select is(pg_temp.verdict(10), 'busy requests/1m', 'ten of ten');
+select ok((select wait_us between 59000000 and 62000000
+	from sluice.upstream_room('m', 1, 0, 4, false)), 'until the oldest has left the window');
+select is((select sum(units) from sluice.live_cell
+	where limit_id = pg_temp.rate('requests') and cell > 0)::integer, 2);
+
+-- A window later; tokens
+update sluice.grant_cell set cell = cell - 62000000 / sluice.cell_us(60);
+update sluice.live_cell set cell = cell - 62000000 / sluice.cell_us(60) where cell > 0;
+select is(pg_temp.verdict(1001), 'busy tokens/1m');
+select is((select wait_us from sluice.upstream_room('m', 1001, 0, 4, false)), -1::bigint,
+	'larger than the limit: never');
+select is(pg_temp.verdict(900), 'yes');
+select is(pg_temp.verdict(200), 'busy tokens/1m');
+
+-- What it took replaces the estimate, and its seat is free
+insert into sluice.admission (account_id, key_id, path_id, model, resource, expires_at,
+	rate_id, cell, rate_units)
+select 1, 1, (select id from sluice.path where name = 'a'), 'm', 'chat', now(),
+	array_agg(c.limit_id), array_agg(c.cell), array_agg(case l.dimension
+		when 'tokens' then 900 else 1 end::bigint)
+from sluice.live_cell c join l on l.id = c.limit_id
+where c.units = 900 or l.dimension = 'concurrent'
+    or l.dimension = 'requests' and c.units = 1
+    and c.cell > sluice.room_now_us() / sluice.cell_us(60) - 100;
+select is((select units from sluice.live_cell
+	where limit_id = pg_temp.rate('concurrent'))::integer, 3);
+select sluice.room_settle(a, 300, 100, 1) is not null from sluice.admission a;
+select is((select units from sluice.live_cell
+	where limit_id = pg_temp.rate('concurrent'))::integer, 2);
+select is(pg_temp.verdict(590), 'yes', 'what was not used is there again');
+
+-- Seats: what workers hold and what live calls hold
+insert into sluice.seat (limit_id, worker_id, granted, target)
+select pg_temp.rate('concurrent'), 1, 5, 5;
+select is(pg_temp.verdict(1), 'busy concurrent');
+delete from sluice.seat;
+
+-- The dispatcher's plan
+select throws_ok(format($$ select sluice.room_left('[[%s,1,2]]') $$,
+	pg_temp.rate('requests')), 'SL409', null, 'live calls took more than it left');
+select lives_ok(format($$ select sluice.room_left('[[%s,1,3]]') $$,
+	pg_temp.rate('requests')));
+
+-- A pause is for all
+update sluice.rate_limit_state set paused_until = clock_timestamp() + interval '9 s'
+where limit_id = pg_temp.rate('requests');
+select ok((select wait_us between 8000000 and 9000000
+	from sluice.upstream_room('m', 1, 0, 4, false)), 'Retry-After holds for live calls');
+select * from finish();
+rollback;
