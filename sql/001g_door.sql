@@ -17,11 +17,3 @@ alter table sluice.admission
 	-- Held by a batch until it has ended: lines and tokens in the queue, money.
 	add column batch_id bigint;
 create index on sluice.admission (batch_id) where batch_id is not null;
-
-alter table sluice.admission enable row level security;
-alter table sluice.admission force row level security;
-do $$
-begin
-	execute format('create policy owner on sluice.admission to %I using (true)',
-		current_user);
-end $$;
