@@ -196,7 +196,8 @@ find_other(struct live_call *lc)
 	}
 	lc->again = true;
 	live_set(lc, LIVE_FINDING);
-	db_run(lc->live->db, live_on_other, lc, STMT_LIVE_OTHER, lc->url);
+	db_run(lc->live->db, live_on_other, lc, STMT_LIVE_OTHER, lc->admission,
+	    lc->url);
 }
 
 static void

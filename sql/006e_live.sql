@@ -23,14 +23,21 @@ language sql set search_path = '' security definer as $$
 	from json_array_elements(p_seen) s (seen)
 $$;
 
--- Another worker than the one at p_url, which could not take a call.
-create or replace function sluice.live_other(p_url text)
+-- Another worker for a call that the one at p_url could not take: it carries the
+-- call from now on.  No row: there is none, or the call has been given up.
+create or replace function sluice.live_other(p_admission bigint, p_url text)
 returns table (url text, token text)
 language sql volatile set search_path = '' security definer as $$
-	select w.live_url, w.live_token from sluice.worker w
-	where w.state = 'live' and w.lease_until > clock_timestamp()
-	    and w.live_url is not null and w.live_url <> p_url
-	order by random() limit 1
+	with other as materialized (
+		select w.id, w.live_url, w.live_token from sluice.worker w
+		where w.state = 'live' and w.lease_until > clock_timestamp()
+		    and w.live_url is not null and w.live_url <> p_url
+		order by random() limit 1
+	)
+	update sluice.admission a set worker_id = o.id
+	from other o
+	where a.id = p_admission
+	returning o.live_url, o.live_token
 $$;
 
 -- Models as OpenAI lists them: those that paths serve by name.

@@ -111,9 +111,10 @@ class Live(unittest.TestCase):
               what="all calls settled")
 
     def used(self):
+        """Calls, failed ones, tokens in and out; also what is not summed yet."""
         self.settled()
         return self.s.sql("select sum(requests), sum(failed), sum(input_tokens), "
-                          "sum(output_tokens) from sluice.usage").replace("|", " ")
+                          "sum(output_tokens) from sluice.usage_all").replace("|", " ")
 
     # Bytes ---------------------------------------------------------------
 
@@ -405,19 +406,23 @@ class Live(unittest.TestCase):
         self.assertEqual(self.used().split()[:2], ["7", "7"])
 
     def test_our_secret_stays_ours(self):
-        self.start()
+        self.start(path={"models": ["other"]})
         told = json.dumps({"error": {
             "message": f"Incorrect key {SECRET}, or Bearer {SECRET}"}}).encode()
+        # Each on a path of its own: it is left alone afterwards.
+        self.s.apply({"paths": [
+            {"name": f"p{n}", "url": self.up.url, "models": [f"m{n}"],
+             "secret_file": self.secret, "limits": []}
+            for n in (401, 402, 403, 400)]})
         for status in (401, 402, 403):
             self.up.act = answer(status, told)
-            a = self.post()
+            a = self.post(b'{"model":"m%d"}' % status)
             self.assertEqual((a.status, a.error["code"]),
                              (503, "upstream_refused_us"))
             self.assertNotIn(b"SECRET", a.body)
-        # The path is left alone once the dispatcher has heard of it.
-        self.s.sql("update sluice.path_state set health = 'up', until = null")
         self.up.act = answer(400, told)
-        a = until(lambda: (lambda a: a if a.status == 400 else None)(self.post()))
+        a = self.post(b'{"model":"m400"}')
+        self.assertEqual(a.status, 400)
         self.assertNotIn(b"SECRET", a.body)
         self.assertIn(b"Incorrect key ****", a.body)
         self.assertEqual(len(a.body), len(told))
@@ -457,7 +462,7 @@ class Live(unittest.TestCase):
         self.assertEqual(a.status, 503, a.body)
         self.assertIn(a.error["code"], ("upstream_unreachable", "no_path"))
         self.settled()
-        self.assertEqual(self.s.sql("select count(*) from sluice.usage"), "0")
+        self.assertEqual(self.s.sql("select count(*) from sluice.usage_all"), "0")
         self.up = Steered(answer())
 
     def test_a_connection_that_breaks_is_not_tried_again(self):
@@ -500,6 +505,34 @@ class Live(unittest.TestCase):
                              ("m2", 404), ("%00", 404)):
             self.assertEqual(self.s.get("/v1/models/" + name).status, status, name)
         self.assertEqual(self.s.get("/v1/models/gpt-5").json["id"], "gpt-5")
+
+    # Room at the upstream -----------------------------------------------
+
+    def test_calls_wait_for_room(self):
+        self.start(scheduler_options=["--live-wait", "30s"],
+                   path={"limits": [("requests", 1, 1)]})
+        times, got = [], []
+        self.up.act = lambda h, body: (times.append(time.monotonic()),
+                                       answer()(h, body))
+        threads = [threading.Thread(
+            target=lambda: got.append(self.post().status)) for _ in range(5)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join(60)
+        self.assertEqual(got, [200] * 5)
+        for a, b in zip(times, times[1:]):
+            self.assertGreater(b - a, 0.99)
+
+    def test_a_call_that_would_wait_too_long_is_told_how_long(self):
+        self.start(path={"limits": [("requests", 60, 1)]})
+        self.assertEqual(self.post().status, 200)
+        begun = time.monotonic()
+        a = self.post()
+        self.assertEqual((a.status, a.error["code"]), (429, "rate_limit_exceeded"))
+        self.assertLess(time.monotonic() - begun, 2)
+        self.assertTrue(30 < int(a.headers["retry-after"]) <= 62)
+        self.assertEqual(len(self.up.seen), 1)
 
     # For the dispatcher --------------------------------------------------
 
