@@ -15,9 +15,9 @@
 
 enum {
 	CONNECT_MS = 2000,
-	LINES_MAX = 64,            /* of headers that go on */
-	UNSENT_BYTES = 64 << 10,   /* of an answer; then the worker waits */
-	SAID_MAX = 64 << 10,       /* of an answer to what was not sent */
+	LINES_MAX = 64,          /* of headers that go on */
+	UNSENT_BYTES = 64 << 10, /* of an answer; then the worker waits */
+	SAID_MAX = 64 << 10,     /* of an answer to what was not sent */
 };
 
 /* What is served live: as which resource, and the model when none is named. */
@@ -43,10 +43,10 @@ void
 live_set(struct live_call *lc, enum live_stage next)
 {
 	static const unsigned legal[LIVE_STAGES] = {
-		[LIVE_READING] = 1u << LIVE_ASKING | 1u << LIVE_WAITING |
-		    1u << LIVE_OVER,
-		[LIVE_ASKING] = 1u << LIVE_WAITING | 1u << LIVE_CALLING |
-		    1u << LIVE_OVER,
+		[LIVE_READING] =
+		    1u << LIVE_ASKING | 1u << LIVE_WAITING | 1u << LIVE_OVER,
+		[LIVE_ASKING] =
+		    1u << LIVE_WAITING | 1u << LIVE_CALLING | 1u << LIVE_OVER,
 		[LIVE_WAITING] = 1u << LIVE_ASKING | 1u << LIVE_OVER,
 		[LIVE_CALLING] = 1u << LIVE_FINDING | 1u << LIVE_OVER,
 		[LIVE_FINDING] = 1u << LIVE_CALLING | 1u << LIVE_OVER,
@@ -264,8 +264,8 @@ make_headers(struct live_call *lc)
 	struct buf model = { 0 };
 	size_t n = 0;
 
-	for (size_t i = 0; n < LINES_MAX && http_header_at(req, i, &name, &value);
-	     i++)
+	for (size_t i = 0;
+	     n < LINES_MAX && http_header_at(req, i, &name, &value); i++)
 		if (live_goes_up(name) && value.n > 0)
 			add_line(lines, &n, name, value);
 	add_line(lines, &n, slice_str(LIVE_TOKEN), slice_str(lc->token));
@@ -324,24 +324,19 @@ static void
 refuse(struct live_call *lc, const struct admit_answer *a)
 {
 	struct call *call = lc->call;
-	int64_t wait_s = a->wait_us < 0 ? -1 : (a->wait_us + 999999) / 1000000;
-	bool busy = a->verdict == ADMIT_BUSY;
+	const struct reply_refusal refusal = { .wait_us = a->wait_us,
+		.limit = a->limit,
+		.dimension = a->dimension,
+		.scope = a->scope,
+		.upstream = a->verdict == ADMIT_BUSY };
 
 	if (call->req == NULL)
 		return;
 	switch (a->verdict) {
 	case ADMIT_LIMITED:
 	case ADMIT_BUSY:
-		if (wait_s >= 0)
-			http_set(call->req, "Retry-After", "%" PRId64, wait_s);
-		else
-			http_set(call->req, "x-should-retry", "false");
-		api_error(call, 429, "rate_limit_exceeded", NULL,
-		    wait_s >= 0
-			? "%s: %s is reached. Try again in %lld s."
-			: "%s: this request is larger than %s.",
-		    busy ? "The provider's limit" : "Rate limit", a->limit,
-		    (long long)wait_s);
+		api_reply_refused(call, &a->headline, lc->kind->resource,
+		    lc->priority, &refusal);
 		break;
 	case ADMIT_NO_MODEL:
 		api_error(call, 404, "model_not_found", "model",
@@ -378,6 +373,9 @@ live_on_admitted(const struct admit_answer *a, void *arg)
 		return;
 	live_wait_leave(lc);
 	lc->admission = a->admission;
+	if (a->verdict != ADMIT_LIMITED && a->verdict != ADMIT_BUSY)
+		api_reply(
+		    lc->call, &a->headline, lc->kind->resource, lc->priority);
 	if (a->verdict != ADMIT_YES) {
 		refuse(lc, a);
 		live_over(lc);
@@ -460,8 +458,7 @@ live_on_end(struct call *call)
 		live_over(lc);
 		return;
 	}
-	lc->until_ms =
-	    (int64_t)uv_now(lc->live->loop) + lc->live->opts.wait_ms;
+	lc->until_ms = (int64_t)uv_now(lc->live->loop) + lc->live->opts.wait_ms;
 	if (!live_wait_behind(lc))
 		live_ask(lc);
 }
@@ -488,7 +485,7 @@ read_priority(struct call *call, int *priority)
 	struct slice v = http_header(call->req, "x-request-priority");
 	int64_t n = 0;
 
-	*priority = SLC_PRIORITY_NORMAL;
+	*priority = call->max_priority;
 	if (v.p == NULL || v.n == 0)
 		return true;
 	if (!slice_int(v, SLC_PRIORITY_CRITICAL, &n))
@@ -499,6 +496,12 @@ read_priority(struct call *call, int *priority)
 		api_error(call, 400, "invalid_value", "X-Request-Priority",
 		    "X-Request-Priority is one of 1 to 4, or low, normal, "
 		    "high, critical.");
+		return false;
+	}
+	if (n > call->max_priority) {
+		api_error(call, 400, "invalid_value", "X-Request-Priority",
+		    "This key may use an X-Request-Priority of 1 to %d.",
+		    call->max_priority);
 		return false;
 	}
 	*priority = (int)n;
