@@ -48,18 +48,6 @@
 	X(STMT_LIVE_OTHER, "is", "select * from sluice.live_other($1, $2)")   \
 	X(STMT_MODEL_LIST, "", "select sluice.model_list()")                  \
 	X(STMT_MODEL_GET, "s", "select sluice.model_get($1)")                 \
-	/* sluiced: the door */                                               \
-	X(STMT_DOOR_OPEN, "si", "select sluice.door_open($1, $2)")            \
-	X(STMT_DOOR_BEAT, "ii", "select sluice.door_beat($1, $2)")            \
-	X(STMT_DOOR_CLOSE, "i", "select sluice.door_close($1)")               \
-	X(STMT_DOOR_LIMITS, "iiss",                                           \
-	    "select sluice.door_limits($1, $2, $3, $4)")                      \
-	X(STMT_ADMIT, "iiaxlahxhllxxllhhaaal",                                \
-	    "select * from sluice.admit($1, $2, $3, $4, $5, $6, $7, $8, $9,"  \
-	    " $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)")   \
-	X(STMT_REFUSED, "iisi",                                               \
-	    "select sluice.usage_add($1, $2, 0, $3, 'live', 0, 0, $4, 0, 0, " \
-	    "0, 0)")                                                          \
 	/* sluiced: the operator */                                           \
 	X(STMT_ACCOUNT_CREATE, "s", "select sluice.account_create($1)")       \
 	X(STMT_ACCOUNT_LIST, "", "select sluice.account_list()")              \
