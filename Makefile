@@ -52,10 +52,10 @@ PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/spec_price lib/header \
 	scheduler/dispatch scheduler/dispatch_conf scheduler/dispatch_offer \
 	scheduler/dispatch_begin scheduler/dispatch_live \
 	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_read \
-	scheduler/dispatch_write scheduler/dispatch_explain \
+	scheduler/dispatch_write scheduler/dispatch_explain scheduler/reply \
 	scheduler/admit_limits scheduler/admit_batch \
 	worker/outcome worker/answer worker/health worker/cap worker/usage \
-	cli/js cli/limits cli/prices cli/preset cli/chart
+	cli/js cli/limits cli/prices cli/preset cli/chart cli/rule
 O = $(B)/obj/$(MODE)
 obj = $(patsubst %.c,$(O)/%.o,$(1))
 
@@ -143,6 +143,14 @@ test: deps
 	@tests/run build/test
 test-programs: all $(B)/upstream $(B)/door $(B)/sim $(UNITS) $(HTTP) $(LOOP)
 
+# The official openai package obeys what we answer.  Not part of `make test`: it
+# needs nodejs, npm and the npm registry.
+test-sdk: deps
+	@command -v npm >/dev/null || { echo 'apt-get install nodejs npm'; exit 1; }
+	@$(MAKE) --no-print-directory -j2 all build/upstream
+	@npm --prefix tests/sdk ci --ignore-scripts --no-audit --no-fund
+	@tests/sdk/run build
+
 # bench/README.md says what each measures.
 bench: deps
 	@command -v redis-server >/dev/null || tools/deps redis-server
@@ -201,5 +209,5 @@ build/fuzz/%: tests/fuzz/%.c
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
-.PHONY: all deps test test-programs bench sim sim-bugs fuzz demo fmt install uninstall clean FORCE
+.PHONY: all deps test test-sdk test-programs bench sim sim-bugs fuzz demo fmt install uninstall clean FORCE
 .SECONDARY:

@@ -35,21 +35,34 @@ struct known {
 	struct option longs[CLI_OPTS_MAX + 1];
 	char letters[3 * CLI_OPTS_MAX + 2];
 	const struct cli_opt *opts[CLI_OPTS_MAX];
-	size_t n;
+	size_t n, nglobal; /* the global ones stand first */
 };
 
+static bool
+has(const struct cli_opt *opts, const char *name)
+{
+	while (
+	    opts != NULL && opts->name != NULL && strcmp(opts->name, name) != 0)
+		opts++;
+	return opts != NULL && opts->name != NULL;
+}
+
+/* Those of opts that less does not have. */
 static void
-known_add(struct known *k, const struct cli_opt *opts)
+known_add(
+    struct known *k, const struct cli_opt *opts, const struct cli_opt *less)
 {
 	char *letter = k->letters + strlen(k->letters);
 
 	for (; opts != NULL && opts->name != NULL; opts++) {
-		int has = opts->arg == NULL ? no_argument
-		    : opts->arg[0] == '['   ? optional_argument
-					    : required_argument;
+		int takes = opts->arg == NULL ? no_argument
+		    : opts->arg[0] == '['     ? optional_argument
+					      : required_argument;
 
+		if (has(less, opts->name))
+			continue;
 		assert(k->n < CLI_OPTS_MAX);
-		k->longs[k->n] = (struct option){ opts->name, has, NULL,
+		k->longs[k->n] = (struct option){ opts->name, takes, NULL,
 			OPT_FIRST + (int)k->n };
 		k->opts[k->n++] = opts;
 		if (opts->letter == 0)
@@ -60,15 +73,17 @@ known_add(struct known *k, const struct cli_opt *opts)
 	}
 }
 
-static const struct cli_opt *
+/* Where in k->opts; k->n: nowhere, getopt has said why. */
+static size_t
 known_find(const struct known *k, int c)
 {
+	size_t i = 0;
+
 	if (c >= OPT_FIRST)
-		return k->opts[c - OPT_FIRST];
-	for (size_t i = 0; i < k->n; i++)
-		if (k->opts[i]->letter == c)
-			return k->opts[i];
-	return NULL;
+		return (size_t)(c - OPT_FIRST);
+	while (i < k->n && k->opts[i]->letter != c)
+		i++;
+	return i;
 }
 
 int
@@ -79,20 +94,22 @@ cli_args(struct cli *cli, int argc, char **argv)
 
 	if (cli->cmd == NULL)
 		k.letters[0] = '+'; /* the first operand is the command */
-	known_add(&k, cli_globals);
-	known_add(&k, cli->cmd != NULL ? cli->cmd->opts : NULL);
+	known_add(&k, cli_globals, cli->cmd != NULL ? cli->cmd->opts : NULL);
+	k.nglobal = k.n;
+	known_add(&k, cli->cmd != NULL ? cli->cmd->opts : NULL, NULL);
 	optind = 0;
 	while ((c = getopt_long(argc, argv, k.letters, k.longs, NULL)) != -1) {
-		const struct cli_opt *opt = known_find(&k, c);
+		size_t at = known_find(&k, c);
 
-		if (opt == NULL)
-			return -1; /* getopt has said why */
+		if (at == k.n)
+			return -1;
 		if (cli->ngiven == CLI_GIVEN_MAX) {
 			fprintf(
 			    stderr, "sluice: over %d options\n", CLI_GIVEN_MAX);
 			return -1;
 		}
-		cli->given[cli->ngiven].name = opt->name;
+		cli->given[cli->ngiven].name = k.opts[at]->name;
+		cli->given[cli->ngiven].own = at >= k.nglobal;
 		cli->given[cli->ngiven++].value = optarg ? optarg : "";
 	}
 	cli->json = cli_get(cli, "json") != NULL;
@@ -105,6 +122,16 @@ cli_get(const struct cli *cli, const char *name)
 {
 	for (size_t i = cli->ngiven; i > 0; i--)
 		if (strcmp(cli->given[i - 1].name, name) == 0)
+			return cli->given[i - 1].value;
+	return NULL;
+}
+
+const char *
+cli_global(const struct cli *cli, const char *name)
+{
+	for (size_t i = cli->ngiven; i > 0; i--)
+		if (!cli->given[i - 1].own &&
+		    strcmp(cli->given[i - 1].name, name) == 0)
 			return cli->given[i - 1].value;
 	return NULL;
 }
@@ -134,6 +161,19 @@ cli_int(const struct cli *cli, const char *name, int64_t min, int64_t max,
 	return slc_fail(err, SLC_EINPUT,
 	    "--%s: \"%.40s\" is not a number from %" PRId64 " to %" PRId64,
 	    name, text, min, max);
+}
+
+int
+cli_priority(const char *text)
+{
+	static const char *const names[] = { NULL, "low", "normal", "high",
+		"critical" };
+
+	for (int i = SLC_PRIORITY_LOW; i <= SLC_PRIORITY_CRITICAL; i++)
+		if (strcmp(text, names[i]) == 0 ||
+		    (text[0] == '0' + i && text[1] == '\0'))
+			return i;
+	return 0;
 }
 
 static void

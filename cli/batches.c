@@ -76,6 +76,15 @@ say_waiting(json_t *batch)
 
 	if (waiting == NULL)
 		return;
+	if (js_text(waiting, "key")[0] != '\0') {
+		buf_addf(&said,
+		    "paused for good: %s, which made it, was revoked",
+		    js_text(waiting, "key"));
+		json_object_set_new(
+		    batch, "said", json_string(buf_cstr(&said)));
+		buf_fini(&said);
+		return;
+	}
 	buf_addf(&whose, "path %s", js_text(waiting, "path"));
 	path_now_waits(
 	    waiting, js_text(waiting, "limit"), buf_cstr(&whose), &said);

@@ -52,6 +52,7 @@ struct cli {
 	const struct cli_cmd *cmd;
 	struct {
 		const char *name, *value;
+		bool own; /* the command's: it may have the name of a global */
 	} given[CLI_GIVEN_MAX];
 	size_t ngiven;
 	char **operand;
@@ -59,8 +60,9 @@ struct cli {
 	bool json, quiet;
 };
 
-extern const struct cli_cmd cli_cmds[];    /* commands.c */
-extern const struct cli_opt cli_globals[]; /* args.c */
+extern const struct cli_cmd cli_cmds[];        /* commands.c */
+extern const struct cli_cmd cli_caller_cmds[]; /* commands_callers.c */
+extern const struct cli_opt cli_globals[];     /* args.c */
 
 /*
  * Read options into cli: of the command and global ones, or before a command is
@@ -71,6 +73,8 @@ int cli_args(struct cli *cli, int argc, char **argv);
 
 /* The last value given for an option; "" for a flag, NULL when not given. */
 const char *cli_get(const struct cli *cli, const char *name);
+/* The same, of a global option. */
+const char *cli_global(const struct cli *cli, const char *name);
 /* The next one after *at, which starts as 0; NULL after the last. */
 const char *cli_next(const struct cli *cli, const char *name, size_t *at);
 
@@ -80,6 +84,9 @@ const char *cli_next(const struct cli *cli, const char *name, size_t *at);
  */
 enum slc_rc cli_int(const struct cli *cli, const char *name, int64_t min,
     int64_t max, int64_t *out, struct slc_err *err);
+
+/* "low", "normal", "high", "critical" or "1".."4" as 1..4; 0: none of them. */
+int cli_priority(const char *text);
 
 /* Say what is wrong with the call; returns CLI_USAGE. */
 enum cli_exit cli_usage(const struct cli *cli, const char *fmt, ...)
@@ -93,6 +100,7 @@ void cli_note(const struct cli *cli, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* help.c: what there is, for people. */
+const struct cli_cmd *cli_cmd_at(size_t i); /* of all tables; NULL: no more */
 void help_all(FILE *to);
 void help_cmd(const struct cli_cmd *cmd, FILE *to);
 /* The command that the words begin with, and how many it takes; or NULL. */
@@ -108,8 +116,11 @@ enum cli_exit help_unknown(int n, char **words);
 	X(path_add) X(path_edit) X(path_list) X(path_show) X(path_remove)   \
 	X(pool_add) X(pool_edit) X(pool_list) X(pool_remove) X(apply)       \
 	X(preset_list) X(preset_show) X(path_watch) X(usage)                \
-	X(account_create) X(account_list)                                   \
-	X(key_create) X(key_list) X(key_revoke)
+	X(plan_add) X(plan_edit) X(plan_list) X(plan_show) X(plan_remove)   \
+	X(account_create) X(account_edit) X(account_list) X(account_show)   \
+	X(key_create) X(key_edit) X(key_list) X(key_show) X(key_revoke)     \
+	X(limit_create) X(limit_edit) X(limit_list) X(limit_show)           \
+	X(limit_delete) X(everybody_show) X(everybody_edit)
 /* clang-format on */
 #define X(name) enum cli_exit cmd_##name(struct cli *cli);
 CLI_COMMANDS(X)

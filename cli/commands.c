@@ -107,17 +107,9 @@ static const struct cli_opt watch_opts[] = {
 };
 
 static const struct cli_opt apply_opts[] = {
-	{ "file", 'f', "FILE", "the pools and paths there are to be" },
+	{ "file", 'f', "FILE", "what there is to be" },
 	{ "dry-run", 0, NULL, "only say what would change" },
 	{ "prune", 0, NULL, "remove what the file does not name" },
-	END,
-};
-
-static const struct cli_opt key_create_opts[] = {
-	{ "account", 'a', "NAME", "whose key it is" },
-	{ "name", 'n', "TEXT", "to know it by [key]" },
-	{ "scope", 's', "SCOPE", "batch, live, read or admin; any number "
-	    "[batch live read]" },
 	END,
 };
 
@@ -333,9 +325,11 @@ const struct cli_cmd cli_cmds[] = {
 	    "  sluice pool remove openai\n",
 	    cmd_pool_remove },
 	{ "Upstreams", "apply", "", 0, 0, apply_opts,
-	    "make pools and paths as a file says",
-	    "The settings have the names of the options of path add and pool add; limit\n"
-	    "may stand several times.  Prints what changed; a second time does nothing.\n"
+	    "make upstreams and callers as a file says",
+	    "The settings have the names of the options of path add and pool add, plan\n"
+	    "add, account edit and limit create; limit, key and model may stand several\n"
+	    "times.  Prints what changed; a second time does nothing.  --prune removes\n"
+	    "plans and limits only if the file has any section of callers.\n"
 	    "\n"
 	    "  [pool openai]\n"
 	    "  limit = requests/1d=10k\n"
@@ -346,6 +340,20 @@ const struct cli_cmd cli_cmds[] = {
 	    "  models = gpt-*, o*\n"
 	    "  secret-file = /etc/sluice/openai.key\n"
 	    "  limit = requests/1m=500     # and any number more\n"
+	    "\n"
+	    "  [plan pro]\n"
+	    "  preset = priority-pro\n"
+	    "\n"
+	    "  [account research]\n"
+	    "  plan = pro\n"
+	    "  limit = requests/1h=5000:shape\n"
+	    "\n"
+	    "  [limit rate-limit-01]\n"
+	    "  requests = 50/1d\n"
+	    "  model = gpt-5\n"
+	    "\n"
+	    "  [everybody]\n"
+	    "  limit = concurrent=500:all\n"
 	    "\n"
 	    "Examples:\n"
 	    "  sluice apply -f upstreams.ini --dry-run --prune\n",
@@ -376,31 +384,6 @@ const struct cli_cmd cli_cmds[] = {
 	    "  sluice usage --peak --since 14d --account research\n"
 	    "  sluice usage --forecast\n",
 	    cmd_usage },
-	{ "Callers", "account create", "NAME", 1, 1, NULL, "add an account",
-	    "Files, batches and results belong to an account, and no other sees them.\n"
-	    "\n"
-	    "Examples:\n"
-	    "  sluice account create research\n",
-	    cmd_account_create },
-	{ "Callers", "account list", "", 0, 0, NULL, "the accounts",
-	    "Examples:\n"
-	    "  sluice account list\n",
-	    cmd_account_list },
-	{ "Callers", "key create", "", 0, 0, key_create_opts,
-	    "make a key for an account",
-	    "Prints the key, which is not kept and cannot be shown again.\n"
-	    "\n"
-	    "Examples:\n"
-	    "  sluice key create --account research --name ci --scope batch > ci.key\n",
-	    cmd_key_create },
-	{ "Callers", "key list", "", 0, 0, NULL, "all keys, by their last letters",
-	    "Examples:\n"
-	    "  sluice key list\n",
-	    cmd_key_list },
-	{ "Callers", "key revoke", "ID", 1, 1, NULL, "make a key useless at once",
-	    "Examples:\n"
-	    "  sluice key revoke key_7\n",
-	    cmd_key_revoke },
 	{ NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL },
 };
 /* clang-format on */

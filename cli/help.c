@@ -28,14 +28,28 @@ print_opts(const struct cli_opt *opts, FILE *to)
 	}
 }
 
+const struct cli_cmd *
+cli_cmd_at(size_t i)
+{
+	static const struct cli_cmd *const tables[] = { cli_cmds,
+		cli_caller_cmds };
+
+	for (size_t t = 0; t < NITEMS(tables); t++)
+		for (const struct cli_cmd *c = tables[t]; c->name != NULL; c++)
+			if (i-- == 0)
+				return c;
+	return NULL;
+}
+
 /* The commands of one group, or all with the groups' titles. */
 static void
 print_cmds(const char *first_word, FILE *to)
 {
+	const struct cli_cmd *c;
 	const char *group = "";
 	size_t n = first_word != NULL ? strlen(first_word) : 0;
 
-	for (const struct cli_cmd *c = cli_cmds; c->name != NULL; c++) {
+	for (size_t i = 0; (c = cli_cmd_at(i)) != NULL; i++) {
 		char call[HELP_WORD_MAX];
 
 		if (n > 0 &&
@@ -88,12 +102,14 @@ help_cmd(const struct cli_cmd *cmd, FILE *to)
 const struct cli_cmd *
 help_find(int n, char **words, int *used)
 {
+	const struct cli_cmd *c;
+
 	for (*used = n < 2 ? n : 2; *used > 0; (*used)--) {
 		char name[HELP_WORD_MAX];
 
 		snprintf(name, sizeof(name), "%s%s%s", words[0],
 		    *used == 2 ? " " : "", *used == 2 ? words[1] : "");
-		for (const struct cli_cmd *c = cli_cmds; c->name != NULL; c++)
+		for (size_t i = 0; (c = cli_cmd_at(i)) != NULL; i++)
 			if (strcmp(c->name, name) == 0)
 				return c;
 	}
@@ -132,8 +148,9 @@ static bool
 is_group(const char *word)
 {
 	size_t n = strlen(word);
+	const struct cli_cmd *c;
 
-	for (const struct cli_cmd *c = cli_cmds; c->name != NULL; c++)
+	for (size_t i = 0; (c = cli_cmd_at(i)) != NULL; i++)
 		if (strncmp(c->name, word, n) == 0 && c->name[n] == ' ')
 			return true;
 	return false;
@@ -144,7 +161,7 @@ help_unknown(int n, char **words)
 {
 	char said[HELP_WORD_MAX];
 	struct buf clean = { 0 };
-	const struct cli_cmd *near = NULL;
+	const struct cli_cmd *near = NULL, *c;
 	int least = HELP_NEAR;
 
 	snprintf(said, sizeof(said), "%s%s%s", words[0], n > 1 ? " " : "",
@@ -163,7 +180,7 @@ help_unknown(int n, char **words)
 		goto out;
 	}
 	/* "lst file.jsonl" is near "list" though a second word follows. */
-	for (const struct cli_cmd *c = cli_cmds; c->name != NULL; c++) {
+	for (size_t i = 0; (c = cli_cmd_at(i)) != NULL; i++) {
 		int far = distance(
 		    strchr(c->name, ' ') != NULL ? said : words[0], c->name);
 

@@ -115,7 +115,7 @@ state_server(const struct cli *cli, struct buf *url, struct buf *key,
 {
 	struct buf dir = { 0 }, path = { 0 }, local = { 0 };
 	const char *given = cli_get(cli, "server");
-	const char *secret = cli_get(cli, "key");
+	const char *secret = cli_global(cli, "key");
 	enum slc_rc rc = SLC_OK;
 
 	state_dir(cli, &dir);

@@ -11,20 +11,6 @@
 
 enum { SUBMIT_TRIES = 6 };
 
-/* "high" or "3"; 0 when it is neither. */
-static int
-priority(const char *text)
-{
-	static const char *const names[] = { NULL, "low", "normal", "high",
-		"critical" };
-
-	for (int i = SLC_PRIORITY_LOW; i <= SLC_PRIORITY_CRITICAL; i++)
-		if (strcmp(text, names[i]) == 0 ||
-		    (text[0] == '0' + i && text[1] == '\0'))
-			return i;
-	return 0;
-}
-
 /* The batch that the options ask for, but for its file. */
 static enum cli_exit
 read_options(struct cli *cli, json_t *batch)
@@ -46,7 +32,7 @@ read_options(struct cli *cli, json_t *batch)
 		return cli_usage(cli, "--within: %s", err.text);
 	json_object_set_new(batch, "completion_window",
 	    json_string(within != NULL ? within : "24h"));
-	if (level != NULL && priority(level) == 0)
+	if (level != NULL && cli_priority(level) == 0)
 		return cli_usage(cli,
 		    "--priority: \"%s\" is none of low, normal, high, critical "
 		    "or 1..4",
@@ -57,7 +43,7 @@ read_options(struct cli *cli, json_t *batch)
 		return cli_usage(cli, "--max-tokens: %s", err.text);
 	json_object_set_new(batch, "sluice",
 	    json_pack("{s:o*,s:o*}", "priority",
-		level != NULL ? json_integer(priority(level)) : NULL,
+		level != NULL ? json_integer(cli_priority(level)) : NULL,
 		"max_tokens", cap != NULL ? json_integer(tokens) : NULL));
 	while ((pair = cli_next(cli, "metadata", &at)) != NULL) {
 		const char *eq = strchr(pair, '=');

@@ -6,6 +6,7 @@
 #include "js.h"
 #include "limits.h"
 #include "out.h"
+#include "rule.h"
 
 static const char *const priorities[] = {
 	[SLC_PRIORITY_LOW] = "low",
@@ -75,6 +76,17 @@ add_value(struct buf *to, const json_t *object, const struct view_col *col)
 				buf_addc(to, ' ');
 			view_limit(item, to);
 		}
+		break;
+	case VIEW_RULES:
+		json_array_foreach(value, i, item)
+		{
+			if (i > 0)
+				buf_addc(to, ' ');
+			rule_text(item, to);
+		}
+		break;
+	case VIEW_SPAN:
+		buf_adds(to, out_span(n, text));
 		break;
 	}
 }

@@ -17,6 +17,8 @@ enum view_kind {
 	VIEW_PRIORITY, /* 1..4 */
 	VIEW_WORDS,    /* an array of strings, with commas between */
 	VIEW_LIMITS,   /* an array of limits, in their short form */
+	VIEW_RULES,    /* the same of limits before callers */
+	VIEW_SPAN,     /* seconds, as a span */
 };
 
 struct view_col {

@@ -263,7 +263,7 @@ make_key(PGconn *pg, const char *account, const char *hash, const char *hint,
 	if (rc == SLC_OK)
 		rc = query(pg,
 		    "select sluice.key_create($2, 'admin', $1, $3, "
-		    "'{batch,live,read,admin}')",
+		    "'{batch,live,read,admin}', '{}')",
 		    3, values, NULL, err);
 	return rc;
 }

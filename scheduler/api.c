@@ -246,6 +246,29 @@ start_route(struct call *call)
 		call->route->run(call);
 }
 
+/* What STMT_AUTH says of who calls. */
+static void
+know_caller(struct call *call, const struct db_result *res)
+{
+	struct admit_headline headline = { .known = !db_null(res, 0, 0, 6) };
+
+	call->account = db_int(res, 0, 0, 0);
+	call->key = db_int(res, 0, 0, 1);
+	if (!reply_dialect(db_slice(res, 0, 0, 3), &call->dialect))
+		call->dialect = REPLY_OPENAI;
+	call->max_priority = (int)db_int(res, 0, 0, 4);
+	if (strcmp(call->route->scope, "live") == 0)
+		return;
+	if (headline.known) {
+		headline.amount = db_int(res, 0, 0, 6);
+		headline.used = db_int(res, 0, 0, 7);
+		headline.window_s = db_int(res, 0, 0, 8);
+		headline.reset_us = db_int(res, 0, 0, 9);
+	}
+	api_reply(call, &headline, db_null(res, 0, 0, 5) ? NULL : "chat",
+	    call->max_priority);
+}
+
 static void
 api_on_auth(struct db_result *res, void *arg)
 {
@@ -258,14 +281,15 @@ api_on_auth(struct db_result *res, void *arg)
 	} else if (db_rows(res, 0) == 0) {
 		api_error(call, 401, "invalid_api_key", NULL,
 		    "Incorrect API key provided.");
-	} else if (!has_scope(res, call->route->scope)) {
-		api_error(call, 403, "insufficient_permissions", NULL,
-		    "This key may not do that: it lacks the scope \"%s\".",
-		    call->route->scope);
 	} else {
-		call->account = db_int(res, 0, 0, 0);
-		call->key = db_int(res, 0, 0, 1);
-		start_route(call);
+		know_caller(call, res);
+		if (has_scope(res, call->route->scope))
+			start_route(call);
+		else
+			api_error(call, 403, "insufficient_permissions", NULL,
+			    "This key may not do that: it lacks the scope "
+			    "\"%s\".",
+			    call->route->scope);
 	}
 	call_drop(call);
 }
@@ -323,13 +347,14 @@ static void
 api_on_request(struct http_req *req, void *ctx)
 {
 	struct call *call = xcalloc(1, sizeof(*call));
+	const struct api_front *front = ctx;
 
-	call->api = ctx;
+	call->api = front->api;
 	call->req = req;
 	call->refs = 1;
 	call->api->calls++;
 	http_set_user(req, call);
-	call->route = api_route(call);
+	call->route = api_route(call, front);
 	if (call->route == NULL || !check_body_head(call))
 		return;
 	if (call->route->scope == NULL)

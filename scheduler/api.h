@@ -1,15 +1,18 @@
 /*
  * api - which request goes where, who may, and how errors look.
  *
- * api.c has the life of a call, api_routes.c the table in which a row adds a
- * route; the files beside them have the routes: api_files.c, api_batches.c,
- * api_admin_*.c, api_usage.c, upload.c, content.c.
+ * api.c has the life of a call, api_routes.c the table of routes; the files
+ * beside them have the routes: api_files.c, api_batches.c, upload.c, content.c,
+ * api_usage.c; and of operators api_admin_paths.c, api_plans.c, api_keys.c,
+ * api_limits.c.
  */
 #ifndef SCHEDULER_API_H
 #define SCHEDULER_API_H
 
 #include <sluice/db.h>
 #include <sluice/http.h>
+
+#include "reply.h"
 
 struct api_conf {
 	int64_t max_file_bytes, max_file_lines;
@@ -22,6 +25,12 @@ struct api {
 	struct api_conf conf;
 	bool draining; /* being stopped: not ready */
 	int64_t calls; /* under way */
+};
+
+/* A listener, and which routes it has: the ctx of api_handler. */
+struct api_front {
+	struct api *api;
+	bool admin, callers; /* /admin/..., /v1/... */
 };
 
 struct call;
@@ -49,6 +58,8 @@ struct call {
 	const struct route *route;
 	struct slice id; /* the segment of "*" */
 	int64_t account, key;
+	enum reply_dialect dialect; /* the caller's */
+	int max_priority;           /* that its key may use */
 	struct buf body;
 	int64_t bytes_seen;
 	int refs;
@@ -60,10 +71,10 @@ struct call {
 	void (*on_gone)(struct call *call);
 };
 
-/* Which route a call is for; NULL: answered 404 or 405. */
-const struct route *api_route(struct call *call);
+/* That of a request, with call->id; NULL: answered with 404 or 405. */
+const struct route *api_route(struct call *call, const struct api_front *front);
 
-extern const struct http_handler api_handler; /* ctx: struct api */
+extern const struct http_handler api_handler; /* ctx: struct api_front */
 
 /* Answers; harmless when the peer has left. */
 void api_json(struct call *call, int status, struct slice json);
@@ -101,6 +112,17 @@ bool api_page(struct call *call, int64_t limit_default, int64_t limit_max,
 /* The Idempotency-Key header: NULL without one.  False: answered, too long. */
 bool api_idempotency_key(struct call *call, struct buf *out, const char **key);
 
+/*
+ * What the caller's dialect says of its limits, in headers of the answer to
+ * come; once for a call.  Routes of the scope "live" do it themselves, when the
+ * door has answered; for all others it is done with what STMT_AUTH knew.
+ */
+void api_reply(struct call *call, const struct admit_headline *headline,
+    const char *resource, int priority);
+/* The same, and all of a 429. */
+void api_reply_refused(struct call *call, const struct admit_headline *headline,
+    const char *resource, int priority, const struct reply_refusal *refusal);
+
 /* Routes */
 void api_files_upload(struct call *call);
 void api_files_list(struct call *call);
@@ -111,11 +133,27 @@ void api_batches_create(struct call *call);
 void api_batches_list(struct call *call);
 void api_batches_get(struct call *call);
 void api_batches_cancel(struct call *call);
+void api_plans_list(struct call *call);
+void api_plans_create(struct call *call);
+void api_plans_get(struct call *call);
+void api_plans_edit(struct call *call);
+void api_plans_remove(struct call *call);
 void api_accounts_list(struct call *call);
 void api_accounts_create(struct call *call);
+void api_accounts_get(struct call *call);
+void api_accounts_edit(struct call *call);
 void api_keys_list(struct call *call);
 void api_keys_create(struct call *call);
+void api_keys_get(struct call *call);
+void api_keys_edit(struct call *call);
 void api_keys_revoke(struct call *call);
+void api_limits_list(struct call *call);
+void api_limits_create(struct call *call);
+void api_limits_get(struct call *call);
+void api_limits_edit(struct call *call);
+void api_limits_delete(struct call *call);
+void api_everybody_get(struct call *call);
+void api_everybody_edit(struct call *call);
 void api_workers_list(struct call *call);
 void api_pools_list(struct call *call);
 void api_paths_list(struct call *call);

@@ -97,7 +97,7 @@ read_sluice(
 		return false;
 	}
 	return api_int(call, own, "priority", "sluice.priority",
-		   SLC_PRIORITY_LOW, SLC_PRIORITY_CRITICAL, priority) &&
+		   SLC_PRIORITY_LOW, call->max_priority, priority) &&
 	    api_int(call, own, "max_tokens", "sluice.max_tokens", 1,
 		SLC_MAX_TOKENS_MAX, max_tokens);
 }
@@ -116,6 +116,8 @@ api_batches_create(struct call *call)
 
 	if (doc == NULL)
 		return;
+	if (priority > call->max_priority)
+		priority = call->max_priority;
 	if ((input = api_text(call, doc, "input_file_id")) == NULL ||
 	    (endpoint = api_text(call, doc, "endpoint")) == NULL ||
 	    (window = api_text(call, doc, "completion_window")) == NULL)

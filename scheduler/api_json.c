@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include <sluice/utf8.h>
+
 json_t *
 api_body(struct call *call)
 {
@@ -96,5 +98,28 @@ api_list(struct call *call, const json_t *v, const char *param)
 		return true;
 	api_error(
 	    call, 400, "invalid_type", param, "'%s' must be a list.", param);
+	return false;
+}
+
+bool
+api_flag(struct call *call, const char *name)
+{
+	struct buf v = { 0 };
+	bool on = http_param(call->req, name, &v) &&
+	    (slice_eq(buf_slice(&v), "1") || slice_eq(buf_slice(&v), "true"));
+
+	buf_fini(&v);
+	return on;
+}
+
+bool
+api_segment(
+    struct call *call, const char *what, const char *param, struct buf *out)
+{
+	/* What cannot be a name is not one. */
+	if (http_unescape(call->id, out) && utf8_ok(out->p, out->n))
+		return true;
+	api_error(call, 404, NULL, param, "No such %s: %.*s", what,
+	    call->id.n > 100 ? 100 : (int)call->id.n, call->id.p);
 	return false;
 }

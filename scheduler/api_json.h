@@ -24,4 +24,17 @@ bool api_name(struct call *call, const char *name, const char *param);
 /* Absent or a list.  False: answered. */
 bool api_list(struct call *call, const json_t *v, const char *param);
 
+/*
+ * Names of accounts, keys, pools, paths: 1 to SLC_NAME_MAX letters, digits and
+ * . _ - @, from a letter or digit on.  False: answered.
+ */
+bool api_name(struct call *call, const char *name, const char *param);
+/* Absent or a list.  False: answered. */
+bool api_list(struct call *call, const json_t *v, const char *param);
+/* ?name=1 or true */
+bool api_flag(struct call *call, const char *name);
+/* The segment of "*", decoded; false: answered with 404 "No such what". */
+bool api_segment(
+    struct call *call, const char *what, const char *param, struct buf *out);
+
 #endif

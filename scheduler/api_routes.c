@@ -1,3 +1,4 @@
+/* Which request goes where. */
 #include <string.h>
 
 #include "api.h"
@@ -31,13 +32,35 @@ static const struct route routes[] = {
 	{ "POST", "/v1/audio/translations", "live", API_STREAM, api_live },
 	{ "GET", "/v1/models", "live", API_NO_BODY, api_models_list },
 	{ "GET", "/v1/models/*", "live", API_NO_BODY, api_models_get },
+	{ "GET", "/admin/v1/plans", "admin", API_NO_BODY, api_plans_list },
+	{ "POST", "/admin/v1/plans", "admin", API_JSON, api_plans_create },
+	{ "GET", "/admin/v1/plans/*", "admin", API_NO_BODY, api_plans_get },
+	{ "POST", "/admin/v1/plans/*", "admin", API_JSON, api_plans_edit },
+	{ "DELETE", "/admin/v1/plans/*", "admin", API_NO_BODY,
+	    api_plans_remove },
 	{ "GET", "/admin/v1/accounts", "admin", API_NO_BODY,
 	    api_accounts_list },
 	{ "POST", "/admin/v1/accounts", "admin", API_JSON,
 	    api_accounts_create },
+	{ "GET", "/admin/v1/accounts/*", "admin", API_NO_BODY,
+	    api_accounts_get },
+	{ "POST", "/admin/v1/accounts/*", "admin", API_JSON,
+	    api_accounts_edit },
 	{ "GET", "/admin/v1/keys", "admin", API_NO_BODY, api_keys_list },
 	{ "POST", "/admin/v1/keys", "admin", API_JSON, api_keys_create },
+	{ "GET", "/admin/v1/keys/*", "admin", API_NO_BODY, api_keys_get },
+	{ "POST", "/admin/v1/keys/*", "admin", API_JSON, api_keys_edit },
 	{ "DELETE", "/admin/v1/keys/*", "admin", API_NO_BODY, api_keys_revoke },
+	{ "GET", "/admin/v1/limits", "admin", API_NO_BODY, api_limits_list },
+	{ "POST", "/admin/v1/limits", "admin", API_JSON, api_limits_create },
+	{ "GET", "/admin/v1/limits/*", "admin", API_NO_BODY, api_limits_get },
+	{ "POST", "/admin/v1/limits/*", "admin", API_JSON, api_limits_edit },
+	{ "DELETE", "/admin/v1/limits/*", "admin", API_NO_BODY,
+	    api_limits_delete },
+	{ "GET", "/admin/v1/everybody", "admin", API_NO_BODY,
+	    api_everybody_get },
+	{ "POST", "/admin/v1/everybody", "admin", API_JSON,
+	    api_everybody_edit },
 	{ "GET", "/admin/v1/workers", "admin", API_NO_BODY, api_workers_list },
 	{ "GET", "/admin/v1/pools", "admin", API_NO_BODY, api_pools_list },
 	{ "GET", "/admin/v1/paths", "admin", API_NO_BODY, api_paths_list },
@@ -93,15 +116,26 @@ match(const char *pattern, struct slice path, struct slice *id)
 	return memchr(id->p, '/', len) == NULL;
 }
 
+/* Is the route one of this listener? */
+static bool
+serves(const struct api_front *front, const struct route *route)
+{
+	if (route->scope == NULL)
+		return true;
+	return strncmp(route->pattern, "/admin/", 7) == 0 ? front->admin
+							  : front->callers;
+}
+
 const struct route *
-api_route(struct call *call)
+api_route(struct call *call, const struct api_front *front)
 {
 	struct slice path = http_path(call->req);
 	const char *method = http_method(call->req);
 	struct buf allow = { 0 };
 
 	for (size_t i = 0; i < NITEMS(routes); i++) {
-		if (!match(routes[i].pattern, path, &call->id))
+		if (!serves(front, &routes[i]) ||
+		    !match(routes[i].pattern, path, &call->id))
 			continue;
 		if (strcmp(routes[i].method, method) == 0) {
 			buf_fini(&allow);

@@ -67,23 +67,19 @@ static void
 refuse(struct live_call *lc, const struct admit_answer *a)
 {
 	struct call *call = lc->call;
-	int64_t wait_s = a->wait_us < 0 ? -1 : (a->wait_us + 999999) / 1000000;
-	bool busy = a->verdict == ADMIT_BUSY;
+	const struct reply_refusal refusal = { .wait_us = a->wait_us,
+		.limit = a->limit,
+		.dimension = a->dimension,
+		.scope = a->scope,
+		.upstream = a->verdict == ADMIT_BUSY };
 
 	if (call->req == NULL)
 		return;
 	switch (a->verdict) {
 	case ADMIT_LIMITED:
 	case ADMIT_BUSY:
-		if (wait_s >= 0)
-			http_set(call->req, "Retry-After", "%" PRId64, wait_s);
-		else
-			http_set(call->req, "x-should-retry", "false");
-		api_error(call, 429, "rate_limit_exceeded", NULL,
-		    wait_s >= 0 ? "%s: %s is reached. Try again in %lld s."
-				: "%s: this request is larger than %s.",
-		    busy ? "The provider's limit" : "Rate limit", a->limit,
-		    (long long)wait_s);
+		api_reply_refused(call, &a->headline, lc->kind->resource,
+		    lc->priority, &refusal);
 		break;
 	case ADMIT_NO_MODEL:
 		api_error(call, 404, "model_not_found", "model",
@@ -120,6 +116,9 @@ live_on_admitted(const struct admit_answer *a, void *arg)
 		return;
 	live_wait_leave(lc);
 	lc->admission = a->admission;
+	if (a->verdict != ADMIT_LIMITED && a->verdict != ADMIT_BUSY)
+		api_reply(
+		    lc->call, &a->headline, lc->kind->resource, lc->priority);
 	if (a->verdict != ADMIT_YES) {
 		refuse(lc, a);
 		live_over(lc);
@@ -229,7 +228,7 @@ read_priority(struct call *call, int *priority)
 	struct slice v = http_header(call->req, "x-request-priority");
 	int64_t n = 0;
 
-	*priority = SLC_PRIORITY_NORMAL;
+	*priority = call->max_priority;
 	if (v.p == NULL || v.n == 0)
 		return true;
 	if (!slice_int(v, SLC_PRIORITY_CRITICAL, &n))
@@ -240,6 +239,12 @@ read_priority(struct call *call, int *priority)
 		api_error(call, 400, "invalid_value", "X-Request-Priority",
 		    "X-Request-Priority is one of 1 to 4, or low, normal, "
 		    "high, critical.");
+		return false;
+	}
+	if (n > call->max_priority) {
+		api_error(call, 400, "invalid_value", "X-Request-Priority",
+		    "This key may use an X-Request-Priority of 1 to %d.",
+		    call->max_priority);
 		return false;
 	}
 	*priority = (int)n;

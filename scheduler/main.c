@@ -20,6 +20,7 @@ enum {
 	API_CONNECTIONS = 8,
 	API_WAIT_MS = 2000, /* for a connection, before 503 */
 	DISPATCH_CONNECTIONS = 2,
+	ADMIN_CONNECTIONS = 64, /* of operators, at a listener of their own */
 	GRACE_MS = 10000, /* for answers that are on their way, at the end */
 };
 
@@ -28,13 +29,15 @@ static struct sluiced {
 	uv_signal_t term, intr;
 	struct db *api_db, *dispatch_db;
 	struct dispatcher *dispatcher;
-	struct http_server *server;
+	struct http_server *server, *admin_server;
 	struct api api;
+	struct api_front front, admin_front;
 	int parts; /* still closing */
 	int exit_code;
 	bool stopping;
 	struct {
 		const char *database, *listen, *port_file;
+		const char *admin_listen, *admin_port_file;
 		int64_t log_level, max_connections, max_per_address;
 		int64_t margin, failover_s, live_wait_s;
 	} conf;
@@ -47,6 +50,11 @@ static const struct conf_item items[] = {
 	    "HOST:PORT or unix:/PATH to listen on" },
 	{ "port-file", CONF_TEXT, NULL, 0, 0, &app.conf.port_file,
 	    "write the port there once listening" },
+	{ "admin-listen", CONF_TEXT, NULL, 0, 0, &app.conf.admin_listen,
+	    "HOST:PORT or unix:/PATH for /admin/, which is then not at the "
+	    "other" },
+	{ "admin-port-file", CONF_TEXT, NULL, 0, 0, &app.conf.admin_port_file,
+	    "write the port there, before --port-file" },
 	{ "max-file-bytes", CONF_BYTES, "200m", 1024, INT64_C(1) << 40,
 	    &app.api.conf.max_file_bytes, "longest input file" },
 	{ "max-file-lines", CONF_INT, "50000", 1, 100000000,
@@ -98,7 +106,8 @@ app_stop(int exit_code)
 	app.stopping = true;
 	app.exit_code = exit_code;
 	app.api.draining = true;
-	app.parts = (app.server != NULL) + (app.dispatcher != NULL);
+	app.parts = (app.server != NULL) + (app.admin_server != NULL) +
+	    (app.dispatcher != NULL);
 	if (app.parts == 0) {
 		app.parts = 1;
 		app_on_quiet(NULL);
@@ -106,6 +115,8 @@ app_stop(int exit_code)
 	}
 	if (app.server != NULL)
 		http_close(app.server, GRACE_MS, app_on_quiet, NULL);
+	if (app.admin_server != NULL)
+		http_close(app.admin_server, GRACE_MS, app_on_quiet, NULL);
 	if (app.dispatcher != NULL)
 		dispatcher_stop(app.dispatcher, app_on_quiet, NULL);
 }
@@ -134,13 +145,53 @@ write_port(const char *path, int port)
 	return true;
 }
 
+/* NULL: said why. */
+static struct http_server *
+listen_at(const char *where, const char *port_file, struct api_front *front)
+{
+	struct http_opts opts = { .listen = where,
+		.max_connections = front->callers
+		    ? (int)app.conf.max_connections
+		    : ADMIN_CONNECTIONS,
+		.max_per_address = (int)app.conf.max_per_address };
+	struct slc_err err;
+	struct http_server *s =
+	    http_listen(&app.loop, &opts, &api_handler, front, &err);
+
+	if (s == NULL) {
+		fprintf(stderr, "sluiced: %s\n", err.text);
+		return NULL;
+	}
+	log_info("sluiced.listening", "on=%s port=%d admin=%d", where,
+	    http_port(s), front->admin);
+	/* Who reads a port file connects at once. */
+	if (port_file != NULL && !write_port(port_file, http_port(s))) {
+		http_close(s, 0, NULL, NULL);
+		return NULL;
+	}
+	return s;
+}
+
+static bool
+listen_all(void)
+{
+	bool apart = app.conf.admin_listen != NULL;
+
+	app.front = (struct api_front){ &app.api, !apart, true };
+	app.admin_front = (struct api_front){ &app.api, true, false };
+	if (apart) {
+		app.admin_server = listen_at(app.conf.admin_listen,
+		    app.conf.admin_port_file, &app.admin_front);
+		if (app.admin_server == NULL)
+			return false;
+	}
+	app.server = listen_at(app.conf.listen, app.conf.port_file, &app.front);
+	return app.server != NULL;
+}
+
 static void
 serve(void)
 {
-	struct http_opts opts = { .listen = app.conf.listen,
-		.max_connections = (int)app.conf.max_connections,
-		.max_per_address = (int)app.conf.max_per_address };
-	struct slc_err err;
 	char name[300], host[200] = "";
 	uint32_t nonce = 0;
 
@@ -153,20 +204,10 @@ serve(void)
 	    &(struct live_opts){ .name = name,
 		.wait_ms = app.conf.live_wait_s * 1000,
 		.connections = (int32_t)app.conf.max_connections });
-	app.server =
-	    http_listen(&app.loop, &opts, &api_handler, &app.api, &err);
-	if (app.server == NULL) {
-		fprintf(stderr, "sluiced: %s\n", err.text);
+	if (!listen_all()) {
 		app_stop(1);
 		return;
 	}
-	if (app.conf.port_file != NULL &&
-	    !write_port(app.conf.port_file, http_port(app.server))) {
-		app_stop(1);
-		return;
-	}
-	log_info("sluiced.listening", "on=%s port=%d", app.conf.listen,
-	    http_port(app.server));
 	app.dispatcher = dispatcher_start(&app.loop, app.dispatch_db, name,
 	    &(struct dispatcher_opts){ .margin = (double)app.conf.margin,
 		.failover_lag_ms = app.conf.failover_s * 1000 });

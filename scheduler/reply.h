@@ -29,6 +29,7 @@ struct reply_in {
 	const char *resource; /* NULL: not of a model */
 	int priority;         /* 1..4; 0: not of a model */
 	int64_t now_s;        /* Unix time, for resets that are instants */
+	int64_t now_us;       /* of that second, past: 0..999999 */
 };
 
 /* Call set for each header an answer of that dialect has. */

@@ -11,10 +11,10 @@ language sql stable security definer set search_path = '' as $$
 	    and (s.now ->> 'at')::double precision > extract(epoch from now()) - 10
 $$;
 
--- What an unfinished batch waits for: of its models one whose every way is at a
--- limit, and the limit that lets go first.  Null when any line can go.
-create or replace function sluice.batch_waiting(p_batch bigint) returns json
-language sql stable security definer set search_path = '' as $$
+-- Of its models one whose every way is at a limit, and the limit that lets go
+-- first.  Null when any line can go.
+create or replace function sluice.batch_waiting_limit(p_batch bigint) returns json
+language sql stable set search_path = '' as $$
 	with want as (
 		select distinct l.model from sluice.batch_lane l
 		where l.batch_id = p_batch
@@ -39,6 +39,17 @@ language sql stable security definer set search_path = '' as $$
 	where not exists (select from way o where o.model = w.model and o.binds is null)
 	order by (w.binds ->> 'until')::double precision, w.name
 	limit 1
+$$;
+
+-- What an unfinished batch waits for: a limit; or nothing any more, as its key
+-- was revoked.  Null when any line can go.
+create or replace function sluice.batch_waiting(p_batch bigint) returns json
+language sql stable security definer set search_path = '' as $$
+	select coalesce((
+		select json_build_object('key', 'key_' || k.id, 'why', 'its key was revoked')
+		from sluice.batch b join sluice.api_key k on k.id = b.key_id
+		where b.id = p_batch and k.revoked_at is not null
+	), sluice.batch_waiting_limit(p_batch))
 $$;
 
 -- What was learned of a path: its dialect, readings, ... as the dispatcher left

@@ -76,6 +76,14 @@ language sql stable set search_path = '' security definer as $$
 	order by c.limit_id, c.cell
 $$;
 
+-- Batches of a revoked key pause: key_revoke() closes their lanes, so that the
+-- index of open ones stays short; this is for those it could not see.
+create or replace function sluice.key_is_revoked(p_key bigint) returns boolean
+language sql stable set search_path = '' as $$
+	select exists (select from sluice.api_key k
+		where k.id = p_key and k.revoked_at is not null)
+$$;
+
 -- One look at the world.  Validated batches are let in on the way.  p_live_us:
 -- live cells that have changed since (database time; 0: all).
 drop function if exists sluice.dispatch_poll(bigint, integer, integer);
@@ -98,10 +106,11 @@ begin
 			where c.state = 'validating' order by c.id limit 200
 			for update skip locked)
 		    and b.state = 'validating'
-		returning b.id
+		returning b.id, b.key_id
 	), opened as (
 		update sluice.batch_lane l set open = true
-		where l.batch_id in (select a.id from admitted a)
+		where l.batch_id in (select a.id from admitted a
+			where not sluice.key_is_revoked(a.key_id))
 	)
 	select count(*) into v_admitted from admitted;
 	v_ending := exists (select from sluice.batch b
@@ -124,7 +133,10 @@ begin
 				'seen', o.seen))
 			from (select * from sluice.observation order by id limit 1000) o),
 		'due', (select json_agg(distinct r.lane_id) from sluice.retry r
-			where r.not_before <= now() + make_interval(secs => p_ahead_ms / 1000.0)),
+			where r.not_before <= now() + make_interval(secs => p_ahead_ms / 1000.0)
+			    and not exists (select from sluice.batch b
+				join sluice.api_key k on k.id = b.key_id
+				where b.id = r.batch_id and k.revoked_at is not null)),
 		'workers', (select json_agg(json_build_object('id', w.id,
 				'most', w.max_in_flight, 'live', w.state = 'live'
 					and w.lease_until > now()) order by w.id)
@@ -135,7 +147,8 @@ begin
 end $$;
 
 -- The working set: of every account and model the lanes that go first.  A lane
--- that is at its end but has lines to go again is there by p_due.
+-- that is at its end but has lines to go again is there by p_due.  None of a
+-- revoked key.
 drop function if exists sluice.dispatch_lanes(integer, bigint[]);
 create function sluice.dispatch_lanes(p_each integer, p_due bigint[])
 returns table (id bigint, batch_id bigint, account_id bigint, file_id bigint,
@@ -168,6 +181,7 @@ language sql stable set search_path = '' security definer as $$
 	from chosen c join sluice.batch_lane l on l.id = c.id
 	join sluice.batch b on b.id = l.batch_id
 	where b.state = 'in_progress' and b.ending is null
+	    and not sluice.key_is_revoked(b.key_id)
 	order by l.priority desc, l.id
 $$;
 
@@ -272,9 +286,10 @@ begin
 	), done as (
 		update sluice.batch_lane l
 		set next_line = m.next, lines_left = l.lines_left - m.lines,
-			open = l.lines_left > m.lines
+			open = l.open and l.lines_left > m.lines
 		from moved m
 		where l.id = m.id and l.next_line = m."from" and l.lines_left >= m.lines
+		    and (l.open or m.lines = 0)	-- else its key was revoked
 		returning 1
 	)
 	select (select count(*) from moved), (select count(*) from done)

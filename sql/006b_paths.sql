@@ -415,7 +415,8 @@ begin
 end $$;
 
 -- Make pools and paths as the document says: {pools: [{name, limits}], paths:
--- [{name, pool, url, ..., limits}], remove_pools: [..], remove_paths: [..]}.
+-- [{name, pool, url, ..., limits}], remove_pools: [..], remove_paths: [..]}, and
+-- what callers_apply() knows.
 -- With p_prune what it does not name is removed.  Returns what changed, in words;
 -- with p_dry nothing is kept.
 create or replace function sluice.config_apply(p_doc json, p_prune boolean, p_dry boolean)
@@ -423,6 +424,7 @@ returns json
 language plpgsql set search_path = '' security definer as $$
 declare
 	v_changes text[] := array[]::text[];
+	v_callers text[];
 	v_item json;
 	v_name text;
 begin
@@ -458,6 +460,7 @@ begin
 		loop
 			v_changes := v_changes || sluice.pool_remove(v_name);
 		end loop;
+		v_callers := sluice.callers_apply(p_doc::jsonb, p_prune);
 		if cardinality(v_changes) > 0 then
 			update sluice.config set revision = revision + 1;
 		end if;
@@ -468,5 +471,5 @@ begin
 		null;
 	end;
 	return json_build_object('object', 'changes', 'dry_run', p_dry,
-		'changes', to_json(v_changes));
+		'changes', to_json(v_changes || v_callers));
 end $$;

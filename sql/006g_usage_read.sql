@@ -87,15 +87,6 @@ end $$;
 
 -- Limits before callers -------------------------------------------------------
 
-create or replace function sluice.caller_limit_text(p_limit sluice.caller_limit)
-returns text
-language sql immutable set search_path = '' as $$
-	select case when p_limit.model <> '*' then p_limit.model || ':' else '' end
-		|| p_limit.dimension
-		|| case when p_limit.window_s > 0 then '/'
-			|| sluice.window_text(p_limit.window_s) else '' end
-$$;
-
 -- What usage says a subject drew on a limit, by spans of p_span_s.  Resources are
 -- not told apart in usage: of a limit on one resource this is the most it can be.
 create or replace function sluice.usage_of(

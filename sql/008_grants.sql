@@ -44,11 +44,15 @@ begin
 		'lease_take', 'lease_give', 'dispatch_config', 'dispatch_cells',
 		'dispatch_poll', 'dispatch_lanes', 'lane_lines',
 		'lane_retries', 'dispatch_commit', 'reap', 'publish', 'batches_end',
-		'sweep', 'account_create', 'account_list', 'key_create', 'key_list',
-		'key_revoke', 'worker_list', 'path_list', 'path_get', 'pool_list',
-		'config_apply', 'usage_add', 'usage_get', 'usage_peak',
-		'usage_forecast', 'live_other', 'model_list', 'model_get',
-		'door_limits', 'admit', 'admission_drop', 'door_open', 'door_beat',
+		'sweep', 'worker_list', 'path_list', 'path_get', 'pool_list',
+		'config_apply',
+		'plan_list', 'plan_get', 'plan_create', 'plan_edit', 'plan_remove',
+		'account_create', 'account_list', 'account_get', 'account_edit',
+		'key_create', 'key_list', 'key_get', 'key_edit', 'key_revoke',
+		'named_list', 'named_get', 'named_create', 'named_edit', 'named_delete',
+		'everybody_get', 'everybody_edit', 'live_other', 'model_list',
+		'model_get', 'admission_drop', 'usage_add', 'usage_get', 'usage_peak',
+		'usage_forecast', 'door_limits', 'admit', 'door_open', 'door_beat',
 		'door_close', 'batch_admit')
 	loop
 		execute format('grant execute on function %s to sluice_api', f);

@@ -49,12 +49,28 @@
 	X(STMT_MODEL_LIST, "", "select sluice.model_list()")                  \
 	X(STMT_MODEL_GET, "s", "select sluice.model_get($1)")                 \
 	/* sluiced: the operator */                                           \
-	X(STMT_ACCOUNT_CREATE, "s", "select sluice.account_create($1)")       \
+	X(STMT_PLAN_LIST, "", "select sluice.plan_list()")                    \
+	X(STMT_PLAN_GET, "s", "select sluice.plan_get($1)")                   \
+	X(STMT_PLAN_CREATE, "s", "select sluice.plan_create($1)")             \
+	X(STMT_PLAN_EDIT, "ss", "select sluice.plan_edit($1, $2)")            \
+	X(STMT_PLAN_REMOVE, "s", "select sluice.plan_remove($1)")             \
 	X(STMT_ACCOUNT_LIST, "", "select sluice.account_list()")              \
-	X(STMT_KEY_CREATE, "ssbsx",                                           \
-	    "select sluice.key_create($1, $2, $3, $4, $5)")                   \
+	X(STMT_ACCOUNT_GET, "s", "select sluice.account_get($1)")             \
+	X(STMT_ACCOUNT_CREATE, "s", "select sluice.account_create($1)")       \
+	X(STMT_ACCOUNT_EDIT, "ss", "select sluice.account_edit($1, $2)")      \
 	X(STMT_KEY_LIST, "", "select sluice.key_list()")                      \
-	X(STMT_KEY_REVOKE, "i", "select sluice.key_revoke($1)")               \
+	X(STMT_KEY_GET, "s", "select sluice.key_get($1)")                     \
+	X(STMT_KEY_CREATE, "ssbsxs",                                          \
+	    "select sluice.key_create($1, $2, $3, $4, $5, $6)")               \
+	X(STMT_KEY_EDIT, "ss", "select sluice.key_edit($1, $2)")              \
+	X(STMT_KEY_REVOKE, "st", "select sluice.key_revoke($1, $2)")          \
+	X(STMT_NAMED_LIST, "", "select sluice.named_list()")                  \
+	X(STMT_NAMED_GET, "s", "select sluice.named_get($1)")                 \
+	X(STMT_NAMED_CREATE, "s", "select sluice.named_create($1)")           \
+	X(STMT_NAMED_EDIT, "ss", "select sluice.named_edit($1, $2)")          \
+	X(STMT_NAMED_DELETE, "s", "select sluice.named_delete($1)")           \
+	X(STMT_EVERYBODY_GET, "", "select sluice.everybody_get()")            \
+	X(STMT_EVERYBODY_EDIT, "s", "select sluice.everybody_edit($1)")       \
 	X(STMT_WORKER_LIST, "", "select sluice.worker_list()")                \
 	X(STMT_PATH_LIST, "", "select sluice.path_list()")                    \
 	X(STMT_PATH_GET, "s", "select sluice.path_get($1)")                   \

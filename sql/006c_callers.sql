@@ -1,0 +1,1014 @@
+-- migrate: on change
+--
+-- What operators set for callers: plans, accounts, keys, named limits.  Who
+-- changes anything of it locks the row of sluice.config first, and bumps
+-- callers_revision if something has changed: who has resolved limits compares.
+
+create or replace function sluice.callers_changed(p_changes text[]) returns void
+language sql set search_path = '' as $$
+	update sluice.config set callers_revision = callers_revision + 1
+	where cardinality(p_changes) > 0
+$$;
+
+-- Limits ----------------------------------------------------------------------
+
+-- How full a limit is for a subject just now, without a lock: a glance, for
+-- people and headers.  reset_us: until it is empty again if nothing is added.
+create or replace function sluice.caller_glance(
+    p_limit sluice.caller_limit, p_subject text, out used bigint, out reset_us bigint
+)
+language plpgsql stable set search_path = '' as $$
+declare
+	v_state sluice.caller_state;
+	v_now_us bigint := sluice.epoch_us(clock_timestamp());
+	v_window record;
+	v_newest bigint;
+begin
+	used := 0;
+	reset_us := 0;
+	select * into v_state from sluice.caller_state s
+	where s.limit_id = p_limit.id and s.subject = p_subject;
+	if p_limit.window_s = 0 then
+		used := coalesce(v_state.used + v_state.reserved, 0);
+	elsif p_limit.algorithm = 'fixed' then
+		select * into v_window from sluice.calendar_window(p_limit.window_s,
+			p_limit.zone, v_now_us);
+		if sluice.epoch_us(v_state.since) >= v_window.begin_us then
+			used := v_state.used;
+		end if;
+		reset_us := v_window.end_us - v_now_us;
+	elsif p_limit.algorithm = 'anchored' then
+		reset_us := greatest(0, coalesce(sluice.epoch_us(v_state.since) - v_now_us
+			+ p_limit.window_s * 1000000::bigint, 0));
+		used := case when reset_us > 0 then v_state.used else 0 end;
+	elsif p_limit.algorithm = 'bucket' then
+		used := coalesce((sluice.bucket_level(v_state.used,
+			sluice.epoch_us(v_state.since), p_limit.amount, p_limit.window_s,
+			v_now_us)).used, 0);
+		reset_us := coalesce(ceil(used::numeric * p_limit.window_s * 1000000
+			/ nullif(p_limit.amount, 0)), 0);
+	else
+		select coalesce(sum(c.units), 0), max(c.second) into used, v_newest
+		from sluice.caller_cell c
+		where c.limit_id = p_limit.id and c.subject = p_subject
+		    and c.second >= v_now_us / 1000000 - p_limit.window_s;
+		if used > 0 then
+			reset_us := greatest(0,
+				(v_newest + p_limit.window_s + 1) * 1000000 - v_now_us);
+		end if;
+	end if;
+	if p_limit.window_s > 0 then
+		used := used + coalesce(v_state.reserved, 0);
+	end if;
+end $$;
+
+create or replace function sluice.caller_limit_text(p_limit sluice.caller_limit)
+returns text
+language sql immutable set search_path = '' as $$
+	select case when p_limit.model <> '*' then p_limit.model || ':' else '' end
+		|| p_limit.dimension
+		|| case when p_limit.window_s > 0 then '/' || sluice.window_text(p_limit.window_s)
+			else '' end
+		|| case when p_limit.resource <> '*' then ' of ' || p_limit.resource else '' end
+$$;
+
+create or replace function sluice.caller_limit_object(p_limit sluice.caller_limit)
+returns jsonb
+language sql immutable set search_path = '' as $$
+	select jsonb_build_object('model', p_limit.model,
+		'each_model', p_limit.each_model, 'resource', p_limit.resource,
+		'each_resource', p_limit.each_resource, 'dimension', p_limit.dimension,
+		'window_s', p_limit.window_s, 'amount', p_limit.amount,
+		'algorithm', p_limit.algorithm, 'zone', p_limit.zone,
+		'per', p_limit.per, 'action', p_limit.action, 'applies', p_limit.applies,
+		'stream_cost', p_limit.stream_cost)
+$$;
+
+create or replace function sluice.caller_limit_objects(
+    p_plan integer, p_account bigint, p_key bigint, p_named integer
+) returns jsonb
+language sql stable set search_path = '' as $$
+	select coalesce(jsonb_agg(sluice.caller_limit_object(l)
+		order by l.model, l.resource, l.dimension, l.window_s), '[]')
+	from sluice.caller_limit l
+	where l.plan_id is not distinct from p_plan
+	    and l.account_id is not distinct from p_account
+	    and l.key_id is not distinct from p_key
+	    and l.named_id is not distinct from p_named and l.removed_at is null
+$$;
+
+-- A limit as a document has it, with what it leaves open.
+create or replace function sluice.caller_limit_read(
+    p_limit jsonb, p_plan integer, p_account bigint, p_key bigint, p_named integer
+) returns sluice.caller_limit
+language plpgsql stable set search_path = '' as $$
+declare
+	v sluice.caller_limit;
+	v_per text[] := case when p_key is not null then array['key']
+		when p_account is not null then array['account', 'key']
+		when p_plan is not null then array['key', 'account', 'all']
+		when p_named is not null then array['attached']
+		else array['all', 'account', 'key'] end;
+begin
+	v.plan_id := p_plan;
+	v.account_id := p_account;
+	v.key_id := p_key;
+	v.named_id := p_named;
+	v.dimension := p_limit ->> 'dimension';
+	v.window_s := coalesce((p_limit ->> 'window_s')::integer, 0);
+	v.amount := (p_limit ->> 'amount')::bigint;
+	v.model := coalesce(p_limit ->> 'model', '*');
+	v.each_model := coalesce((p_limit ->> 'each_model')::boolean, false);
+	v.resource := coalesce(p_limit ->> 'resource', '*');
+	v.each_resource := coalesce((p_limit ->> 'each_resource')::boolean, false);
+	v.per := coalesce(p_limit ->> 'per', v_per[1]);
+	v.zone := coalesce(p_limit ->> 'zone', 'UTC');
+	v.action := coalesce(p_limit ->> 'action', 'reject');
+	-- A cell for each second is too fine for days.
+	v.algorithm := coalesce(p_limit ->> 'algorithm', case when v.window_s > 3600
+		or v.zone <> 'UTC' or p_named is not null then 'fixed' else 'sliding' end);
+	v.applies := coalesce(p_limit ->> 'applies', case
+		when v.action = 'shape' or v.dimension like 'enqueued%' then 'batch'
+		when v.dimension = 'money' then 'both' else 'live' end);
+	v.stream_cost := coalesce(p_limit ->> 'stream_cost', 'once');
+	if v.per <> all (v_per) then
+		perform sluice.refuse(400, 'invalid_value', 'limits.per',
+			format('A limit here counts per %s, not per %s.',
+				array_to_string(v_per, ' or per '), v.per));
+	end if;
+	if v.action = 'shape' and v.applies <> 'batch' then
+		perform sluice.refuse(400, 'invalid_value', 'limits.applies',
+			'Only batches can be shaped; a live call passes or is refused.');
+	end if;
+	if v.zone <> 'UTC' and not exists (select from pg_catalog.pg_timezone_names z
+	    where z.name = v.zone) then
+		perform sluice.refuse(400, 'invalid_value', 'limits.zone',
+			format('There is no time zone "%s"; one is "Europe/Berlin".', v.zone));
+	end if;
+	return v;
+end $$;
+
+-- Is it one counter still, with the same past?
+create or replace function sluice.caller_limit_same(
+    p_a sluice.caller_limit, p_b sluice.caller_limit
+) returns boolean
+language sql immutable set search_path = '' as $$
+	select (p_a.plan_id, p_a.account_id, p_a.key_id, p_a.named_id, p_a.model,
+			p_a.each_model, p_a.resource, p_a.each_resource, p_a.dimension,
+			p_a.per, p_a.algorithm)
+		is not distinct from (p_b.plan_id, p_b.account_id, p_b.key_id, p_b.named_id,
+			p_b.model, p_b.each_model, p_b.resource, p_b.each_resource,
+			p_b.dimension, p_b.per, p_b.algorithm)
+	    -- Of a named limit each dimension has one period, which can be edited.
+	    and (p_a.window_s = p_b.window_s or p_a.named_id is not null
+		and p_a.algorithm <> 'sliding')
+$$;
+
+-- Make the limits of one owner exactly these.  What counts the same goes on
+-- counting where it was, also if it was removed a moment ago.
+create or replace function sluice.caller_limits_set(
+    p_plan integer, p_account bigint, p_key bigint, p_named integer,
+    p_where text, p_limits jsonb
+) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+	v_changes text[] := array[]::text[];
+	v_kept integer[] := array[]::integer[];
+	v_item jsonb;
+	v_new sluice.caller_limit;
+	v_old sluice.caller_limit;
+begin
+	for v_item in select jsonb_array_elements(p_limits) loop
+		v_new := sluice.caller_limit_read(v_item, p_plan, p_account, p_key, p_named);
+		select * into v_old from sluice.caller_limit l
+		where sluice.caller_limit_same(l, v_new) and l.id <> all (v_kept)
+		    and (l.removed_at is null or l.removed_at > now()
+			- make_interval(secs => greatest(l.window_s, 60)))
+		order by l.removed_at desc nulls first, l.id desc limit 1;
+		if v_old.id is null then
+			insert into sluice.caller_limit (plan_id, account_id, key_id, named_id,
+				per, model, each_model, resource, each_resource, dimension,
+				window_s, algorithm, zone, amount, action, applies, stream_cost)
+			values (p_plan, p_account, p_key, p_named, v_new.per, v_new.model,
+				v_new.each_model, v_new.resource, v_new.each_resource,
+				v_new.dimension, v_new.window_s, v_new.algorithm, v_new.zone,
+				v_new.amount, v_new.action, v_new.applies, v_new.stream_cost)
+			returning * into v_old;
+			v_changes := v_changes || format('%s: limit %s = %s added (%s)', p_where,
+				sluice.caller_limit_text(v_new), v_new.amount,
+				concat_ws(', ', case when v_new.window_s > 0
+					then v_new.algorithm end, 'per ' || v_new.per,
+					nullif(v_new.action, 'reject'),
+					'for ' || v_new.applies));
+		elsif (v_old.window_s, v_old.amount, v_old.zone, v_old.action, v_old.applies,
+			v_old.stream_cost, v_old.removed_at)
+		    is distinct from (v_new.window_s, v_new.amount, v_new.zone, v_new.action,
+			v_new.applies, v_new.stream_cost, null::timestamptz) then
+			update sluice.caller_limit l set window_s = v_new.window_s,
+				amount = v_new.amount, zone = v_new.zone, action = v_new.action,
+				applies = v_new.applies, stream_cost = v_new.stream_cost,
+				removed_at = null
+			where l.id = v_old.id;
+			v_changes := v_changes || case when v_old.removed_at is not null
+				then format('%s: limit %s = %s added, with what it had counted',
+					p_where, sluice.caller_limit_text(v_new), v_new.amount)
+				else format('%s: limit %s %s -> %s', p_where,
+					sluice.caller_limit_text(v_old), v_old.amount, concat_ws(' ',
+					case when v_old.window_s <> v_new.window_s
+						then sluice.caller_limit_text(v_new) end,
+					v_new.amount,
+					nullif(concat_ws(' ', v_new.action, v_new.applies,
+						v_new.stream_cost, v_new.zone), concat_ws(' ',
+						v_old.action, v_old.applies, v_old.stream_cost,
+						v_old.zone)))) end;
+		end if;
+		v_kept := v_kept || v_old.id;
+	end loop;
+	for v_old in
+		update sluice.caller_limit l set removed_at = now()
+		where l.plan_id is not distinct from p_plan
+		    and l.account_id is not distinct from p_account
+		    and l.key_id is not distinct from p_key
+		    and l.named_id is not distinct from p_named
+		    and l.removed_at is null and l.id <> all (v_kept)
+		returning *
+	loop
+		v_changes := v_changes || format('%s: limit %s = %s removed', p_where,
+			sluice.caller_limit_text(v_old), v_old.amount);
+	end loop;
+	return v_changes;
+end $$;
+
+-- "what: a -> b" for each member that differs.
+create or replace function sluice.differences(p_where text, p_old jsonb, p_new jsonb)
+returns text[]
+language sql immutable set search_path = '' as $$
+	select coalesce(array_agg(format('%s: %s %s -> %s', p_where, n.key,
+		coalesce(p_old ->> n.key, 'none'), coalesce(n.value #>> '{}', 'none'))
+		order by n.key), '{}')
+	from jsonb_each(p_new) n
+	where n.value is distinct from coalesce(p_old -> n.key, 'null')
+$$;
+
+-- Plans -----------------------------------------------------------------------
+
+create or replace function sluice.plan_object(p_plan sluice.plan) returns json
+language sql stable set search_path = '' as $$
+	select json_build_object('object', 'plan', 'name', p_plan.name,
+		'dialect', p_plan.dialect, 'max_priority', p_plan.max_priority,
+		'limits', sluice.caller_limit_objects(p_plan.id, null, null, null),
+		'accounts', (select coalesce(json_agg(a.name order by a.name), '[]')
+			from sluice.account a where a.plan_id = p_plan.id),
+		'keys', (select coalesce(json_agg('key_' || k.id order by k.id), '[]')
+			from sluice.api_key k where k.plan_id = p_plan.id
+			    and k.revoked_at is null),
+		'created_at', sluice.epoch(p_plan.created_at))
+$$;
+
+create or replace function sluice.plan_find(p_name text, p_param text)
+returns sluice.plan
+language plpgsql stable set search_path = '' as $$
+declare
+	v_plan sluice.plan;
+begin
+	select * into v_plan from sluice.plan p
+	where p.name = p_name and p.removed_at is null;
+	if not found then
+		perform sluice.refuse(404, null, p_param, format('No such plan: "%s".', p_name));
+	end if;
+	return v_plan;
+end $$;
+
+-- Members that are not there stay as they are.
+create or replace function sluice.plan_set(p_doc jsonb) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+	v_name text := p_doc ->> 'name';
+	v_where text := 'plan ' || v_name;
+	v_changes text[] := array[]::text[];
+	v_old sluice.plan;
+	v_new sluice.plan;
+begin
+	select * into v_old from sluice.plan p where p.name = v_name and p.removed_at is null;
+	if v_old.id is null then
+		insert into sluice.plan (name, dialect, max_priority)
+		values (v_name, coalesce(p_doc ->> 'dialect', 'openai'),
+			coalesce((p_doc ->> 'max_priority')::smallint, 4))
+		returning * into v_new;
+		v_changes := array[format('%s: added (dialect %s, priority to %s)', v_where,
+			v_new.dialect, v_new.max_priority)];
+	else
+		update sluice.plan p set dialect = coalesce(p_doc ->> 'dialect', p.dialect),
+			max_priority = coalesce((p_doc ->> 'max_priority')::smallint,
+				p.max_priority)
+		where p.id = v_old.id returning * into v_new;
+		v_changes := sluice.differences(v_where, to_jsonb(v_old), to_jsonb(v_new));
+	end if;
+	if p_doc -> 'limits' is not null then
+		v_changes := v_changes || sluice.caller_limits_set(v_new.id, null, null, null,
+			v_where, p_doc -> 'limits');
+	end if;
+	return v_changes;
+end $$;
+
+create or replace function sluice.plan_unset(p_name text) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+	v_plan sluice.plan := sluice.plan_find(p_name, 'plan');
+	v_user text;
+begin
+	select coalesce((select 'account ' || a.name from sluice.account a
+			where a.plan_id = v_plan.id order by a.name limit 1),
+		(select 'key key_' || k.id from sluice.api_key k
+			where k.plan_id = v_plan.id and k.revoked_at is null
+			order by k.id limit 1)) into v_user;
+	if v_user is not null then
+		perform sluice.refuse(409, 'plan_in_use', 'plan',
+			format('The plan "%s" is that of %s; give it another one first.',
+				p_name, v_user));
+	end if;
+	update sluice.plan p set removed_at = now() where p.id = v_plan.id;
+	update sluice.caller_limit l set removed_at = now()
+	where l.plan_id = v_plan.id and l.removed_at is null;
+	return array[format('plan %s: removed', p_name)];
+end $$;
+
+create or replace function sluice.plan_list() returns json
+language sql stable set search_path = '' security definer as $$
+	select json_build_object('object', 'list', 'data', coalesce(json_agg(
+		sluice.plan_object(p) order by p.name), '[]'))
+	from sluice.plan p where p.removed_at is null
+$$;
+
+create or replace function sluice.plan_get(p_name text) returns json
+language sql stable set search_path = '' security definer as $$
+	select sluice.plan_object(sluice.plan_find(p_name, 'plan'))
+$$;
+
+create or replace function sluice.plan_create(p_doc text) returns json
+language plpgsql set search_path = '' security definer as $$
+declare
+	v_doc jsonb := p_doc;
+begin
+	perform from sluice.config for update;
+	if exists (select from sluice.plan p
+	    where p.name = v_doc ->> 'name' and p.removed_at is null) then
+		perform sluice.refuse(409, 'already_exists', 'name',
+			format('There is a plan "%s" already.', v_doc ->> 'name'));
+	end if;
+	perform sluice.callers_changed(sluice.plan_set(v_doc));
+	return sluice.plan_get(v_doc ->> 'name');
+end $$;
+
+create or replace function sluice.plan_edit(p_name text, p_doc text) returns json
+language plpgsql set search_path = '' security definer as $$
+begin
+	perform from sluice.config for update;
+	perform sluice.plan_find(p_name, 'plan');
+	perform sluice.callers_changed(sluice.plan_set(
+		p_doc::jsonb || jsonb_build_object('name', p_name)));
+	return sluice.plan_get(p_name);
+end $$;
+
+create or replace function sluice.plan_remove(p_name text) returns json
+language plpgsql set search_path = '' security definer as $$
+begin
+	perform from sluice.config for update;
+	perform sluice.callers_changed(sluice.plan_unset(p_name));
+	return json_build_object('object', 'plan', 'name', p_name, 'deleted', true);
+end $$;
+
+-- Accounts --------------------------------------------------------------------
+
+create or replace function sluice.account_object(p_account sluice.account) returns json
+language sql stable set search_path = '' as $$
+	select json_strip_nulls(json_build_object('object', 'account',
+		'name', p_account.name,
+		'plan', (select p.name from sluice.plan p where p.id = p_account.plan_id),
+		'max_priority', p_account.max_priority, 'weight', p_account.weight,
+		'cache', p_account.cache,
+		'limits', sluice.caller_limit_objects(null, p_account.id, null, null),
+		'created_at', sluice.epoch(p_account.created_at)))
+$$;
+
+-- The plan that a member names; null for none.
+create or replace function sluice.plan_of(p_doc jsonb) returns integer
+language sql stable set search_path = '' as $$
+	select case when jsonb_typeof(p_doc -> 'plan') = 'string'
+		then (sluice.plan_find(p_doc ->> 'plan', 'plan')).id end
+$$;
+
+-- An account that is not there comes into being.
+create or replace function sluice.account_set(p_doc jsonb) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+	v_name text := p_doc ->> 'name';
+	v_where text := 'account ' || v_name;
+	v_changes text[] := array[]::text[];
+	v_old sluice.account;
+	v_new sluice.account;
+begin
+	select * into v_old from sluice.account a where a.name = v_name for update;
+	if v_old.id is null then
+		insert into sluice.account (name) values (v_name) returning * into v_old;
+		v_changes := array[format('%s: added', v_where)];
+	end if;
+	update sluice.account a set
+		plan_id = case when p_doc ? 'plan' then sluice.plan_of(p_doc)
+			else a.plan_id end,
+		max_priority = case when p_doc ? 'max_priority'
+			then (p_doc ->> 'max_priority')::smallint else a.max_priority end,
+		weight = coalesce((p_doc ->> 'weight')::integer, a.weight),
+		cache = coalesce((p_doc ->> 'cache')::boolean, a.cache)
+	where a.id = v_old.id returning * into v_new;
+	v_changes := v_changes || sluice.differences(v_where,
+		(select to_jsonb(v_old) - 'plan_id' || jsonb_build_object('plan', (
+			select p.name from sluice.plan p where p.id = v_old.plan_id))),
+		(select to_jsonb(v_new) - 'plan_id' || jsonb_build_object('plan', (
+			select p.name from sluice.plan p where p.id = v_new.plan_id))));
+	if p_doc -> 'limits' is not null then
+		v_changes := v_changes || sluice.caller_limits_set(null, v_new.id, null, null,
+			v_where, p_doc -> 'limits');
+	end if;
+	return v_changes;
+end $$;
+
+create or replace function sluice.account_get(p_name text) returns json
+language plpgsql stable set search_path = '' security definer as $$
+declare
+	v_account sluice.account;
+begin
+	select * into v_account from sluice.account a where a.name = p_name;
+	if not found then
+		perform sluice.refuse(404, null, 'account',
+			format('No such account: "%s".', p_name));
+	end if;
+	return sluice.account_object(v_account);
+end $$;
+
+drop function if exists sluice.account_create(text);
+create function sluice.account_create(p_doc text) returns json
+language plpgsql set search_path = '' security definer as $$
+declare
+	v_doc jsonb := p_doc;
+begin
+	perform from sluice.config for update;
+	if exists (select from sluice.account a where a.name = v_doc ->> 'name') then
+		perform sluice.refuse(409, 'already_exists', 'name',
+			format('There is an account "%s" already.', v_doc ->> 'name'));
+	end if;
+	perform sluice.callers_changed(sluice.account_set(v_doc));
+	return sluice.account_get(v_doc ->> 'name');
+end $$;
+
+create or replace function sluice.account_edit(p_name text, p_doc text) returns json
+language plpgsql set search_path = '' security definer as $$
+begin
+	perform from sluice.config for update;
+	perform sluice.account_get(p_name);
+	perform sluice.callers_changed(sluice.account_set(
+		p_doc::jsonb || jsonb_build_object('name', p_name)));
+	return sluice.account_get(p_name);
+end $$;
+
+create or replace function sluice.account_list() returns json
+language sql stable set search_path = '' security definer as $$
+	select json_build_object('object', 'list', 'data', coalesce(json_agg(
+		sluice.account_object(a) order by a.name), '[]'))
+	from sluice.account a
+$$;
+
+-- Keys ------------------------------------------------------------------------
+
+create or replace function sluice.key_object(p_key sluice.api_key) returns json
+language sql stable set search_path = '' as $$
+	select json_strip_nulls(json_build_object('object', 'key',
+		'id', 'key_' || p_key.id, 'name', p_key.name,
+		'account', (select a.name from sluice.account a where a.id = p_key.account_id),
+		'hint', 'sk-slc-...' || p_key.hint, 'scopes', p_key.scopes,
+		'plan', (select p.name from sluice.plan p where p.id = p_key.plan_id),
+		'max_priority', p_key.max_priority,
+		'limits', sluice.caller_limit_objects(null, null, p_key.id, null),
+		'created_at', sluice.epoch(p_key.created_at),
+		'expires_at', sluice.epoch(p_key.expires_at),
+		'revoked_at', sluice.epoch(p_key.revoked_at)))
+$$;
+
+-- By "key_7", or the name of the one key in use that has it.
+create or replace function sluice.key_find(p_text text, p_param text)
+returns sluice.api_key
+language plpgsql stable set search_path = '' as $$
+declare
+	v_key sluice.api_key;
+	v_found bigint;
+begin
+	if p_text ~ '^key_[0-9]{1,18}$' then
+		select * into v_key from sluice.api_key k
+		where k.id = substr(p_text, 5)::bigint;
+	else
+		select count(*) into v_found from sluice.api_key k
+		where k.name = p_text and k.revoked_at is null;
+		if v_found > 1 then
+			perform sluice.refuse(400, 'ambiguous_key', p_param,
+				format('%s keys are called "%s"; say which by its id, as key_7.',
+					v_found, p_text));
+		end if;
+		select * into v_key from sluice.api_key k
+		where k.name = p_text and k.revoked_at is null;
+	end if;
+	if v_key.id is null then
+		perform sluice.refuse(404, null, p_param, format('No such key: %s.', p_text));
+	end if;
+	return v_key;
+end $$;
+
+-- Times must lie ahead: a key for the past is a slip.
+create or replace function sluice.key_settings(p_key bigint, p_doc jsonb) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+	v_old sluice.api_key;
+	v_new sluice.api_key;
+	v_expires timestamptz := to_timestamp((p_doc ->> 'expires_at')::double precision);
+	v_changes text[];
+begin
+	if v_expires <= now() then
+		perform sluice.refuse(400, 'invalid_value', 'expires_at',
+			'''expires_at'' is past; it must be a Unix time yet to come, or null.');
+	end if;
+	select * into v_old from sluice.api_key k where k.id = p_key for update;
+	update sluice.api_key k set
+		name = coalesce(p_doc ->> 'name', k.name),
+		scopes = case when p_doc -> 'scopes' is not null then array(
+			select jsonb_array_elements_text(p_doc -> 'scopes')) else k.scopes end,
+		expires_at = case when p_doc ? 'expires_at' then v_expires
+			else k.expires_at end,
+		max_priority = case when p_doc ? 'max_priority'
+			then (p_doc ->> 'max_priority')::smallint else k.max_priority end,
+		plan_id = case when p_doc ? 'plan' then sluice.plan_of(p_doc)
+			else k.plan_id end
+	where k.id = p_key returning * into v_new;
+	v_changes := sluice.differences('key key_' || p_key,
+		to_jsonb(v_old) - 'hash', to_jsonb(v_new) - 'hash');
+	if p_doc -> 'limits' is not null then
+		v_changes := v_changes || sluice.caller_limits_set(null, null, p_key, null,
+			'key key_' || p_key, p_doc -> 'limits');
+	end if;
+	return v_changes;
+end $$;
+
+drop function if exists sluice.key_create(text, text, bytea, text, text[]);
+create or replace function sluice.key_create(
+    p_account text, p_name text, p_hash bytea, p_hint text, p_scopes text[],
+    p_doc text
+) returns json
+language plpgsql set search_path = '' security definer as $$
+declare
+	v_key sluice.api_key;
+begin
+	perform from sluice.config for update;
+	insert into sluice.api_key (account_id, name, hash, hint, scopes)
+	select a.id, p_name, p_hash, p_hint, p_scopes
+	from sluice.account a where a.name = p_account
+	returning * into v_key;
+	if v_key.id is null then
+		perform sluice.refuse(404, null, 'account',
+			format('No such account: "%s".', p_account));
+	end if;
+	perform sluice.callers_changed(sluice.key_settings(v_key.id,
+		p_doc::jsonb - '{name,scopes}'::text[]));
+	select * into v_key from sluice.api_key k where k.id = v_key.id;
+	return sluice.key_object(v_key);
+end $$;
+
+create or replace function sluice.key_edit(p_id text, p_doc text) returns json
+language plpgsql set search_path = '' security definer as $$
+declare
+	v_key sluice.api_key;
+begin
+	perform from sluice.config for update;
+	v_key := sluice.key_find(p_id, 'key_id');
+	perform sluice.callers_changed(sluice.key_settings(v_key.id, p_doc::jsonb));
+	return sluice.key_object(sluice.key_find('key_' || v_key.id, 'key_id'));
+end $$;
+
+create or replace function sluice.key_list() returns json
+language sql stable set search_path = '' security definer as $$
+	select json_build_object('object', 'list', 'data', coalesce(json_agg(
+		sluice.key_object(k) order by k.id), '[]'))
+	from sluice.api_key k
+$$;
+
+-- The limits a key meets, from the nearest on, and how full they are for it.  Of
+-- those that count each model or resource apart: the fullest.
+create or replace function sluice.key_limits(p_key sluice.api_key) returns json
+language sql stable set search_path = '' as $$
+	with met as (
+		select l, 1 as rank, 'key' as source, l.per from sluice.caller_limit l
+		where l.key_id = p_key.id and l.removed_at is null
+		union all
+		select l, 2, 'account ' || a.name, l.per
+		from sluice.account a join sluice.caller_limit l on l.account_id = a.id
+		where a.id = p_key.account_id and l.removed_at is null
+		union all
+		select l, 3, 'plan ' || p.name, l.per
+		from sluice.account a join sluice.plan p
+			on p.id = coalesce(p_key.plan_id, a.plan_id)
+		join sluice.caller_limit l on l.plan_id = p.id
+		where a.id = p_key.account_id and l.removed_at is null
+		union all
+		select l, 4, 'limit ' || n.name, 'key'
+		from sluice.named_attach t join sluice.named_limit n on n.id = t.named_id
+		join sluice.caller_limit l on l.named_id = n.id
+		where t.key_id = p_key.id and n.removed_at is null and l.removed_at is null
+		union all
+		select l, 5, 'everybody', l.per from sluice.caller_limit l
+		where l.plan_id is null and l.account_id is null and l.key_id is null
+		    and l.named_id is null and l.removed_at is null
+	), own as (
+		select m.*, case m.per when 'key' then 'key:' || p_key.id
+			when 'account' then 'account:' || p_key.account_id else 'all' end as base
+		from met m
+		where m.rank > 3 or not exists (select from met o
+			where o.rank < m.rank and ((o.l).dimension, (o.l).window_s,
+				(o.l).model, (o.l).resource) = ((m.l).dimension,
+				(m.l).window_s, (m.l).model, (m.l).resource))
+	)
+	select coalesce(json_agg(sluice.caller_limit_object(w.l) || jsonb_build_object(
+		'source', w.source, 'used', u.used,
+		'reset_s', ceil(u.reset_us / 1e6)) order by w.rank, (w.l).model,
+		(w.l).dimension, (w.l).window_s), '[]')
+	from own w
+	cross join lateral (
+		select r.used, r.reset_us
+		from (select w.base as subject
+			union select s.subject from sluice.caller_state s
+			where s.limit_id = (w.l).id and ((w.l).each_model or (w.l).each_resource)
+			    and starts_with(s.subject, w.base || '|')) s
+		cross join lateral sluice.caller_glance(w.l, s.subject) r
+		order by r.used desc limit 1
+	) u
+$$;
+
+create or replace function sluice.key_get(p_id text) returns json
+language plpgsql stable set search_path = '' security definer as $$
+declare
+	v_key sluice.api_key := sluice.key_find(p_id, 'key_id');
+begin
+	return sluice.key_object(v_key)::jsonb
+		|| jsonb_build_object('limits_met', sluice.key_limits(v_key));
+end $$;
+
+-- The lanes of a batch whose key was revoked are closed for good: its lines stay
+-- until it is cancelled or its time is over.  Lines that nobody has taken come
+-- back.  Lock order: batch, lane, run, retry.
+create or replace function sluice.key_pause(p_key bigint) returns void
+language plpgsql set search_path = '' as $$
+declare
+	v_batches bigint[];
+	v_run sluice.run;
+begin
+	v_batches := array(select b.id from sluice.batch b
+		where b.key_id = p_key and b.state in ('validating', 'in_progress')
+		order by b.id for update);
+	update sluice.batch_lane l set open = false
+	where l.batch_id = any (v_batches) and l.open;
+	for v_run in delete from sluice.run r
+	    where r.batch_id = any (v_batches) and r.worker_id is null returning * loop
+		perform sluice.run_give_back(v_run, false, 'key revoked');
+	end loop;
+end $$;
+
+drop function if exists sluice.key_revoke(bigint);
+create or replace function sluice.key_revoke(p_id text, p_cancel boolean) returns json
+language plpgsql set search_path = '' security definer as $$
+declare
+	v_key sluice.api_key := sluice.key_find(p_id, 'key_id');
+	v_cancelled integer := 0;
+	v_paused integer;
+begin
+	-- A batch that is being made now is let in by dispatch_poll(), which looks.
+	update sluice.api_key k set revoked_at = coalesce(k.revoked_at, now())
+	where k.id = v_key.id returning * into v_key;
+	if p_cancel then
+		update sluice.batch b
+		set state = 'cancelling', ending = 'cancelled', cancelling_at = now()
+		where b.key_id = v_key.id
+		    and b.state in ('validating', 'in_progress', 'finalizing');
+		get diagnostics v_cancelled = row_count;
+	end if;
+	perform sluice.key_pause(v_key.id);
+	perform sluice.callers_changed(array['revoked']);
+	select count(*) into v_paused from sluice.batch b
+	where b.key_id = v_key.id and b.state in ('validating', 'in_progress');
+	return sluice.key_object(v_key)::jsonb || jsonb_build_object(
+		'batches_cancelled', v_cancelled, 'batches_paused', v_paused);
+end $$;
+
+-- Named limits ------------------------------------------------------------------
+
+create or replace function sluice.named_object(p_named sluice.named_limit) returns json
+language sql stable set search_path = '' as $$
+	with attached as (
+		select t.key_id, t.model, k.name, case when t.key_id is not null
+			then 'key:' || t.key_id else 'model:' || t.model end as subject
+		from sluice.named_attach t left join sluice.api_key k on k.id = t.key_id
+		where t.named_id = p_named.id
+	)
+	select json_build_object('object', 'limit', 'name', p_named.name,
+		'status', 'ACTIVE',
+		'limits', sluice.caller_limit_objects(null, null, null, p_named.id),
+		'models', (select coalesce(json_agg(a.model order by a.model), '[]')
+			from attached a where a.model is not null),
+		'keys', (select coalesce(json_agg('key_' || a.key_id order by a.key_id), '[]')
+			from attached a where a.key_id is not null),
+		'key_names', (select coalesce(json_agg(a.name order by a.key_id), '[]')
+			from attached a where a.key_id is not null),
+		'used', (select coalesce(json_agg(json_strip_nulls(json_build_object(
+				'key', 'key_' || a.key_id, 'model', a.model,
+				'dimension', l.dimension, 'window_s', l.window_s,
+				'used', u.used, 'amount', l.amount,
+				'reset_s', ceil(u.reset_us / 1e6)))
+				order by a.key_id, a.model, l.dimension), '[]')
+			from attached a
+			join sluice.caller_limit l on l.named_id = p_named.id
+				and l.removed_at is null
+			cross join lateral sluice.caller_glance(l, a.subject) u),
+		'created_at', sluice.epoch(p_named.created_at))
+$$;
+
+create or replace function sluice.named_find(p_name text) returns sluice.named_limit
+language plpgsql stable set search_path = '' as $$
+declare
+	v_named sluice.named_limit;
+begin
+	select * into v_named from sluice.named_limit n
+	where n.name = p_name and n.removed_at is null;
+	if not found then
+		perform sluice.refuse(404, null, 'limit', format('No such limit: "%s".', p_name));
+	end if;
+	return v_named;
+end $$;
+
+-- Attach to exactly these keys (ids) and models; null: to those it has.
+create or replace function sluice.named_attach_to(
+    p_named integer, p_where text, p_keys bigint[], p_models text[]
+) returns text[]
+language sql set search_path = '' as $$
+	with gone as (
+		delete from sluice.named_attach t
+		where t.named_id = p_named and (t.key_id is not null
+			and t.key_id <> all (p_keys) or t.model is not null
+			and t.model <> all (p_models))
+		returning *
+	), come as (
+		insert into sluice.named_attach (named_id, key_id)
+		select p_named, k.id from (select distinct unnest(p_keys) as id) k
+		where not exists (select from sluice.named_attach t
+			where t.named_id = p_named and t.key_id = k.id)
+		returning *
+	), come_models as (
+		insert into sluice.named_attach (named_id, model)
+		select p_named, m.model from (select distinct unnest(p_models) as model) m
+		where not exists (select from sluice.named_attach t
+			where t.named_id = p_named and t.model = m.model)
+		returning *
+	), said as (
+		select format('%s: %s %s', p_where, coalesce('key key_' || c.key_id,
+			'model ' || c.model), c.word) as text
+		from (select *, 'attached' as word from come
+			union all select *, 'attached' from come_models
+			union all select *, 'detached' from gone) c
+	)
+	select coalesce(array_agg(s.text order by s.text), '{}') from said s
+$$;
+
+-- Members that are not there stay as they are.
+create or replace function sluice.named_set(p_doc jsonb) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+	v_name text := p_doc ->> 'name';
+	v_where text := 'limit ' || v_name;
+	v_changes text[] := array[]::text[];
+	v_id integer;
+	v_keys bigint[];
+begin
+	select n.id into v_id from sluice.named_limit n
+	where n.name = v_name and n.removed_at is null;
+	if v_id is null then
+		insert into sluice.named_limit (name) values (v_name) returning id into v_id;
+		v_changes := array[format('%s: added', v_where)];
+	end if;
+	if p_doc -> 'limits' is not null then
+		v_changes := v_changes || sluice.caller_limits_set(null, null, null, v_id,
+			v_where, p_doc -> 'limits');
+	end if;
+	if p_doc -> 'keys' is not null then
+		v_keys := array(select (sluice.key_find(k, 'keys')).id
+			from jsonb_array_elements_text(p_doc -> 'keys') k);
+	end if;
+	return v_changes || sluice.named_attach_to(v_id, v_where, v_keys,
+		case when p_doc -> 'models' is not null then array(
+			select jsonb_array_elements_text(p_doc -> 'models')) end);
+end $$;
+
+create or replace function sluice.named_unset(p_name text) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+	v_named sluice.named_limit := sluice.named_find(p_name);
+begin
+	update sluice.named_limit n set removed_at = now() where n.id = v_named.id;
+	update sluice.caller_limit l set removed_at = now()
+	where l.named_id = v_named.id and l.removed_at is null;
+	delete from sluice.named_attach t where t.named_id = v_named.id;
+	return array[format('limit %s: removed', p_name)];
+end $$;
+
+create or replace function sluice.named_list() returns json
+language sql stable set search_path = '' security definer as $$
+	select json_build_object('object', 'list', 'data', coalesce(json_agg(
+		sluice.named_object(n) order by n.name), '[]'))
+	from sluice.named_limit n where n.removed_at is null
+$$;
+
+create or replace function sluice.named_get(p_name text) returns json
+language sql stable set search_path = '' security definer as $$
+	select sluice.named_object(sluice.named_find(p_name))
+$$;
+
+create or replace function sluice.named_create(p_doc text) returns json
+language plpgsql set search_path = '' security definer as $$
+declare
+	v_doc jsonb := p_doc;
+begin
+	perform from sluice.config for update;
+	if exists (select from sluice.named_limit n
+	    where n.name = v_doc ->> 'name' and n.removed_at is null) then
+		perform sluice.refuse(409, 'already_exists', 'name',
+			format('There is a limit "%s" already.', v_doc ->> 'name'));
+	end if;
+	perform sluice.callers_changed(sluice.named_set(v_doc));
+	return sluice.named_get(v_doc ->> 'name');
+end $$;
+
+create or replace function sluice.named_edit(p_name text, p_doc text) returns json
+language plpgsql set search_path = '' security definer as $$
+begin
+	perform from sluice.config for update;
+	perform sluice.named_find(p_name);
+	perform sluice.callers_changed(sluice.named_set(
+		p_doc::jsonb || jsonb_build_object('name', p_name)));
+	return sluice.named_get(p_name);
+end $$;
+
+create or replace function sluice.named_delete(p_name text) returns json
+language plpgsql set search_path = '' security definer as $$
+begin
+	perform from sluice.config for update;
+	perform sluice.callers_changed(sluice.named_unset(p_name));
+	return json_build_object('object', 'limit', 'name', p_name, 'deleted', true);
+end $$;
+
+-- Everybody -----------------------------------------------------------------------
+
+create or replace function sluice.everybody_get() returns json
+language sql stable set search_path = '' security definer as $$
+	select json_build_object('object', 'everybody', 'limits',
+		sluice.caller_limit_objects(null, null, null, null))
+$$;
+
+create or replace function sluice.everybody_set(p_doc jsonb) returns text[]
+language sql set search_path = '' as $$
+	select sluice.caller_limits_set(null, null, null, null, 'everybody',
+		p_doc -> 'limits')
+$$;
+
+create or replace function sluice.everybody_edit(p_doc text) returns json
+language plpgsql set search_path = '' security definer as $$
+begin
+	perform from sluice.config for update;
+	perform sluice.callers_changed(sluice.everybody_set(p_doc::jsonb));
+	return sluice.everybody_get();
+end $$;
+
+-- All of it -------------------------------------------------------------------------
+
+-- The callers' part of config_apply(): {plans, accounts, named_limits, everybody,
+-- remove_plans, remove_limits}.  With p_prune plans and limits that the document
+-- does not name are removed, if it speaks of callers at all; accounts never.
+create or replace function sluice.callers_apply(p_doc jsonb, p_prune boolean)
+returns text[]
+language plpgsql set search_path = '' as $$
+declare
+	v_changes text[] := array[]::text[];
+	v_item jsonb;
+	v_name text;
+	v_prune boolean := p_prune and p_doc ?|
+		array['plans', 'accounts', 'named_limits', 'everybody'];
+begin
+	for v_item in select jsonb_array_elements(coalesce(p_doc -> 'plans', '[]')) loop
+		v_changes := v_changes || sluice.plan_set(
+			'{"dialect":"openai","max_priority":4,"limits":[]}' || v_item);
+	end loop;
+	for v_item in select jsonb_array_elements(coalesce(p_doc -> 'accounts', '[]')) loop
+		v_changes := v_changes || sluice.account_set('{"plan":null,
+			"max_priority":null,"weight":1,"cache":false,"limits":[]}' || v_item);
+	end loop;
+	for v_item in select jsonb_array_elements(coalesce(p_doc -> 'named_limits', '[]')) loop
+		v_changes := v_changes || sluice.named_set(
+			'{"limits":[],"keys":[],"models":[]}' || v_item);
+	end loop;
+	if v_prune or p_doc -> 'everybody' is not null then
+		v_changes := v_changes || sluice.everybody_set('{"limits":[]}'
+			|| coalesce(p_doc -> 'everybody', '{}'));
+	end if;
+	for v_name in
+		select jsonb_array_elements_text(coalesce(p_doc -> 'remove_limits', '[]'))
+		union all
+		select n.name from sluice.named_limit n
+		where v_prune and n.removed_at is null and n.name not in (
+			select j ->> 'name' from jsonb_array_elements(
+				coalesce(p_doc -> 'named_limits', '[]')) j)
+	loop
+		v_changes := v_changes || sluice.named_unset(v_name);
+	end loop;
+	for v_name in
+		select jsonb_array_elements_text(coalesce(p_doc -> 'remove_plans', '[]'))
+		union all
+		select p.name from sluice.plan p
+		where v_prune and p.removed_at is null and p.name not in (
+			select j ->> 'name' from jsonb_array_elements(
+				coalesce(p_doc -> 'plans', '[]')) j)
+	loop
+		v_changes := v_changes || sluice.plan_unset(v_name);
+	end loop;
+	perform sluice.callers_changed(v_changes);
+	return v_changes;
+end $$;
+
+-- Who calls -------------------------------------------------------------------------
+
+-- The limit that a caller's headers speak of: requests in the shortest window
+-- that a call without a model meets, the nearest of several.
+create or replace function sluice.headline_of(
+    p_key bigint, p_account bigint, p_plan integer
+) returns sluice.caller_limit
+language sql stable set search_path = '' as $$
+	select (m.l).* from (
+		select l, 1 as rank from sluice.caller_limit l where l.key_id = p_key
+		union all
+		select l, 2 from sluice.caller_limit l where l.account_id = p_account
+		union all
+		select l, 3 from sluice.caller_limit l where l.plan_id = p_plan
+		union all
+		select l, 4 from sluice.named_attach t
+		join sluice.caller_limit l on l.named_id = t.named_id where t.key_id = p_key
+		union all
+		select l, 5 from sluice.caller_limit l
+		where l.plan_id is null and l.account_id is null and l.key_id is null
+		    and l.named_id is null and l.removed_at is null
+	) m
+	where (m.l).removed_at is null and (m.l).dimension = 'requests'
+	    and (m.l).model = '*' and not (m.l).each_model
+	    and (m.l).resource in ('*', 'chat') and (m.l).applies <> 'batch'
+	order by (m.l).window_s, m.rank
+	limit 1
+$$;
+
+drop function if exists sluice.auth(bytea);
+create function sluice.auth(p_hash bytea)
+returns table (account_id bigint, key_id bigint, scopes text[], dialect text,
+    max_priority smallint, resource text, amount bigint, used bigint,
+    window_s integer, reset_us bigint)
+language plpgsql stable set search_path = '' security definer as $$
+declare
+	v_plan integer;
+	v_limit sluice.caller_limit;
+	v_used record;
+begin
+	select k.account_id, k.id, k.scopes, coalesce(p.dialect, 'openai'),
+		coalesce(k.max_priority, a.max_priority, p.max_priority, 4), p.id
+	into account_id, key_id, scopes, dialect, max_priority, v_plan
+	from sluice.api_key k
+	join sluice.account a on a.id = k.account_id
+	left join sluice.plan p on p.id = coalesce(k.plan_id, a.plan_id)
+	where k.hash = p_hash and k.revoked_at is null
+	    and (k.expires_at is null or k.expires_at > now());
+	if not found then
+		return;
+	end if;
+	select * into v_limit from sluice.headline_of(key_id, account_id, v_plan);
+	if v_limit.id is not null then
+		resource := case when v_limit.each_resource or v_limit.resource <> '*'
+			then 'chat' end;
+		select * into v_used from sluice.caller_glance(v_limit, case
+			when v_limit.named_id is not null or v_limit.per = 'key'
+			then 'key:' || key_id when v_limit.per = 'account'
+			then 'account:' || account_id else 'all' end
+			|| case when v_limit.each_resource then '|chat' else '' end);
+		amount := v_limit.amount;
+		used := v_used.used;
+		window_s := v_limit.window_s;
+		reset_us := v_used.reset_us;
+	end if;
+	return next;
+end $$;
