@@ -107,6 +107,21 @@ learn_instant(struct foreign_instant *i, int64_t window_us, int64_t used,
 		i->moves = 0;
 }
 
+static int64_t
+others_most(const struct foreign *f)
+{
+	return f->most.others > f->most_was.others ? f->most.others
+						   : f->most_was.others;
+}
+
+/* The sums so far were of a window that slides: low but for the ends. */
+static void
+start_rate(struct foreign *f, const struct pace *p)
+{
+	f->rate = fmax(f->rate, (double)others_most(f) / (double)p->window_us);
+	f->weight = fmin(f->weight, (double)p->window_us / FIXED_PART);
+}
+
 /* What does "reset" mean, and where does the window end? */
 static void
 learn_reset(struct foreign *f, const struct pace *p,
@@ -134,6 +149,8 @@ learn_reset(struct foreign *f, const struct pace *p,
 		f->reset = FOREIGN_TO_FULL;
 	} else if (p->window_us >= FIXED_CLOCKS * CLOCK_US &&
 	    best->stays >= FOREIGN_SAMPLES && best->rolled) {
+		if (f->reset != FOREIGN_FIXED)
+			start_rate(f, p);
 		f->reset = FOREIGN_FIXED;
 		f->end_us = best->end_us;
 	} else if (f->reset == FOREIGN_FIXED && !best->rolled) {
@@ -387,9 +404,7 @@ at_ends(const struct foreign *f)
 	    (f->sent.stays < FOREIGN_SAMPLES &&
 		f->answered.stays < FOREIGN_SAMPLES))
 		return 0;
-	return (double)(f->most.others > f->most_was.others
-		? f->most.others
-		: f->most_was.others);
+	return (double)others_most(f);
 }
 
 void

@@ -435,6 +435,16 @@ an_end_not_seen_yet_is_allowed_for(void)
 	CU_ASSERT_EQUAL(f.reset, FOREIGN_UNKNOWN);
 	foreign_room(&f, &p, t + 41 * S, &room);
 	CU_ASSERT(room.units >= 40);
+	/* The first end: others are as many again until more is known. */
+	for (int i = 0; i < 10; i++) {
+		said.remaining = 99;
+		said.reset_ms = 58000 - i * 10;
+		foreign_seen(&f, &p, &said, t + 52 * S + i * 10 * MS,
+		    t + 53 * S + i * 10 * MS);
+	}
+	CU_ASSERT_EQUAL(f.reset, FOREIGN_FIXED);
+	foreign_room(&f, &p, t + 53 * S, &room);
+	CU_ASSERT(room.units >= 40);
 	pace_fini(&p);
 }
 
