@@ -42,18 +42,21 @@ admit_pop(struct admit_queue *q)
 }
 
 void
-admit_end(struct admit_wait *w, const struct admit_answer *answer)
+admit_end(
+    struct admit *a, struct admit_wait *w, const struct admit_answer *answer)
 {
+	if (w->read != NULL)
+		a->open--;
 	if (answer->verdict == ADMIT_LIMITED || answer->verdict == ADMIT_BUSY)
 		w->known->refused++;
 	w->known->uses--;
 	w->done(answer, w->arg);
-	admit_read_drop(w->read);
+	admit_read_drop(a, w->read);
 	free(w);
 }
 
 void
-admit_end_db(struct admit_queue *q)
+admit_end_db(struct admit *a, struct admit_queue *q)
 {
 	static const struct admit_answer away = { .verdict = ADMIT_DB };
 	struct admit_queue all = *q;
@@ -61,7 +64,7 @@ admit_end_db(struct admit_queue *q)
 
 	*q = (struct admit_queue){ 0 };
 	while ((w = admit_pop(&all)) != NULL)
-		admit_end(w, &away);
+		admit_end(a, w, &away);
 }
 
 static void
@@ -127,7 +130,7 @@ judge_again(struct admit *a, struct admit_wait *w)
 	static const struct admit_answer away = { .verdict = ADMIT_DB };
 
 	if (a->closing || ++w->tries >= ADMIT_TRIES)
-		admit_end(w, &away);
+		admit_end(a, w, &away);
 	else
 		admit_enlist(a, w);
 }
@@ -149,16 +152,30 @@ to_be_judged_again(struct admit *a, const struct db_result *res)
 }
 
 static void
+lane_leave(struct admit_lane *lane)
+{
+	for (size_t i = 0; i < lane->batch.n; i++) {
+		const struct admit_read *r = lane->judged[i]->read;
+
+		for (size_t j = 0; j < r->limits.n; j++)
+			r->counters[j]->lane = NULL;
+	}
+}
+
+static void
 admit_on_judged(struct db_result *res, void *arg)
 {
-	struct admit *a = arg;
-	struct admit_batch *b = &a->batch;
+	struct admit_lane *lane = arg;
+	struct admit *a = lane->a;
+	struct admit_batch *b = &lane->batch;
 	struct admit_answer answer = { .verdict = ADMIT_DB };
 	bool judged = db_rc(res) == SLC_OK && (size_t)db_rows(res, 0) == b->n;
 	bool again = !judged && to_be_judged_again(a, res);
 
+	lane_leave(lane);
+	a->answering = true;
 	for (size_t i = 0; i < b->n; i++) {
-		struct admit_wait *w = a->judged[i];
+		struct admit_wait *w = lane->judged[i];
 
 		if (again) {
 			judge_again(a, w);
@@ -166,44 +183,118 @@ admit_on_judged(struct db_result *res, void *arg)
 		}
 		if (judged)
 			answer_read(res, (int)i, &w->read->limits, b, &answer);
-		admit_end(w, &answer);
+		admit_end(a, w, &answer);
 	}
 	admit_batch_clear(b);
+	a->answering = false;
 	admit_pump(a);
 	admit_quiet(a);
 }
 
-void
-admit_pump(struct admit *a)
-{
-	struct admit_batch *b = &a->batch;
-	struct admit_wait *w;
+enum fit { FIT_FREE, FIT_OURS, FIT_WAITS };
 
-	if (b->n > 0 || a->ready.first == NULL)
-		return;
-	if (a->door == 0) {
-		admit_door_open(a);
-		return;
+/* A call that must wait keeps those behind it from what it waits for. */
+static enum fit
+lane_fits(struct admit_lane *lane, const struct admit_read *r)
+{
+	enum fit fit = FIT_FREE;
+
+	for (size_t i = 0; i < r->limits.n && fit != FIT_WAITS; i++) {
+		const struct admit_counter *c = r->counters[i];
+
+		if (c->passed == lane->a->fill ||
+		    (c->lane != NULL && c->lane != lane))
+			fit = FIT_WAITS;
+		else if (c->lane == lane)
+			fit = FIT_OURS;
 	}
-	while (b->n < ADMIT_BATCH_MAX && (w = admit_pop(&a->ready)) != NULL) {
-		if (w->read->limits.revision != a->revision) {
+	return fit;
+}
+
+/*
+ * A share of the calls, so that other lanes have theirs; beyond it only those
+ * that no other lane could take, for this one has their counters.
+ */
+static void
+lane_fill(struct admit_lane *lane)
+{
+	struct admit *a = lane->a;
+	struct admit_batch *b = &lane->batch;
+	struct admit_queue passed = { 0 };
+	struct admit_wait *w;
+	size_t share = (a->open + ADMIT_LANES - 1) / ADMIT_LANES;
+
+	if (share < ADMIT_SHARE_MIN)
+		share = ADMIT_SHARE_MIN;
+	a->fill++;
+	for (int looked = 0; looked < ADMIT_LOOK_MAX &&
+	     b->n < ADMIT_BATCH_MAX && (w = admit_pop(&a->ready)) != NULL;
+	     looked++) {
+		const struct admit_read *r = w->read;
+		enum fit fit = lane_fits(lane, r);
+		bool takes =
+		    fit == FIT_OURS || (fit == FIT_FREE && b->n < share);
+
+		if (r->limits.revision != a->revision) {
 			admit_enlist(a, w);
 			continue;
 		}
-		a->judged[b->n] = w;
-		admit_batch_add(b, &w->ask, &w->read->limits);
+		for (size_t i = 0; i < r->limits.n; i++) {
+			if (takes)
+				r->counters[i]->lane = lane;
+			else
+				r->counters[i]->passed = a->fill;
+		}
+		if (takes) {
+			lane->judged[b->n] = w;
+			admit_batch_add(b, &w->ask, &r->limits);
+		} else {
+			admit_push(&passed, w);
+		}
 	}
-	if (b->n == 0)
-		return;
+	if (passed.first != NULL) {
+		passed.last->next = a->ready.first;
+		if (a->ready.first == NULL)
+			a->ready.last = passed.last;
+		a->ready.first = passed.first;
+	}
+}
+
+static void
+lane_send(struct admit_lane *lane)
+{
+	struct admit *a = lane->a;
+	struct admit_batch *b = &lane->batch;
+
 	admit_batch_close(b);
 	a->under_way++;
-	db_run(a->db, admit_on_judged, a, STMT_ADMIT, a->door, a->revision,
+	db_run(a->db, admit_on_judged, lane, STMT_ADMIT, a->door, a->revision,
 	    b->limit, b->nstates, b->subject, b->nstates, b->amount, b->nstates,
 	    b->window, b->nstates, b->algorithm, b->nstates, b->zone,
 	    b->nstates, b->hold, b->nstates, b->account, b->n, b->key, b->n,
 	    b->model, b->n, b->resource, b->n, b->input, b->n, b->output, b->n,
 	    b->priority, b->n, b->cheap, b->n, b->head, b->n, b->last, b->n,
 	    b->use, b->nuses, b->units, b->nuses);
+}
+
+void
+admit_pump(struct admit *a)
+{
+	if (a->answering || a->ready.first == NULL)
+		return;
+	if (a->door == 0) {
+		admit_door_open(a);
+		return;
+	}
+	for (size_t i = 0; i < ADMIT_LANES && a->ready.first != NULL; i++) {
+		struct admit_lane *lane = &a->lanes[i];
+
+		if (lane->batch.n > 0)
+			continue;
+		lane_fill(lane);
+		if (lane->batch.n > 0)
+			lane_send(lane);
+	}
 }
 
 void

@@ -16,7 +16,7 @@ admit_on_opened(struct db_result *res, void *arg)
 		a->door = db_int(res, 0, 0, 0);
 		admit_pump(a);
 	} else {
-		admit_end_db(&a->ready);
+		admit_end_db(a, &a->ready);
 	}
 	admit_quiet(a);
 }
@@ -100,6 +100,8 @@ admit_new(uv_loop_t *loop, struct db *db, const char *name)
 	a->db = db;
 	a->name = xstrdup(name);
 	a->unread_end = &a->unread;
+	for (size_t i = 0; i < ADMIT_LANES; i++)
+		a->lanes[i].a = a;
 	uv_timer_init(loop, &a->tick);
 	a->tick.data = a;
 	uv_timer_start(&a->tick, admit_on_tick, ADMIT_TICK_MS, ADMIT_TICK_MS);
@@ -139,9 +141,9 @@ admit_free(struct admit *a, void (*on_closed)(void *arg), void *arg)
 	a->closing = true;
 	a->on_closed = on_closed;
 	a->closed_arg = arg;
-	admit_end_db(&a->ready);
+	admit_end_db(a, &a->ready);
 	HASH_ITER (hh, a->known, k, next)
-		admit_end_db(&k->waits);
+		admit_end_db(a, &k->waits);
 	uv_timer_stop(&a->tick);
 	a->under_way++;
 	tell_refused(a);

@@ -8,11 +8,60 @@
 
 static void read_next(struct admit *a);
 
+static struct admit_counter *
+counter_use(struct admit *a, const struct admit_limit *l)
+{
+	struct admit_counter *c;
+	struct buf id = { 0 };
+
+	buf_addf(&id, "%" PRId32 " %s", l->id, l->subject);
+	HASH_FIND(hh, a->counters, id.p, id.n, c);
+	if (c == NULL) {
+		c = xcalloc(1, sizeof(*c));
+		c->id = id.p; /* moved */
+		HASH_ADD_KEYPTR(hh, a->counters, c->id, id.n, c);
+		id = (struct buf){ 0 };
+	}
+	c->refs++;
+	buf_fini(&id);
+	return c;
+}
+
+static void
+counter_drop(struct admit *a, struct admit_counter *c)
+{
+	if (--c->refs > 0)
+		return;
+	HASH_DEL(a->counters, c);
+	free(c->id);
+	free(c);
+}
+
+/* NULL: not what door_limits() says. */
+static struct admit_read *
+read_new(struct admit *a, struct slice json)
+{
+	struct admit_read *r = xcalloc(1, sizeof(*r));
+
+	if (!admit_limits_read(json, &r->limits)) {
+		free(r);
+		return NULL;
+	}
+	r->refs = 1;
+	r->counters = xcalloc(r->limits.n + 1, sizeof(*r->counters));
+	for (size_t i = 0; i < r->limits.n; i++)
+		r->counters[i] = counter_use(a, &r->limits.v[i]);
+	return r;
+}
+
 void
-admit_read_drop(struct admit_read *r)
+admit_read_drop(struct admit *a, struct admit_read *r)
 {
 	if (r == NULL || --r->refs > 0)
 		return;
+	for (size_t i = 0; i < r->limits.n; i++)
+		counter_drop(a, r->counters[i]);
+	free(r->counters);
 	admit_limits_fini(&r->limits);
 	free(r);
 }
@@ -21,7 +70,7 @@ static void
 known_free(struct admit *a, struct admit_known *k)
 {
 	HASH_DEL(a->known, k);
-	admit_read_drop(k->read);
+	admit_read_drop(a, k->read);
 	free(k->id);
 	free(k->model);
 	free(k->resource);
@@ -85,10 +134,10 @@ known_resolve(struct admit *a, struct admit_known *k, struct admit_read *r)
 
 	k->asked = false;
 	k->waits = (struct admit_queue){ 0 };
-	admit_read_drop(k->read);
+	admit_read_drop(a, k->read);
 	k->read = NULL;
 	if (r == NULL) {
-		admit_end_db(&waits);
+		admit_end_db(a, &waits);
 		return;
 	}
 	if (r->limits.served) {
@@ -99,8 +148,8 @@ known_resolve(struct admit *a, struct admit_known *k, struct admit_read *r)
 	}
 	/* Not kept: a path that comes to serve it is no news to callers. */
 	while ((w = admit_pop(&waits)) != NULL)
-		admit_end(w, &no_model);
-	admit_read_drop(r);
+		admit_end(a, w, &no_model);
+	admit_read_drop(a, r);
 }
 
 static void
@@ -115,16 +164,11 @@ admit_on_read(struct db_result *res, void *arg)
 		list[i] = a->reading[i];
 		if (db_rc(res) != SLC_OK)
 			continue;
-		read[i] = xcalloc(1, sizeof(*read[i]));
-		read[i]->refs = 1;
-		if (!admit_limits_read(
-			db_slice(res, (int)i, 0, 0), &read[i]->limits)) {
+		read[i] = read_new(a, db_slice(res, (int)i, 0, 0));
+		if (read[i] == NULL)
 			log_error("door.limits", "key=%" PRId64, list[i]->key);
-			admit_read_drop(read[i]);
-			read[i] = NULL;
-		} else if (read[i]->limits.revision > a->revision) {
+		else if (read[i]->limits.revision > a->revision)
 			a->revision = read[i]->limits.revision;
-		}
 	}
 	a->nreading = 0;
 	for (size_t i = 0; i < n; i++)
@@ -160,11 +204,14 @@ admit_enlist(struct admit *a, struct admit_wait *w)
 {
 	struct admit_known *k = w->known;
 
-	admit_read_drop(w->read);
+	if (w->read != NULL)
+		a->open--;
+	admit_read_drop(a, w->read);
 	w->read = NULL;
 	if (k->read != NULL && k->read->limits.revision == a->revision) {
 		w->read = k->read;
 		w->read->refs++;
+		a->open++;
 		admit_push(&a->ready, w);
 		return;
 	}

@@ -11,6 +11,9 @@
 #include "admit_limits.h"
 
 enum {
+	ADMIT_LANES = 3,
+	ADMIT_SHARE_MIN = 16,    /* calls; fewer are not shared among lanes */
+	ADMIT_LOOK_MAX = 1024,   /* calls looked at for one batch */
 	ADMIT_LOAD_MAX = 64,     /* sets of limits asked for at once */
 	ADMIT_KNOWN_MAX = 20000, /* kept */
 	ADMIT_TRIES = 8, /* a call whose limits change while it is judged */
@@ -18,10 +21,20 @@ enum {
 	ADMIT_LEASE_MS = 10000, /* then its calls are given up */
 };
 
+/* A counter of the database, as long as any limits name it. */
+struct admit_counter {
+	UT_hash_handle hh;
+	char *id; /* limit, subject */
+	int refs;
+	struct admit_lane *lane; /* whose batch meets it; NULL: none */
+	uint64_t passed;         /* by the fill in which a call had to wait */
+};
+
 /* Limits as they were read once; as long as anybody uses them. */
 struct admit_read {
 	int refs;
 	struct admit_limits limits;
+	struct admit_counter **counters; /* one for each limit */
 };
 
 /* A call that waits for its answer. */
@@ -53,6 +66,14 @@ struct admit_known {
 	int64_t refused; /* since that was last told */
 };
 
+/* A batch under way, on a connection of its own.  No two meet one counter: the
+ * second would only wait for the first. */
+struct admit_lane {
+	struct admit *a;
+	struct admit_batch batch;                   /* n 0: idle */
+	struct admit_wait *judged[ADMIT_BATCH_MAX]; /* in the batch's order */
+};
+
 struct admit {
 	uv_loop_t *loop;
 	struct db *db;
@@ -65,10 +86,12 @@ struct admit {
 	struct admit_known *unread, **unread_end;
 	struct admit_known *reading[ADMIT_LOAD_MAX];
 	size_t nreading;
+	struct admit_counter *counters;
 	struct admit_queue ready;
-	struct admit_wait
-	    *judged[ADMIT_BATCH_MAX]; /* under way, batch's order */
-	struct admit_batch batch;
+	size_t open; /* calls that are ready or being judged */
+	struct admit_lane lanes[ADMIT_LANES];
+	uint64_t fill;  /* the last one's number */
+	bool answering; /* callers are told: what they ask is looked at after */
 	size_t under_way; /* calls of the database */
 	bool closing, closed;
 	void (*on_closed)(void *arg);
@@ -78,15 +101,17 @@ struct admit {
 void admit_push(struct admit_queue *q, struct admit_wait *w);
 struct admit_wait *admit_pop(struct admit_queue *q); /* NULL: empty */
 /* Answers and frees. */
-void admit_end(struct admit_wait *w, const struct admit_answer *answer);
-void admit_end_db(struct admit_queue *q); /* all, with ADMIT_DB */
-/* Judge what is ready, if nothing is being judged. */
+void admit_end(
+    struct admit *a, struct admit_wait *w, const struct admit_answer *answer);
+void
+admit_end_db(struct admit *a, struct admit_queue *q); /* all, with ADMIT_DB */
+/* Judge what is ready, as far as lanes are idle. */
 void admit_pump(struct admit *a);
 
 /* admit_known.c: the wait is ready when its limits are known. */
 struct admit_known *admit_known(struct admit *a, const struct admit_ask *ask);
 void admit_enlist(struct admit *a, struct admit_wait *w);
-void admit_read_drop(struct admit_read *r);
+void admit_read_drop(struct admit *a, struct admit_read *r);
 void admit_known_free(struct admit *a);
 
 /* admit_door.c */

@@ -1,6 +1,7 @@
 #include "foreign.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 enum {
 	STALE_WINDOWS = 2,
@@ -8,6 +9,10 @@ enum {
 	END_US = 1000000,
 	COMPARED_MIN = 30,
 	FIXED_CLOCKS = 4, /* in a shorter window every instant would stay */
+	FIXED_PART = 10,  /* of the window */
+	STRAYS_MAX = 3,   /* readings in a row, before the window is known */
+	EARLIER_PART = 9, /* of the readings are not earlier than the instant */
+	STEP_MAX_US = 100000, /* of the search for it */
 };
 #define WOBBLE_SHARE 0.1
 #define STEADIER     0.7
@@ -38,37 +43,83 @@ is_full_time(const struct pace *p, const struct dialect_reading *said)
 	    0.02 * (double)p->window_us;
 }
 
+/* An instant that moves with each call does not agree for so long. */
+static int64_t
+long_us(int64_t window_us)
+{
+	int64_t us = window_us / FIXED_PART;
+
+	return us > 2 * CLOCK_US ? us : 2 * CLOCK_US;
+}
+
+/* A reading from elsewhere; true: they have been too many to be strays. */
+static bool
+strays(struct foreign_instant *i, int64_t window_us, int64_t at_us)
+{
+	if (i->strays++ == 0)
+		i->stray_us = at_us;
+	return i->strays >= (i->rolled ? FOREIGN_SAMPLES : STRAYS_MAX) &&
+	    (!i->rolled || at_us - i->stray_us >= long_us(window_us));
+}
+
 static void
-learn_instant(
-    struct foreign_instant *i, int64_t window_us, int64_t used, int64_t end_us)
+learn_instant(struct foreign_instant *i, int64_t window_us, int64_t used,
+    int64_t at_us, int64_t end_us)
 {
 	int64_t moved_us = end_us - i->end_us;
-	int64_t windows = (moved_us + window_us / 2) / window_us;
-	double off_us = fabs((double)(moved_us - windows * window_us));
+	int64_t windows =
+	    (int64_t)floor((double)moved_us / (double)window_us + 0.5);
+	int64_t off_us = moved_us - windows * window_us;
+	double step_us;
 
-	if (i->peak < used)
+	if (i->stays > 0)
+		i->wobble_us +=
+		    (fabs((double)off_us) - i->wobble_us) * WOBBLE_SHARE;
+	if (i->stays > 0 && (windows < 0 || llabs(off_us) > CLOCK_US)) {
+		if (!strays(i, window_us, at_us))
+			return;
+		i->moves++;
+		i->stays = 0;
+		i->rolled = false;
+	}
+	i->strays = 0;
+	if (i->stays == 0) {
+		i->since_us = at_us;
+		i->end_us = end_us;
 		i->peak = used;
-	if (i->end_us > 0)
-		i->wobble_us += (off_us - i->wobble_us) * WOBBLE_SHARE;
-	if (i->stays > 0 && windows >= 0 && off_us <= CLOCK_US) {
-		i->stays++;
+	} else {
 		if (windows > 0) {
 			i->rolled = used * 2 <= i->peak;
 			i->peak = used;
 		}
-		/* Whole seconds are rounded up: the earliest is the truth. */
-		i->end_us += windows * window_us;
-		if (end_us < i->end_us)
-			i->end_us = end_us;
-		if (i->rolled)
-			i->moves = 0;
-	} else {
-		if (i->stays > 0)
-			i->moves++;
-		i->rolled = false;
-		i->stays = 1;
-		i->end_us = end_us;
+		/* Whole seconds are rounded up, ways are long now and then: few
+		 * are earlier than the truth. */
+		step_us = fmin(i->wobble_us / 4, STEP_MAX_US);
+		i->end_us += windows * window_us +
+		    (int64_t)(off_us < 0 ? -step_us
+			    : off_us > 0 ? step_us / EARLIER_PART
+					 : 0);
 	}
+	if (i->peak < used)
+		i->peak = used;
+	i->stays++;
+	if (at_us - i->since_us >= long_us(window_us))
+		i->moves = 0;
+}
+
+static int64_t
+others_most(const struct foreign *f)
+{
+	return f->most.others > f->most_was.others ? f->most.others
+						   : f->most_was.others;
+}
+
+/* The sums so far were of a window that slides: low but for the ends. */
+static void
+start_rate(struct foreign *f, const struct pace *p)
+{
+	f->rate = fmax(f->rate, (double)others_most(f) / (double)p->window_us);
+	f->weight = fmin(f->weight, (double)p->window_us / FIXED_PART);
 }
 
 /* What does "reset" mean, and where does the window end? */
@@ -82,9 +133,9 @@ learn_reset(struct foreign *f, const struct pace *p,
 	f->full = is_full_time(p, said) ? f->full + 1 : 0;
 	if (f->full == 1)
 		f->full_us = answered_us;
-	learn_instant(
-	    &f->sent, p->window_us, used, sent_us + said->reset_ms * 1000);
-	learn_instant(&f->answered, p->window_us, used,
+	learn_instant(&f->sent, p->window_us, used, sent_us,
+	    sent_us + said->reset_ms * 1000);
+	learn_instant(&f->answered, p->window_us, used, answered_us,
 	    answered_us + said->reset_ms * 1000);
 	if (f->by_sending)
 		f->by_sending =
@@ -98,6 +149,8 @@ learn_reset(struct foreign *f, const struct pace *p,
 		f->reset = FOREIGN_TO_FULL;
 	} else if (p->window_us >= FIXED_CLOCKS * CLOCK_US &&
 	    best->stays >= FOREIGN_SAMPLES && best->rolled) {
+		if (f->reset != FOREIGN_FIXED)
+			start_rate(f, p);
 		f->reset = FOREIGN_FIXED;
 		f->end_us = best->end_us;
 	} else if (f->reset == FOREIGN_FIXED && !best->rolled) {
@@ -120,18 +173,22 @@ learn_rate(struct foreign *f, const struct pace *p, double units, double us)
 	f->weight = fmin(f->weight + us, memory);
 }
 
-/* The most that everybody used together, of late. */
+/* The most of late, of everybody together and of others. */
 static void
-learn_most(struct foreign *f, int64_t window_us, int64_t sent_us)
+learn_most(struct foreign *f, const struct pace *p, int64_t sent_us)
 {
-	if (sent_us - f->most_us >= window_us) {
+	if (sent_us - f->most_us >= p->window_us) {
 		f->most_known = f->most_us > 0;
 		f->most_was = f->most;
-		f->most = 0;
+		f->most = (struct foreign_most){ 0 };
 		f->most_us = sent_us;
 	}
-	if (f->most < f->used)
-		f->most = f->used;
+	if (f->most.used < f->used) {
+		f->most.used = f->used;
+		f->most.own = own_units(p, sent_us - p->window_us, sent_us);
+	}
+	if (f->most.others < f->units)
+		f->most.others = f->units;
 }
 
 /* The end of the fixed window that holds at_us. */
@@ -156,13 +213,20 @@ units_at(
 	return used - own_units(p, begin_us, at_us);
 }
 
-/* So near a window's end that it may stand in either. */
+/* So near a window's end that it may stand in either, or, by its own word, in
+ * another than the call's. */
 static bool
-at_an_end(const struct foreign *f, const struct pace *p, int64_t at_us)
+at_an_end(const struct foreign *f, const struct pace *p,
+    const struct dialect_reading *said, int64_t sent_us, int64_t answered_us)
 {
+	int64_t at_us = f->by_sending ? sent_us : answered_us;
 	int64_t near_us = p->window_us / 20;
-	int64_t left_us = end_after(f, p, at_us) - at_us;
+	int64_t end_us = end_after(f, p, at_us), left_us;
 
+	if (said->reset_ms >= 0 &&
+	    llabs(at_us + said->reset_ms * 1000 - end_us) > p->window_us / 2)
+		return true;
+	left_us = end_after(f, p, sent_us) - sent_us;
 	if (near_us > END_US)
 		near_us = END_US;
 	return left_us < near_us || left_us > p->window_us - near_us;
@@ -234,7 +298,8 @@ foreign_seen(struct foreign *f, const struct pace *p,
 	f->newest_us = sent_us;
 	if (said->reset_ms >= 0)
 		learn_reset(f, p, said, used, sent_us, answered_us);
-	if (f->reset == FOREIGN_FIXED && at_an_end(f, p, sent_us))
+	if (f->reset == FOREIGN_FIXED &&
+	    at_an_end(f, p, said, sent_us, answered_us))
 		return;
 	units = units_at(f, p, used, sent_us);
 	late_units = units_at(f, p, used, answered_us);
@@ -253,7 +318,7 @@ foreign_seen(struct foreign *f, const struct pace *p,
 		f->units = (int64_t)(fmax(f->rate, 0) * (double)p->window_us);
 	if (f->units > used)
 		f->units = used;
-	learn_most(f, p->window_us, sent_us);
+	learn_most(f, p, sent_us);
 	/* A call or two that are counted a moment earlier or later, and
 	 * rounding, are nobody's use. */
 	if ((double)f->units > 2 + 0.01 * (double)p->amount +
@@ -285,12 +350,19 @@ static int64_t
 bounded(
     const struct foreign *f, const struct pace *p, int64_t now_us, double units)
 {
-	double most = (double)(f->most > f->most_was ? f->most : f->most_was);
+	const struct foreign_most *most =
+	    f->most.used > f->most_was.used ? &f->most : &f->most_was;
 	double limit = (double)(p->amount + p->reserve);
-	double rest = most - (double)ledger_used(&p->ledger, now_us) -
-	    (double)ledger_used(&p->live, now_us) + limit / FOREIGN_SPARE_PART;
+	int64_t own =
+	    ledger_used(&p->ledger, now_us) + ledger_used(&p->live, now_us);
+	double rest;
 
-	if (f->most_known && most < FULL_PART * limit && units > rest)
+	/* What we use more than then was not in the count. */
+	if (own > most->own)
+		own = most->own;
+	rest = (double)(most->used - own) + limit / FOREIGN_SPARE_PART;
+	if (f->most_known && (double)most->used < FULL_PART * limit &&
+	    units > rest)
 		units = rest;
 	return units > 0 ? (int64_t)ceil(units) : 0;
 }
@@ -318,6 +390,21 @@ sliding(const struct foreign *f, const struct pace *p, int64_t now_us,
 	*even_units = (int64_t)ceil(foreign_log_lately(l) * window + deviation);
 	return l->units + come - foreign_log_leaving(l, to_us) +
 	    FOREIGN_SIGMA * deviation;
+}
+
+/*
+ * An instant that stays may be the end of a fixed window, though none was seen
+ * yet.  In it, what we had in the last window is gone while the sum of a
+ * sliding one still has it: only at an end that sum is right.
+ */
+static double
+at_ends(const struct foreign *f)
+{
+	if (f->reset != FOREIGN_UNKNOWN ||
+	    (f->sent.stays < FOREIGN_SAMPLES &&
+		f->answered.stays < FOREIGN_SAMPLES))
+		return 0;
+	return (double)others_most(f);
 }
 
 void
@@ -353,6 +440,7 @@ foreign_room(const struct foreign *f, const struct pace *p, int64_t now_us,
 			units = to_come(f, window);
 	} else {
 		units = sliding(f, p, now_us, &out->even_units);
+		units = fmax(units, at_ends(f));
 	}
 	out->units = bounded(f, p, now_us, units);
 }

@@ -46,12 +46,21 @@ enum foreign_reset {
 
 /* The instant that a reset means, counted from the call or from its answer. */
 struct foreign_instant {
-	int stays;        /* readings in a row that agree on it */
-	int moves;        /* times in a row that it did not stay */
+	int stays;        /* readings that agree on it */
+	int strays;       /* the last ones that do not */
+	int64_t stray_us; /* the first of these */
+	int64_t since_us; /* the first that agreed */
+	int moves;        /* times that it did not stay long, in a row */
 	bool rolled;      /* at its end the count fell, as it should */
 	int64_t peak;     /* of used since then */
 	int64_t end_us;   /* the instant, or a window later */
 	double wobble_us; /* how far readings are from it */
+};
+
+struct foreign_most {
+	int64_t used;   /* by everybody */
+	int64_t own;    /* of it */
+	int64_t others; /* most of them, when that was */
 };
 
 struct foreign { /* zeroed knows nothing */
@@ -77,8 +86,9 @@ struct foreign { /* zeroed knows nothing */
 	double rate;            /* others' units per microsecond */
 	double weight;   /* of rate: time it was learned over, us, fading */
 	int64_t seen_us; /* units were last more than noise */
-	/* the most that was used, in this window's time and the one before */
-	int64_t most, most_was, most_us;
+	/* in this window's time, since most_us, and in the one before */
+	struct foreign_most most, most_was;
+	int64_t most_us;
 	bool most_known;
 };
 

@@ -20,9 +20,10 @@ language sql immutable set search_path = '' as $$
 $$;
 
 create or replace function sluice.epoch_us(p_at timestamptz) returns bigint
-language sql immutable set search_path = '' as $$
-	select (extract(epoch from p_at) * 1000000)::bigint
-$$;
+language plpgsql immutable set search_path = '' as $$
+begin
+	return (extract(epoch from p_at) * 1000000)::bigint;
+end $$;
 
 create or replace function sluice.at_us(p_us bigint) returns timestamptz
 language sql immutable set search_path = '' as $$

@@ -7,13 +7,16 @@ language sql immutable set search_path = '' as $$
 	select 'batch_' || replace(p_uid::text, '-', '')
 $$;
 
--- Does a glob (* any run, ? any one character) match?
+-- Does a glob (* any run, ? any one character) match?  In plpgsql, which keeps its
+-- plan from one call to the next: a function in SQL that pins its search path is
+-- planned anew in every statement that calls it.
 create or replace function sluice.glob_match(p_glob text, p_text text) returns boolean
-language sql immutable set search_path = '' as $$
-	select p_text like translate(
+language plpgsql immutable set search_path = '' as $$
+begin
+	return p_text like translate(
 		replace(replace(replace(p_glob, '\', '\\'), '%', '\%'), '_', '\_'),
-		'*?', '%_')
-$$;
+		'*?', '%_');
+end $$;
 
 create or replace function sluice.batch_object(p_batch sluice.batch) returns json
 language plpgsql stable security definer set search_path = '' as $$

@@ -8,29 +8,23 @@
 --
 -- Lock order: rate_limit_state by limit_id, live_cell.
 
--- Limits that calls of a model meet on a path.
-create or replace function sluice.path_limits(p_path integer, p_model text)
-returns setof sluice.rate_limit
-language plpgsql stable set search_path = '' as $$
-begin
-	return query select l.* from sluice.rate_limit l
-	join sluice.path p on p.pool_id = l.pool_id
-	where p.id = p_path and (l.path_id is null or l.path_id = p.id)
-	    and l.removed_at is null and sluice.glob_match(l.model, p_model)
-	order by l.id;
-end $$;
-
 -- Lock, in their order, all limits that calls of these models may meet.  Once
 -- before room is asked for, however many calls there are.
 create or replace function sluice.room_lock(p_models text[]) returns void
 language plpgsql set search_path = '' as $$
 declare
 	v_limits integer[] := array(
-		select distinct l.id from unnest(p_models) m (model)
-		join sluice.path p on p.removed_at is null and exists (
-			select from unnest(p.models) g where sluice.glob_match(g, m.model))
-		cross join lateral sluice.path_limits(p.id, m.model) l);
+		select distinct l.id from sluice.rate_limit l
+		join sluice.path p on p.pool_id = l.pool_id and p.removed_at is null
+		where (l.path_id is null or l.path_id = p.id) and l.removed_at is null
+		    and exists (select from unnest(p_models) m (model)
+			where sluice.glob_match(l.model, m.model)
+			    and exists (select from unnest(p.models) g
+				where sluice.glob_match(g, m.model))));
 begin
+	if v_limits = '{}' then
+		return;
+	end if;
 	insert into sluice.rate_limit_state (limit_id)
 	select u.id from unnest(v_limits) u (id)
 	where not exists (select from sluice.rate_limit_state s where s.limit_id = u.id)
@@ -148,7 +142,7 @@ language plpgsql set search_path = '' as $$
 declare
 	v_path record;
 	v_limit sluice.rate_limit;
-	v_now_us bigint := sluice.room_now_us();
+	v_now_us bigint;
 	v_waits bigint;
 	v_wait bigint;
 	v_why text;
@@ -156,7 +150,8 @@ declare
 begin
 	verdict := 'no_model';
 	for v_path in
-		select p.id, p.name, p.charge, s.health, s.until from sluice.path p
+		select p.id, p.pool_id, p.name, p.charge, s.health, s.until
+		from sluice.path p
 		left join sluice.path_state s on s.path_id = p.id
 		where p.removed_at is null and (p.kind <> 'direct') = p_cheap and exists (
 			select from unnest(p.models) g where sluice.glob_match(g, p_model))
@@ -173,7 +168,14 @@ begin
 		v_waits := 0;
 		v_why := null;
 		rate_id := '{}'; cell := '{}'; rate_units := '{}';
-		for v_limit in select * from sluice.path_limits(v_path.id, p_model) loop
+		for v_limit in
+			select l.* from sluice.rate_limit l
+			where l.pool_id = v_path.pool_id and l.removed_at is null
+			    and (l.path_id is null or l.path_id = v_path.id)
+			    and sluice.glob_match(l.model, p_model)
+			order by l.id
+		loop
+			v_now_us := coalesce(v_now_us, sluice.room_now_us());
 			v_units := sluice.limit_units(v_limit, v_path.charge, p_input, p_output);
 			v_wait := sluice.limit_wait_us(v_limit, v_units, p_priority, v_now_us);
 			if v_wait <> 0 and v_waits <> -1 and (v_wait = -1 or v_wait > v_waits) then
@@ -191,6 +193,9 @@ begin
 			verdict := 'yes';
 			wait_us := 0;
 			why := null;
+			if rate_id = '{}' then
+				return;
+			end if;
 			insert into sluice.live_cell as c (limit_id, cell, units)
 			select * from unnest(rate_id, cell, rate_units)
 			on conflict on constraint live_cell_pkey do update

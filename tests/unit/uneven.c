@@ -301,7 +301,7 @@ static const struct row {
 	{ { "all are small", 0, 0, 0, 500, 3000, 0, 0 }, 0.98, 0.985, 0.98 },
 };
 
-enum { SEEDS = 20, LONG_SEEDS = 3 };
+enum { SEEDS = 7, LONG_SEEDS = 2 };
 
 static void
 the_limit_is_full_in_five_minutes_and_never_exceeded(void)
