@@ -952,8 +952,11 @@ end $$;
 create or replace function sluice.headline_of(
     p_key bigint, p_account bigint, p_plan integer
 ) returns sluice.caller_limit
-language sql stable set search_path = '' as $$
-	select (m.l).* from (
+language plpgsql stable set search_path = '' as $$	-- not sql: planned once
+declare
+	v sluice.caller_limit;
+begin
+	select (m.l).* into v from (
 		select l, 1 as rank from sluice.caller_limit l where l.key_id = p_key
 		union all
 		select l, 2 from sluice.caller_limit l where l.account_id = p_account
@@ -971,8 +974,9 @@ language sql stable set search_path = '' as $$
 	    and (m.l).model = '*' and not (m.l).each_model
 	    and (m.l).resource in ('*', 'chat') and (m.l).applies <> 'batch'
 	order by (m.l).window_s, m.rank
-	limit 1
-$$;
+	limit 1;
+	return v;
+end $$;
 
 drop function if exists sluice.auth(bytea);
 create function sluice.auth(p_hash bytea)
