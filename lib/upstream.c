@@ -329,8 +329,8 @@ call_set(struct upstream_call *c)
 
 	c->own = (struct curl_slist){ c->own_header, r->headers->list };
 	if (r->own_header != NULL)
-		snprintf(c->own_header, sizeof(c->own_header), "%s",
-		    r->own_header);
+		snprintf(
+		    c->own_header, sizeof(c->own_header), "%s", r->own_header);
 	curl_easy_setopt(e, CURLOPT_HTTPHEADER,
 	    r->own_header != NULL ? &c->own : r->headers->list);
 	call_set_method(c);

@@ -53,9 +53,9 @@ struct upstream_call {
 	bool no_socket; /* we could not have one */
 	bool too_large;
 	bool cancelled;
-	bool paused; /* for want of room */
-	bool headed; /* on_head has been called */
-	bool held;   /* by on_piece */
+	bool paused;    /* for want of room */
+	bool headed;    /* on_head has been called */
+	bool held;      /* by on_piece */
 	bool held_back; /* and libcurl has been told so */
 	char why[CURL_ERROR_SIZE];
 };

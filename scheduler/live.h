@@ -2,7 +2,8 @@
  * live - calls that callers wait for: let in by admit, carried by a live worker
  * (sluice/live.h), streamed back as they come.
  *
- *   live.c         a call's way: body, door, worker, answer
+ *   live.c         a call's way: its body, the door, its end
+ *   live_carry.c   to the worker, and the answer back
  *   live_wait.c    calls that wait for room at the upstream
  *   live_models.c  GET /v1/models
  */
@@ -17,8 +18,8 @@ struct live_opts {
 	int32_t connections; /* to workers, kept at most */
 };
 
-struct live *live_new(
-    uv_loop_t *loop, struct db *db, const struct live_opts *opts);
+struct live *
+live_new(uv_loop_t *loop, struct db *db, const struct live_opts *opts);
 /* No request is under way. */
 void live_free(struct live *l, void (*on_closed)(void *arg), void *arg);
 

@@ -78,8 +78,7 @@ form_on_part(void *ctx, const struct multipart_part *part, struct slc_err *err)
 	f->is_text = part->filename.p == NULL;
 	f->is_model = f->is_text && slice_eq(part->name, "model");
 	if (f->is_model && f->seen)
-		return slc_fail(
-		    err, SLC_EINPUT, "The form has 'model' twice.");
+		return slc_fail(err, SLC_EINPUT, "The form has 'model' twice.");
 	return SLC_OK;
 }
 

@@ -1,5 +1,5 @@
 /*
- * live_own - what live.c and live_wait.c share.
+ * live_own - what live.c, live_carry.c and live_wait.c share.
  */
 #ifndef SCHEDULER_LIVE_OWN_H
 #define SCHEDULER_LIVE_OWN_H
@@ -53,9 +53,9 @@ struct live_call {
 	char url[ADMIT_URL_MAX + 1], token[ADMIT_TOKEN_MAX + 1];
 	struct upstream_call *up;
 	int status;
-	bool started; /* the answer is being streamed on */
-	bool unsent;  /* the worker says that nothing has left */
-	bool again;   /* another worker has been tried */
+	bool started;    /* the answer is being streamed on */
+	bool unsent;     /* the worker says that nothing has left */
+	bool again;      /* another worker has been tried */
 	struct buf said; /* an unsent call's answer */
 };
 
@@ -64,6 +64,11 @@ void live_set(struct live_call *lc, enum live_stage next);
 void live_ask(struct live_call *lc);
 /* The caller of a call that is over goes with it. */
 void live_over(struct live_call *lc);
+
+/* live_carry.c: to the worker and back; live_over() in the end. */
+void live_carry(struct live_call *lc);
+/* Whoever let it in is told that nothing came of it. */
+void live_drop_admission(struct live_call *lc);
 
 /* live_wait.c: wait_us until there may be room; false: too long, or never. */
 bool live_wait(struct live_call *lc, int64_t wait_us);

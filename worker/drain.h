@@ -21,8 +21,8 @@ struct drain_opts {
 struct drain;
 
 /* NULL and err when it cannot listen: then the program is to end. */
-struct drain *
-drain_start(uv_loop_t *loop, const struct drain_opts *opts, struct slc_err *err);
+struct drain *drain_start(
+    uv_loop_t *loop, const struct drain_opts *opts, struct slc_err *err);
 
 /* Take nothing more, finish what is out, give the rest back. */
 void drain_stop(struct drain *d, void (*on_stopped)(void *arg), void *arg);

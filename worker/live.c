@@ -24,8 +24,8 @@ void
 live_set(struct live_call *c, enum live_stage next)
 {
 	static const unsigned legal[LIVE_STAGES] = {
-		[LIVE_READING] = 1u << LIVE_PARKED | 1u << LIVE_CALLING |
-		    1u << LIVE_DONE,
+		[LIVE_READING] =
+		    1u << LIVE_PARKED | 1u << LIVE_CALLING | 1u << LIVE_DONE,
 		[LIVE_PARKED] = 1u << LIVE_CALLING | 1u << LIVE_DONE,
 		[LIVE_CALLING] = 1u << LIVE_DONE,
 	};
@@ -35,8 +35,7 @@ live_set(struct live_call *c, enum live_stage next)
 }
 
 void
-live_refuse(
-    struct live_call *c, int status, const char *code, const char *text)
+live_refuse(struct live_call *c, int status, const char *code, const char *text)
 {
 	live_set(c, LIVE_DONE);
 	if (c->req == NULL)
@@ -74,9 +73,8 @@ make_headers(struct live_call *c)
 	struct buf b = { 0 };
 	size_t n = 0;
 
-	for (size_t i = 0; n < LINES_MAX &&
-	     http_header_at(c->req, i, &name, &value);
-	     i++) {
+	for (size_t i = 0;
+	     n < LINES_MAX && http_header_at(c->req, i, &name, &value); i++) {
 		if (!live_goes_up(name) || value.n == 0)
 			continue;
 		buf_clear(&b);
@@ -220,8 +218,8 @@ live_on_request(struct http_req *req, void *ctx)
 		live_refuse(c, 403, "invalid_token", "Not for you.");
 		return;
 	}
-	if (!slice_int(http_header(req, LIVE_ADMISSION), INT64_MAX,
-		&c->admission) ||
+	if (!slice_int(
+		http_header(req, LIVE_ADMISSION), INT64_MAX, &c->admission) ||
 	    !slice_int(http_header(req, LIVE_PATH), INT32_MAX, &path) ||
 	    !http_unescape(http_header(req, LIVE_MODEL), &c->model)) {
 		live_refuse(c, 400, "invalid_request", "Bad headers.");
@@ -231,8 +229,8 @@ live_on_request(struct http_req *req, void *ctx)
 	c->json = type.n >= 16 &&
 	    slice_ieq((struct slice){ type.p, 16 }, "application/json");
 	if (length > 0 && !reserve(c, (size_t)length))
-		live_refuse(c, 503, "overloaded",
-		    "Too much is being sent at once.");
+		live_refuse(
+		    c, 503, "overloaded", "Too much is being sent at once.");
 }
 
 static void
@@ -243,8 +241,8 @@ live_on_body(struct http_req *req, struct slice piece)
 	if (c->stage != LIVE_READING)
 		return;
 	if (http_body_length(req) < 0 && !reserve(c, piece.n)) {
-		live_refuse(c, 503, "overloaded",
-		    "Too much is being sent at once.");
+		live_refuse(
+		    c, 503, "overloaded", "Too much is being sent at once.");
 		return;
 	}
 	buf_add(&c->body, piece.p, piece.n);

@@ -18,7 +18,7 @@ struct live;
 
 struct live_opts {
 	const char *listen; /* "127.0.0.1:0" or "unix:/path" */
-	const char *url; /* where sluiced finds it; NULL: as it listens */
+	const char *url;    /* where sluiced finds it; NULL: as it listens */
 	int32_t max_calls;
 	/* A path is asked for that is not known yet: read the configuration,
 	 * then call live_configured(). */

@@ -107,8 +107,9 @@ answer_our_fault(struct live_call *c)
 	int64_t now_ms = (int64_t)uv_now(l->loop);
 
 	if (l->log_at_ms == 0 || now_ms - l->log_at_ms > LOG_EVERY_MS) {
-		log_error("live.refused", "path=%s status=%d why=\"our secret "
-					  "or account was refused\"",
+		log_error("live.refused",
+		    "path=%s status=%d why=\"our secret "
+		    "or account was refused\"",
 		    c->path->name, c->status);
 		l->log_at_ms = now_ms;
 	}
@@ -129,8 +130,7 @@ answer_error(struct live_call *c, const struct upstream_result *got)
 	answer_redact(body->p, body->n, buf_slice(&c->path->secret));
 	pass_headers(c, got->headers, &type);
 	http_answer(c->req, got->status,
-	    type.n > 0 ? buf_cstr(&type) : "application/json",
-	    buf_slice(body));
+	    type.n > 0 ? buf_cstr(&type) : "application/json", buf_slice(body));
 	buf_fini(&type);
 }
 
@@ -218,7 +218,7 @@ live_on_done(const struct upstream_result *got, void *arg)
 	c->path->live--;
 	/* What may have been worked on is charged as estimated. */
 	end.status = got->end == UPSTREAM_ANSWERED ? c->status
-	    : got->sent_us == 0			   ? 503
+	    : got->sent_us == 0                    ? 503
 						   : 0;
 	if (is_plain(got)) {
 		end.usage = c->usage.found;

@@ -26,11 +26,11 @@ struct live {
 	struct http_server *server;
 	struct upstream *upstream;
 	char token[2 * LIVE_TOKEN_BYTES + 1];
-	struct buf url;      /* of this listener */
-	int64_t worker;      /* 0: none */
-	int64_t told_at_ms;  /* the database: where we listen; INT64_MIN */
-	int64_t told_us;     /* boot time */
-	int64_t log_at_ms;   /* refused secrets */
+	struct buf url;     /* of this listener */
+	int64_t worker;     /* 0: none */
+	int64_t told_at_ms; /* the database: where we listen; INT64_MIN */
+	int64_t told_us;    /* boot time */
+	int64_t log_at_ms;  /* refused secrets */
 	bool telling;
 	bool stopping;
 	size_t bodies; /* bytes of bodies, as announced or come */
@@ -73,8 +73,8 @@ struct live_call {
 
 void live_set(struct live_call *c, enum live_stage next);
 /* An answer of our own: nothing has been sent, another may try. */
-void live_refuse(struct live_call *c, int status, const char *code,
-    const char *text);
+void live_refuse(
+    struct live_call *c, int status, const char *code, const char *text);
 
 /* Callbacks of the upstream's answer; arg is the call. */
 void live_on_head(int status, struct slice headers, void *arg);

@@ -98,8 +98,7 @@ send_item(struct live_settle *s, struct item *i)
 		db_add(call, STMT_LIVE_SETTLE, i->admission, s->worker,
 		    i->status, u->known ? u->input : no,
 		    u->known ? u->cached : no, u->known ? u->output : no,
-		    u->known ? u->reasoning : no, i->chunks, i->ms,
-		    (int)i->ok);
+		    u->known ? u->reasoning : no, i->chunks, i->ms, (int)i->ok);
 	if (i->seen.n > 0)
 		db_add(call, STMT_LIVE_SEEN, buf_cstr(&i->seen));
 	s->under_way++;
@@ -150,8 +149,7 @@ write_seen(struct live_settle *s, const struct live_end *end, struct buf *out)
 	result_keep_said(
 	    end->said, outcome.kind == OUTCOME_REFUSED, end->in_flight, r);
 	if (r->down)
-		result_describe(
-		    got, end->said->refusal == DIALECT_BILLING, r);
+		result_describe(got, end->said->refusal == DIALECT_BILLING, r);
 	flush_seen_write(&list, 1, out);
 	free(r->said);
 	free(r);
@@ -223,8 +221,7 @@ settle_on_closed(uv_handle_t *handle)
 }
 
 void
-live_settle_free(
-    struct live_settle *s, void (*on_closed)(void *arg), void *arg)
+live_settle_free(struct live_settle *s, void (*on_closed)(void *arg), void *arg)
 {
 	assert(s->under_way == 0);
 	live_settle_drop(s);

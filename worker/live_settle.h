@@ -1,8 +1,8 @@
 /*
  * live_settle - what came of live calls, on its way into the database.
  *
- * One transaction for each.  What the database does not take now is tried again;
- * calls that nobody settles are ended there as they were estimated.
+ * One transaction for each.  What the database does not take now is tried
+ * again; calls that nobody settles are ended there as they were estimated.
  */
 #ifndef WORKER_LIVE_SETTLE_H
 #define WORKER_LIVE_SETTLE_H
@@ -29,8 +29,9 @@ void live_settle_as(struct live_settle *s, int64_t worker, int64_t offset_us);
 /* A call that is over; all borrowed. */
 struct live_end {
 	int64_t admission;
-	bool settle; /* false: it goes on elsewhere, only what was seen counts */
-	int status;  /* as the caller was answered */
+	bool
+	    settle; /* false: it goes on elsewhere, only what was seen counts */
+	int status; /* as the caller was answered */
 	struct answer_usage usage;
 	int64_t chunks;
 	/* for the dispatcher */

@@ -31,7 +31,8 @@ static const struct conf_item items[] = {
 	{ "max-in-flight", CONF_INT, "256", 1, 100000, &app.conf.max_in_flight,
 	    "calls open at once, over all paths" },
 	{ "live", CONF_TEXT, NULL, 0, 0, &app.conf.live,
-	    "HOST:PORT or unix:/PATH to take live calls at, from sluiced [none]" },
+	    "HOST:PORT or unix:/PATH to take live calls at, from sluiced "
+	    "[none]" },
 	{ "live-url", CONF_TEXT, NULL, 0, 0, &app.conf.live_url,
 	    "where sluiced finds that, if it is another http:// address" },
 	{ "max-live", CONF_INT, "2048", 1, 100000, &app.conf.max_live,

@@ -13,7 +13,6 @@ struct slice header_find(struct slice headers, const char *name);
 
 /* The next line of the block and what follows it, both trimmed; false at its
  * end.  Lines without a colon are skipped. */
-bool
-header_next(struct slice *rest, struct slice *name, struct slice *value);
+bool header_next(struct slice *rest, struct slice *name, struct slice *value);
 
 #endif

@@ -11,7 +11,7 @@
 
 #include <sluice/slc.h>
 
-#define LIVE_TOKEN     "x-sluice-token"     /* opens; sluice.worker.live_token */
+#define LIVE_TOKEN     "x-sluice-token" /* opens; sluice.worker.live_token */
 #define LIVE_ADMISSION "x-sluice-admission" /* what the worker settles */
 #define LIVE_PATH      "x-sluice-path"      /* path id */
 #define LIVE_MODEL     "x-sluice-model"     /* escaped as in a URL */

@@ -5,9 +5,9 @@
 #include "unit.h"
 
 #define FORM "multipart/form-data; boundary=x"
-#define PART(name, more, value)                               \
-	"--x\r\nContent-Disposition: form-data; name=\"" name \
-	"\"" more "\r\n\r\n" value "\r\n"
+#define PART(name, more, value)                                         \
+	"--x\r\nContent-Disposition: form-data; name=\"" name "\"" more \
+	"\r\n\r\n" value "\r\n"
 
 static void
 model_and_cost_are_read_from_any_body(void)
@@ -39,9 +39,8 @@ model_and_cost_are_read_from_any_body(void)
 		    false, 7, 0 },
 		{ "a form: files are no text", FORM,
 		    PART("file", "; filename=\"a.wav\"",
-			"0123456789abcdef0123456789abcdef")
-			PART("prompt", "", "12345678")
-			    PART("model", "", "whisper-1") "--x--\r\n",
+			"0123456789abcdef0123456789abcdef") PART("prompt", "",
+			"12345678") PART("model", "", "whisper-1") "--x--\r\n",
 		    NULL, "whisper-1", false, false, 4, 0 },
 		{ "a file is no model", FORM,
 		    PART("model", "; filename=\"m\"", "evil") "--x--\r\n",
@@ -104,8 +103,8 @@ what_is_wrong_is_refused(void)
 			  slice_str(cases[i].body), NULL, &a, &param,
 			  &err) == SLC_EINPUT,
 		    cases[i].why);
-		CHECK((param == NULL) == (cases[i].param == NULL),
-		    cases[i].why);
+		CHECK(
+		    (param == NULL) == (cases[i].param == NULL), cases[i].why);
 		live_ask_fini(&a);
 	}
 }

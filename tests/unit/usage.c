@@ -66,7 +66,7 @@ usage_is_found_wherever_a_provider_puts_it(void)
 		{ "the last event but [DONE]", true,
 		    "data: {\"a\":1,\"usage\":null}\n\n"
 		    "data: {\"a\":2}\n\ndata: {" U(5, 6) "}\n\n"
-		    "data: [DONE]\n\n",
+							 "data: [DONE]\n\n",
 		    { true, 5, 6, 0, 3 } },
 		{ "in every event: the last counts", true,
 		    "data:{" U(5, 1) "}\n\ndata:{" U(5, 2) "}\n\n",
@@ -77,8 +77,8 @@ usage_is_found_wherever_a_provider_puts_it(void)
 		    "\"usage\":{\"input_tokens\":8,\"output_tokens\":9}}}\n\n",
 		    { true, 8, 9, 0, 2 } },
 		{ "comments that keep the line open", true,
-		    ": keep-alive\n\n: keep-alive\n\n\n\ndata: {" U(1, 1)
-		    "}\n\n: keep-alive\n\n",
+		    ": keep-alive\n\n: keep-alive\n\n\n\ndata: {" U(
+			1, 1) "}\n\n: keep-alive\n\n",
 		    { true, 1, 1, 0, 1 } },
 		{ "carriage returns", true,
 		    "data: {\"a\":1}\r\n\r\ndata: {" U(1, 1) "}\r\n\r\n",

@@ -278,7 +278,10 @@ answer_piece(struct text *out, const struct answer *a, int64_t number)
 		    fillers[(a->hash + (uint64_t)number) % NITEMS(fillers)]);
 	}
 	text_adds(out, "\"},\"finish_reason\":");
-	text_adds(out, !last ? "null" : a->cut_short ? "\"length\"" : "\"stop\"");
+	text_adds(out,
+	    !last              ? "null"
+		: a->cut_short ? "\"length\""
+			       : "\"stop\"");
 	text_adds(out, "}]}\n\n");
 }
 
