@@ -947,43 +947,17 @@ end $$;
 
 -- Who calls -------------------------------------------------------------------------
 
--- The limit that a caller's headers speak of: requests in the shortest window
--- that a call without a model meets, the nearest of several.
-create or replace function sluice.headline_of(
-    p_key bigint, p_account bigint, p_plan integer
-) returns sluice.caller_limit
-language plpgsql stable set search_path = '' as $$	-- not sql: planned once
-declare
-	v sluice.caller_limit;
-begin
-	select (m.l).* into v from (
-		select l, 1 as rank from sluice.caller_limit l where l.key_id = p_key
-		union all
-		select l, 2 from sluice.caller_limit l where l.account_id = p_account
-		union all
-		select l, 3 from sluice.caller_limit l where l.plan_id = p_plan
-		union all
-		select l, 4 from sluice.named_attach t
-		join sluice.caller_limit l on l.named_id = t.named_id where t.key_id = p_key
-		union all
-		select l, 5 from sluice.caller_limit l
-		where l.plan_id is null and l.account_id is null and l.key_id is null
-		    and l.named_id is null and l.removed_at is null
-	) m
-	where (m.l).removed_at is null and (m.l).dimension = 'requests'
-	    and (m.l).model = '*' and not (m.l).each_model
-	    and (m.l).resource in ('*', 'chat') and (m.l).applies <> 'batch'
-	order by (m.l).window_s, m.rank
-	limit 1;
-	return v;
-end $$;
-
+-- Who has the key, and the limit that headers speak of: requests in the shortest
+-- window that a call without a model meets, the nearest of several.  At every
+-- call: in plpgsql, which keeps its plans.
 drop function if exists sluice.auth(bytea);
 create function sluice.auth(p_hash bytea)
 returns table (account_id bigint, key_id bigint, scopes text[], dialect text,
     max_priority smallint, resource text, amount bigint, used bigint,
     window_s integer, reset_us bigint)
-language plpgsql stable set search_path = '' security definer as $$
+language plpgsql stable set search_path = '' security definer
+set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
 declare
 	v_plan integer;
 	v_limit sluice.caller_limit;
@@ -1000,7 +974,29 @@ begin
 	if not found then
 		return;
 	end if;
-	select * into v_limit from sluice.headline_of(key_id, account_id, v_plan);
+	select (m.l).* into v_limit from (
+		select l, 1 as rank from sluice.caller_limit l
+		where l.key_id = auth.key_id and l.removed_at is null
+		union all
+		select l, 2 from sluice.caller_limit l
+		where l.account_id = auth.account_id and l.removed_at is null
+		union all
+		select l, 3 from sluice.caller_limit l
+		where l.plan_id = v_plan and l.removed_at is null
+		union all
+		select l, 4 from sluice.named_attach t
+		join sluice.caller_limit l on l.named_id = t.named_id
+		where t.key_id = auth.key_id and l.removed_at is null
+		union all
+		select l, 5 from sluice.caller_limit l
+		where l.plan_id is null and l.account_id is null and l.key_id is null
+		    and l.named_id is null and l.removed_at is null
+	) m
+	where (m.l).dimension = 'requests' and (m.l).model = '*'
+	    and not (m.l).each_model and (m.l).resource in ('*', 'chat')
+	    and (m.l).applies <> 'batch'
+	order by (m.l).window_s, m.rank
+	limit 1;
 	if v_limit.id is not null then
 		resource := case when v_limit.each_resource or v_limit.resource <> '*'
 			then 'chat' end;
