@@ -11,8 +11,8 @@
 #include "admit_limits.h"
 
 enum {
-	ADMIT_LANES = 3,
-	ADMIT_SHARE_MIN = 16,    /* calls; fewer are not shared among lanes */
+	ADMIT_LANES = 2,
+	ADMIT_SHARE_MIN = 32,    /* calls; fewer are not shared among lanes */
 	ADMIT_LOOK_MAX = 1024,   /* calls looked at for one batch */
 	ADMIT_LOAD_MAX = 64,     /* sets of limits asked for at once */
 	ADMIT_KNOWN_MAX = 20000, /* kept */

@@ -225,6 +225,23 @@ begin
 	return (coalesce(v_free, v_second) + p_window_s + 1) * 1000000 - p_now_us;
 end $$;
 
+-- When a counter is empty again if nothing is added: microseconds; not of buckets.
+create or replace function sluice.door_reset_us(
+    p_limit integer, p_subject text, p_algorithm smallint, p_window_s integer,
+    p_zone text, p_since_us bigint, p_now_us bigint
+) returns bigint
+language plpgsql stable set search_path = '' as $$
+begin
+	return case p_algorithm
+	when 1 then greatest(0, (coalesce((
+			select max(k.second) from sluice.caller_cell k
+			where k.limit_id = p_limit and k.subject = p_subject), 0)
+		+ p_window_s + 1) * 1000000 - p_now_us)
+	when 2 then (sluice.calendar_window(p_window_s, p_zone, p_now_us)).end_us - p_now_us
+	when 3 then p_since_us + p_window_s * 1000000::bigint - p_now_us
+	else 0 end;
+end $$;
+
 -- Money a call may cost: by the dearest path that serves the model.
 create or replace function sluice.money_most(p_model text, p_input bigint, p_output bigint)
 returns bigint
@@ -277,18 +294,23 @@ declare
 	v_since bigint[];
 	v_room bigint[];
 	v_reset bigint[];
-	v_added bigint[] := array_fill(0::bigint, array[v_n]);
-	v_dirty boolean[] := array_fill(false, array[v_n]);
+	v_took bigint[] := array_fill(0::bigint, array[v_n]);
+	v_over integer[];	-- whose window may be over
 	v_roll integer[];
 	v_from bigint[];
 	v_first integer;
 	v_until integer := 0;
-	v_pay boolean;
 	v_wait bigint;
 	v_room_of record;
-	v_room_for text := '';
-	v_live record;
-	v_at integer;
+	v_room_model text;
+	v_room_cheap smallint;
+	v_verdict integer;
+	v_holds boolean;
+	v_live integer;
+	v_live_id bigint[];
+	v_live_url text[];
+	v_live_token text[];
+	v_at integer := 1;
 	-- of those let in, and of what they hold, flat: call i up to [i]
 	v_ask integer[];
 	v_id bigint[];
@@ -331,21 +353,28 @@ begin
 	v_second := v_now_us / 1000000;
 	v_made := to_timestamp(v_now_us / 1e6::double precision);
 
-	-- Windows that are over
-	v_room := v_used;
-	v_reset := v_used;
-	for s in 1..v_n loop
+	-- Windows that are over.  Most are not: what SQL can see of many at once is
+	-- not looked at one by one.
+	select array_agg(c.amount - c.used - c.reserved), array_agg(c.i::integer)
+		filter (where case c.algorithm when 0 then false
+			when 1 then (v_second - c.window_s) * 1000000 > c.since_us
+			when 2 then c.zone <> 'UTC'
+			    or c.window_s < 86400 and 86400 % c.window_s <> 0
+			    or c.since_us < v_now_us
+				- v_now_us % (c.window_s * 1000000::bigint)
+			else true end)
+	into v_room, v_over
+	from unnest(p_amount, p_window, p_algorithm, p_zone, v_used, v_reserved, v_since)
+		with ordinality c (amount, window_s, algorithm, zone, used, reserved,
+			since_us, i);
+	v_reset := array_fill(null::bigint, array[v_n]);
+	foreach s in array coalesce(v_over, '{}') loop
 		if p_algorithm[s] = 1 then
-			if (v_second - p_window[s]) * 1000000 > v_since[s] then
-				v_roll := v_roll || s;
-				v_from := v_from || v_second - p_window[s];
-				v_since[s] := (v_second - p_window[s]) * 1000000;
-				v_dirty[s] := true;
-			end if;
-			v_reset[s] := null;
+			v_roll := v_roll || s;
+			v_from := v_from || v_second - p_window[s];
+			v_since[s] := (v_second - p_window[s]) * 1000000;
 		elsif p_algorithm[s] = 2 then
 			v_window := sluice.calendar_window(p_window[s], p_zone[s], v_now_us);
-			v_reset[s] := v_window.end_us - v_now_us;
 			if v_since[s] < v_window.begin_us then
 				v_used[s] := 0;
 				v_since[s] := v_window.begin_us;
@@ -357,13 +386,13 @@ begin
 				v_used[s] := 0;
 				v_since[s] := v_now_us;
 			end if;
-			v_reset[s] := v_since[s] + p_window[s] * 1000000::bigint - v_now_us;
-		elsif p_algorithm[s] = 4 then
+		else
 			v_level := sluice.bucket_level(v_used[s], v_since[s], p_amount[s],
 				p_window[s], v_now_us);
 			v_used[s] := v_level.used;
 			v_since[s] := v_level.since_us;
 		end if;
+		v_room[s] := p_amount[s] - v_used[s] - v_reserved[s];
 	end loop;
 	if v_roll is not null then
 		for v_row in
@@ -374,18 +403,17 @@ begin
 			returning r.i, k.units
 		loop
 			v_used[v_row.i] := v_used[v_row.i] - v_row.units;
+			v_room[v_row.i] := v_room[v_row.i] + v_row.units;
 		end loop;
 	end if;
-	for s in 1..v_n loop
-		v_room[s] := p_amount[s] - v_used[s] - v_reserved[s];
-	end loop;
 
 	for i in 1..cardinality(p_account) loop
 		v_first := v_until + 1;
 		v_until := p_last[i];
 		verdict := 0;
-		admission := null; path := null; wait_us := 0; state := 0; why := null;
-		url := null; token := null;
+		wait_us := 0;
+		state := 0;
+		why := null;
 		for j in v_first..v_until loop
 			s := p_use[j];
 			if p_hold[s] = 3 then
@@ -404,89 +432,86 @@ begin
 		end loop;
 
 		if verdict = 0 then
-			if v_live is null then
-				perform sluice.room_lock(array(
-					select distinct m from unnest(p_model) m));
-				select array_agg(w.id) as id, array_agg(w.live_url) as url,
-					array_agg(w.live_token) as token
-				into v_live
+			if v_live_id is null then
+				perform sluice.room_lock(case when p_model[1] = all (p_model)
+					then p_model[1:1]
+					else array(select distinct m from unnest(p_model) m) end);
+				select coalesce(array_agg(w.id), '{}'), array_agg(w.live_url),
+					array_agg(w.live_token)
+				into v_live_id, v_live_url, v_live_token
 				from sluice.worker w
 				where w.state = 'live' and w.lease_until > clock_timestamp()
 				    and w.live_url is not null;
+				v_live := cardinality(v_live_id);
 			end if;
 			-- Where a way holds nothing, the next call finds it, too.
-			if v_live.id is null then
+			if v_live > 0 and (v_room_model is distinct from p_model[i]
+			    or v_room_cheap <> p_cheap[i]) then
+				v_room_of := sluice.upstream_room(p_model[i], p_input[i],
+					p_output[i], p_priority[i], p_cheap[i] = 1);
+				v_verdict := case v_room_of.verdict when 'yes' then 0
+					when 'busy' then 2 when 'no_model' then 3
+					when 'no_cheap' then 4 else 5 end;
+				v_holds := coalesce(cardinality(v_room_of.rate_id), 0) > 0;
+				v_room_cheap := p_cheap[i];
+				v_room_model := case when v_verdict <> 2 and not v_holds
+					then p_model[i] end;
+			end if;
+			if v_live = 0 then
 				verdict := 5;
 				why := 'no worker takes live calls';
-			elsif v_room_for <> concat(p_cheap[i], p_model[i]) then
-				v_room_for := '';
-				select * into v_room_of from sluice.upstream_room(p_model[i],
-					p_input[i], p_output[i], p_priority[i], p_cheap[i] = 1);
-				if v_room_of.verdict <> 'busy'
-				    and coalesce(cardinality(v_room_of.rate_id), 0) = 0 then
-					v_room_for := concat(p_cheap[i], p_model[i]);
-				end if;
+			elsif v_verdict > 0 then
+				verdict := v_verdict;
+				wait_us := v_room_of.wait_us;
+				why := v_room_of.why;
 			end if;
-		end if;
-		if verdict = 0 then
-			verdict := case v_room_of.verdict when 'yes' then 0 when 'busy' then 2
-				when 'no_model' then 3 when 'no_cheap' then 4 else 5 end;
-			wait_us := v_room_of.wait_us;
-			why := v_room_of.why;
 		end if;
 
 		if verdict = 0 then
 			for j in v_first..v_until loop
 				s := p_use[j];
 				v_room[s] := v_room[s] - p_units[j];
-				v_dirty[s] := true;
-				if p_algorithm[s] = 1 then
-					v_reset[s] := (v_second + p_window[s] + 1) * 1000000
-						- v_now_us;
-				end if;
-				if p_hold[s] in (1, 3) then
-					v_reserved[s] := v_reserved[s] + p_units[j];
-				else
-					v_used[s] := v_used[s] + p_units[j];
-					v_added[s] := v_added[s] + p_units[j];
-				end if;
+				v_took[s] := v_took[s] + p_units[j];
 				if p_hold[s] > 0 then
 					v_held := v_held || s;
 					v_held_units := v_held_units || case p_hold[s] when 2
 						then 0 else p_units[j] end;
 				end if;
 			end loop;
-			v_at := 1 + floor(random() * cardinality(v_live.id))::integer;
+			if v_live > 1 then
+				v_at := 1 + floor(random() * v_live)::integer;
+			end if;
 			admission := nextval('sluice.admission_id_seq');
 			path := v_room_of.path_id;
-			url := v_live.url[v_at];
-			token := v_live.token[v_at];
+			url := v_live_url[v_at];
+			token := v_live_token[v_at];
 			v_ask := v_ask || i;
 			v_id := v_id || admission;
 			v_path := v_path || path;
-			v_worker := v_worker || v_live.id[v_at];
-			if cardinality(v_room_of.rate_id) > 0 then
+			v_worker := v_worker || v_live_id[v_at];
+			if v_holds then
 				v_rate := v_rate || v_room_of.rate_id;
 				v_cell := v_cell || v_room_of.cell;
 				v_rate_units := v_rate_units || v_room_of.rate_units;
 			end if;
 			v_held_last := v_held_last || coalesce(cardinality(v_held), 0);
 			v_rate_last := v_rate_last || coalesce(cardinality(v_rate), 0);
+		else
+			admission := null; path := null; url := null; token := null;
 		end if;
 
 		s := p_head[i];
 		if s > 0 then
 			used := p_amount[s] - v_room[s];
-			if v_reset[s] is null then	-- when the newest cell leaves
-				v_reset[s] := greatest(0, (coalesce((
-					select max(k.second) from sluice.caller_cell k
-					where k.limit_id = p_limit[s]
-					    and k.subject = p_subject[s]), 0)
-					+ p_window[s] + 1) * 1000000 - v_now_us);
+			if v_reset[s] is null then
+				v_reset[s] := sluice.door_reset_us(p_limit[s], p_subject[s],
+					p_algorithm[s], p_window[s], p_zone[s], v_since[s], v_now_us);
 			end if;
 			reset_us := case when used = 0 then 0 when p_algorithm[s] = 4
 				then ceil(used::double precision * p_window[s] * 1e6
 					/ greatest(p_amount[s], 1))
+				when p_algorithm[s] = 1 and v_took[s] > 0
+				then (v_second + p_window[s] + 1) * 1000000 - v_now_us
 				else v_reset[s] end;
 		end if;
 		return next;
@@ -513,18 +538,21 @@ begin
 		where a.i is not null;
 	end if;
 	update sluice.caller_state t
-	set used = w.used, reserved = w.reserved,
+	set used = w.used + case when w.hold in (0, 2) then w.took else 0 end,
+		reserved = w.reserved + case when w.hold in (1, 3) then w.took else 0 end,
 		since = to_timestamp(w.since_us / 1e6::double precision),
-		peak = greatest(t.peak, case when w.algorithm = 0 then w.reserved
-			else w.used end)
-	from unnest(p_limit, p_subject, v_used, v_reserved, v_since, p_algorithm, v_dirty)
-		w (limit_id, subject, used, reserved, since_us, algorithm, dirty)
-	where t.limit_id = w.limit_id and t.subject = w.subject and w.dirty;
+		peak = greatest(t.peak, case when w.algorithm = 0 then w.reserved + w.took
+			when w.hold in (0, 2) then w.used + w.took else w.used end)
+	from unnest(p_limit, p_subject, v_used, v_reserved, v_since, p_algorithm, p_hold,
+			v_took) with ordinality
+		w (limit_id, subject, used, reserved, since_us, algorithm, hold, took, i)
+	where t.limit_id = w.limit_id and t.subject = w.subject
+	    and (w.took > 0 or w.i = any (v_roll));
 	insert into sluice.caller_cell as k (limit_id, subject, second, units)
-	select w.limit_id, w.subject, v_second, w.units
-	from unnest(p_limit, p_subject, v_added, p_algorithm)
-		w (limit_id, subject, units, algorithm)
-	where w.algorithm = 1 and w.units > 0
+	select w.limit_id, w.subject, v_second, w.took
+	from unnest(p_limit, p_subject, v_took, p_algorithm, p_hold)
+		w (limit_id, subject, took, algorithm, hold)
+	where w.algorithm = 1 and w.hold in (0, 2) and w.took > 0
 	on conflict on constraint caller_cell_pkey do update
 	set units = k.units + excluded.units;
 end $$;

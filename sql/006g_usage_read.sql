@@ -245,7 +245,10 @@ language sql stable set search_path = '' security definer as $$
 		select c.*, sluice.caller_used(c.l, c.s) as used,
 			coalesce((select sum(u.units) from sluice.usage_of(c.l, (c.s).subject,
 				now() - interval '1 hour', 60) u), 0) as pace,
-			case when (c.l).algorithm in ('fixed', 'anchored')
+			case when (c.l).algorithm = 'fixed'
+				then sluice.at_us((sluice.calendar_window((c.l).window_s,
+					(c.l).zone, sluice.epoch_us(now()))).end_us)
+				when (c.l).algorithm = 'anchored'
 				and (c.s).since + make_interval(secs => (c.l).window_s) > now()
 				then (c.s).since + make_interval(secs => (c.l).window_s)
 				end as ends_at,

@@ -239,12 +239,12 @@ class Crashes(unittest.TestCase):
         started = []
         for start, option in ((s.start_scheduler, "--max-connections"),
                               (s.start_worker, "--max-in-flight")):
-            p = start(**limited(100, 2000))
+            p = start(**limited(100, 3000))
             until(lambda: " leads " in p.text() or "listening" in p.text() or
                   "started" in p.text())
             with open(f"/proc/{p.p.pid}/limits") as f:
                 limit = [x for x in f if x.startswith("Max open files")]
-            self.assertEqual(limit[0].split()[3:5], ["2000", "2000"])
+            self.assertEqual(limit[0].split()[3:5], ["3000", "3000"])
             self.assertNotIn("nofile", p.text())
             few = start(**limited(100, 100))
             until(lambda: option in few.text())

@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(25);
+select plan(26);
 
 insert into sluice.account (name) values ('a'), ('b');
 insert into sluice.api_key (account_id, name, hash, hint, scopes)
@@ -29,7 +29,7 @@ $$;
 create temp table l as select
 	pg_temp.limits(plan, null, 'key', 'requests', 60, 100, 'sliding') as minute,
 	pg_temp.limits(plan, null, 'key', 'requests', 86400, 1000, 'fixed') as day,
-	pg_temp.limits(null, ka, 'key', 'requests', 86400, 500, 'fixed') as own,
+	pg_temp.limits(null, ka, 'key', 'requests', 86400, 500, 'anchored') as own,
 	pg_temp.limits(plan, null, 'account', 'tokens', 3600, 900, 'sliding') as hour,
 	pg_temp.limits(plan, null, 'account', 'money', 86400, 1000000, 'bucket') as money
 from t;
@@ -114,6 +114,10 @@ select cmp_ok((select abs(reached_in - 100 * 3600 / 350) from pg_temp.forecast()
 	where key_name = 'k-a'), '<=', 1::bigint, '100 at 350 an hour');
 select cmp_ok((select abs(ends_in - 18 * 3600) from pg_temp.forecast()
 	where key_name = 'k-a'), '<=', 1::bigint);
+select cmp_ok((select abs(ends_in - extract(epoch from date_trunc('day',
+	now() at time zone 'utc') + interval '1 day' - now() at time zone 'utc'))
+	from pg_temp.forecast() where key_name = 'k-b'), '<=', 1::numeric,
+	'a calendar''s day ends at midnight, whenever it was first used');
 select is((select reached_in from pg_temp.forecast() where key_name = 'k-b'), null,
 	'one request an hour does not reach 1000 a day');
 select is((select pace from pg_temp.forecast() where subject like '%|model:m'), 300::bigint,
