@@ -2,7 +2,6 @@
 #include "api.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,20 +43,22 @@ api_error(struct call *call, int status, const char *code, const char *param,
 	http_error(call->req, status, code, param, "%s", text);
 }
 
-/* A limit before the caller, said by the database. */
+/* A limit before the caller, said by the database; its headers are set. */
 static void
 answer_limited(struct call *call, const struct db_result *res)
 {
+	static const struct admit_headline none = { 0 };
 	struct admit_answer a;
 
-	if (admit_refusal_read(db_param(res), &a) && call->req != NULL) {
-		if (a.wait_us < 0)
-			http_set(call->req, "x-should-retry", "false");
-		else
-			http_set(call->req, "Retry-After", "%" PRId64,
-			    (a.wait_us + 999999) / 1000000);
+	if (!admit_refusal_read(db_param(res), &a)) {
+		api_error(call, 429, db_code(res), NULL, "%s", db_message(res));
+		return;
 	}
-	api_error(call, 429, db_code(res), NULL, "%s", db_message(res));
+	api_reply_refused(call, &none, NULL, 0,
+	    &(struct reply_refusal){ .wait_us = a.wait_us,
+		.limit = a.limit,
+		.dimension = a.dimension,
+		.scope = a.scope });
 }
 
 void

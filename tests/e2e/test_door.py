@@ -208,8 +208,11 @@ class Door(unittest.TestCase):
             insert into sluice.caller_limit (account_id, per, dimension, window_s,
                 amount, applies)
             values ({account}, 'account', 'enqueued_requests', 0, 10, 'batch'),
-                ({account}, 'account', 'enqueued_tokens', 0, 8000, 'batch')
+                ({account}, 'account', 'enqueued_tokens', 0, 8000, 'batch'),
+                ({account}, 'account', 'money', {DAY}, 100000, 'both')
             returning id""").split()
+        self.s.sql("insert into sluice.price (path_id, model, output) "
+                   "select id, 'm1', 2000000 from sluice.path")
 
         def up(n, **more):
             a = self.s.upload(lines(n, model="m1", **more))
@@ -223,14 +226,17 @@ class Door(unittest.TestCase):
         bytes_of = self.s.sql("select sum(ceil(len / 3.0)) from sluice.chunk c, "
                               "unnest(c.body_len) len where cardinality(c.cap) = 6")
         self.assertEqual(self.state(limits[1]), (0, 6000 + int(bytes_of)))
+        self.assertEqual(self.state(limits[2]), (0, 12000))
         no = self.s.batch(up(5, max_tokens=1))
         self.assertEqual((no.status, no.error["code"], no.headers["retry-after"]),
                          (429, "rate_limit_exceeded", "60"), no.body)
-        self.assertIn("enqueued_requests", no.error["message"])
+        self.assertEqual((no.error["limit"], no.error["scope"]),
+                         ("enqueued_requests", "account"))
         no = self.s.batch(up(1, max_tokens=9000))
-        self.assertEqual((no.status, no.headers["retry-after"],
-                          no.headers["x-should-retry"]), (429, None, "false"))
-        self.assertIn("enqueued_tokens", no.error["message"])
+        self.assertEqual((no.status, no.error["code"], no.error["limit"],
+                          no.headers["retry-after"], no.headers["x-should-retry"]),
+                         (429, "request_exceeds_limit", "enqueued_tokens", None,
+                          "false"), no.body)
         self.assertEqual(len(self.s.get("/v1/batches").json["data"]), 1)
         self.assertEqual(self.state(limits[0]), (0, 6), "a refused one holds nothing")
         self.assertEqual(self.s.batch(up(4, max_tokens=1)).status, 200)

@@ -296,6 +296,34 @@ select is(pg_temp.now(), '0+50');
 select sluice.live_settle((select id from t), 1, 200, 10, 0, 1, 0, 1, 5, true);
 select is(pg_temp.now(), '30+0');
 
+-- A batch that has ended: what it cost is what its tokens cost
+update sluice.caller_state set reserved = 0;
+delete from sluice.admission;
+with f as (
+	insert into sluice.file (account_id, purpose, name, state, purge_day, models,
+		expires_at)
+	select id, 'batch', 'f', 'ready', '2040-01-01', '{m}', '2039-01-01'
+	from sluice.account where name = 'a' returning id, account_id
+), b as (
+	insert into sluice.batch (account_id, input_id, endpoint, priority, window_text,
+		state, lines, deadline, input_tokens, cached_tokens, output_tokens)
+	select account_id, id, '/v1/chat/completions', 2, '24h', 'in_progress', 1, now(), 4, 0,
+		1 from f returning id, account_id
+)
+insert into sluice.admission (account_id, key_id, model, resource, expires_at, batch_id,
+	limit_id, subject, units)
+select b.account_id, 0, '', '', 'infinity', b.id, array[l.id], array[pg_temp.subject('a1')],
+	'{25}'
+from b, sluice.caller_limit l where l.removed_at is null;
+update sluice.caller_state s set reserved = 25 from sluice.caller_limit l
+where l.id = s.limit_id and l.removed_at is null;
+select sluice.admissions_reap();
+select is(pg_temp.now(), '30+25', 'held while it goes on');
+select is((pg_temp.ask('a1', null, 3, 0)).verdict, 1, 'live calls see it');
+update sluice.batch set state = 'completed';
+select sluice.admissions_reap();
+select is(pg_temp.now(), '48+0', '4 x 2 + 1 x 10');
+
 -- What is stale is not judged
 select throws_ok($$ select sluice.admit(-1, 1, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{1}',
 	'{1}', '{m}', '{chat}', '{1}', '{1}', '{1}', '{0}', '{0}', '{0}', '{}', '{}') $$, 'SL410');
