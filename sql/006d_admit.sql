@@ -503,16 +503,21 @@ begin
 		s := p_head[i];
 		if s > 0 then
 			used := p_amount[s] - v_room[s];
-			if v_reset[s] is null then
-				v_reset[s] := sluice.door_reset_us(p_limit[s], p_subject[s],
-					p_algorithm[s], p_window[s], p_zone[s], v_since[s], v_now_us);
+			if used = 0 then
+				reset_us := 0;
+			elsif p_algorithm[s] = 4 then
+				reset_us := ceil(used::double precision * p_window[s] * 1e6
+					/ greatest(p_amount[s], 1));
+			elsif p_algorithm[s] = 1 and v_took[s] > 0 then
+				reset_us := (v_second + p_window[s] + 1) * 1000000 - v_now_us;
+			else
+				if v_reset[s] is null then
+					v_reset[s] := sluice.door_reset_us(p_limit[s],
+						p_subject[s], p_algorithm[s], p_window[s],
+						p_zone[s], v_since[s], v_now_us);
+				end if;
+				reset_us := v_reset[s];
 			end if;
-			reset_us := case when used = 0 then 0 when p_algorithm[s] = 4
-				then ceil(used::double precision * p_window[s] * 1e6
-					/ greatest(p_amount[s], 1))
-				when p_algorithm[s] = 1 and v_took[s] > 0
-				then (v_second + p_window[s] + 1) * 1000000 - v_now_us
-				else v_reset[s] end;
 		end if;
 		return next;
 	end loop;

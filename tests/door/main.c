@@ -73,7 +73,8 @@ static void
 caller_next(struct caller *c)
 {
 	bool over = door.conf.seconds > 0
-	    ? now_us() - door.started_us >= door.conf.seconds * 1000000
+	    ? door.asked > door.conf.keys &&
+		now_us() - door.started_us >= door.conf.seconds * 1000000
 	    : door.asked >= door.conf.asks;
 
 	if (over)
