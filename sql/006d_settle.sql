@@ -119,9 +119,11 @@ end $$;
 -- Live calls are over: rows that were deleted from sluice.admission in this
 -- transaction.  Null tokens: not known; then an answer with an error cost
 -- nothing, any other what was estimated.
+drop function if exists sluice.calls_settle(sluice.admission[], integer[], bigint[],
+    bigint[], bigint[], bigint[], boolean[]);
 create or replace function sluice.calls_settle(
     p_ended sluice.admission[], p_status integer[], p_input bigint[], p_cached bigint[],
-    p_output bigint[], p_chunks bigint[], p_ok boolean[]
+    p_output bigint[], p_chunks bigint[], p_ok boolean[], p_sent_us bigint default null
 ) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -153,7 +155,7 @@ begin
 				case when p_input[i] is null and p_status[i] < 400 then null
 					else v_input[i] end,
 				case when p_output[i] is null and p_status[i] < 400 then null
-					else v_output[i] end, p_chunks[i]);
+					else v_output[i] end, p_chunks[i], p_sent_us);
 		end if;
 		perform sluice.usage_add(v.account_id, v.key_id, v.path_id, v.model, 'live',
 			1, case when p_ok[i] then 0 else 1 end, 0, v_input[i],
@@ -163,9 +165,9 @@ end $$;
 
 -- A live call is over; once: false when it was settled before, or given up.
 -- p_status: the upstream's, 0 when there was no answer.  p_input, p_output: tokens,
--- null when not known.  p_chunks: streamed pieces.  p_ok: the caller has the whole
--- answer, and it is none of an error.  Not synchronous: what a crash of the
--- database loses is settled as estimated by admissions_reap().
+-- null when not known.  p_chunks: streamed pieces.  p_ms: since it was sent.  p_ok:
+-- the caller has the whole answer, and it is none of an error.  Not synchronous:
+-- what a crash of the database loses is settled as estimated by admissions_reap().
 create or replace function sluice.live_settle(
     p_admission bigint, p_worker bigint, p_status integer, p_input bigint,
     p_cached bigint, p_output bigint, p_reasoning bigint, p_chunks bigint, p_ms bigint,
@@ -183,7 +185,7 @@ begin
 	end if;
 	perform sluice.calls_settle(array[v], array[coalesce(p_status, 0)],
 		array[p_input], array[p_cached], array[p_output], array[p_chunks],
-		array[p_ok]);
+		array[p_ok], case when p_ms > 0 then sluice.room_now_us() - p_ms * 1000 end);
 	return true;
 end $$;
 

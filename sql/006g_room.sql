@@ -223,8 +223,13 @@ end $$;
 -- A live call is over: what it held becomes what it took (p_input null: not
 -- known, the estimate stays), and its seats are free.  p_requests: what it
 -- counted as where each chunk of a stream is a request.
+-- One that left later than its cell says (a connection that took long) moves to
+-- where it left, p_sent_us in the dispatcher's time: it must not be forgotten
+-- before the upstream does.
+drop function if exists sluice.room_settle(sluice.admission, bigint, bigint, bigint);
 create or replace function sluice.room_settle(
-    p_admission sluice.admission, p_input bigint, p_output bigint, p_requests bigint
+    p_admission sluice.admission, p_input bigint, p_output bigint, p_requests bigint,
+    p_sent_us bigint default null
 ) returns void
 language sql set search_path = '' as $$
 	select from sluice.rate_limit_state s where s.limit_id = any (p_admission.rate_id)
@@ -236,7 +241,10 @@ language sql set search_path = '' as $$
 		join sluice.rate_limit l on l.id = u.id
 		left join sluice.path p on p.id = p_admission.path_id
 	), took as (
-		select (h.l).id as limit_id, h.cell, case
+		select (h.l).id as limit_id, h.cell, h.units,
+			greatest(h.cell, case when (h.l).window_s > 0
+				then p_sent_us / sluice.cell_us((h.l).window_s) end) as left_at,
+			case
 			when (h.l).dimension = 'concurrent' then -h.units
 			when (h.l).dimension = 'requests'
 				then case (h.l).stream_cost when 'chunk'
@@ -246,15 +254,23 @@ language sql set search_path = '' as $$
 			else sluice.limit_units(h.l, h.charge, p_input, p_output) - h.units
 			end as more
 		from held h
-	), moved as (
+	), stays as (
 		update sluice.live_cell c
-		set units = greatest(0, c.units + t.more), changed_at = clock_timestamp()
+		set units = greatest(0, c.units
+				+ case t.left_at when t.cell then t.more else -t.units end),
+			changed_at = clock_timestamp()
 		from took t
-		where c.limit_id = t.limit_id and c.cell = t.cell and t.more <> 0
-		returning c.limit_id, t.more
+		where c.limit_id = t.limit_id and c.cell = t.cell
+		    and (t.more <> 0 or t.left_at <> t.cell)
+	), moves as (
+		insert into sluice.live_cell as c (limit_id, cell, units)
+		select t.limit_id, t.left_at, greatest(0, t.units + t.more)
+		from took t where t.left_at <> t.cell
+		on conflict on constraint live_cell_pkey do update
+		set units = c.units + excluded.units, changed_at = clock_timestamp()
 	)
-	update sluice.rate_limit_state s set live_total = s.live_total + m.more
-	from moved m where m.limit_id = s.limit_id and m.more > 0
+	update sluice.rate_limit_state s set live_total = s.live_total + t.more
+	from took t where t.limit_id = s.limit_id and t.more > 0
 $$;
 
 -- For the dispatcher's look: what live calls hold that may have changed since.

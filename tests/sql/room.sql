@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(20);
+select plan(23);
 
 select sluice.config_apply('{"paths":[
 	{"name":"a","url":"http://x","models":["m"],"limits":[
@@ -74,6 +74,24 @@ select is((select units from sluice.live_cell
 	where limit_id = pg_temp.rate('concurrent'))::integer, 2);
 select is(pg_temp.verdict(590), 'yes', 'what was not used is there again');
 
+-- One that left 30 s after it was let in counts until a window after that
+delete from sluice.live_cell where cell > 0;
+select is(pg_temp.verdict(100), 'yes');
+truncate sluice.admission;
+insert into sluice.admission (account_id, key_id, path_id, model, resource, expires_at,
+	rate_id, cell, rate_units)
+select 1, 1, (select id from sluice.path where name = 'a'), 'm', 'chat', now(),
+	array_agg(c.limit_id), array_agg(c.cell), array_agg(c.units)
+from sluice.live_cell c where c.cell > 0;
+select sluice.room_settle(a, 100, 0, 1, sluice.room_now_us() + 30000000) is not null
+from sluice.admission a;
+select results_eq($$ select dimension, c.units from sluice.live_cell c
+	join l on l.id = c.limit_id where c.cell > 0 and c.units > 0
+	    and c.cell >= sluice.room_now_us() / sluice.cell_us(60) + 500 order by 1 $$,
+	$$ values ('requests', 1::bigint), ('tokens', 100) $$);
+select is((select sum(units) from sluice.live_cell where cell > 0)::integer, 101,
+	'and nowhere else');
+
 -- Seats: what workers hold and what live calls hold
 insert into sluice.seat (limit_id, worker_id, granted, target)
 select pg_temp.rate('concurrent'), 1, 5, 5;
@@ -81,9 +99,9 @@ select is(pg_temp.verdict(1), 'busy concurrent');
 delete from sluice.seat;
 
 -- The dispatcher's plan
-select throws_ok(format($$ select sluice.room_left('[[%s,1,2]]') $$,
+select throws_ok(format($$ select sluice.room_left('[[%s,1,3]]') $$,
 	pg_temp.rate('requests')), 'SL409', null, 'live calls took more than it left');
-select lives_ok(format($$ select sluice.room_left('[[%s,1,3]]') $$,
+select lives_ok(format($$ select sluice.room_left('[[%s,1,4]]') $$,
 	pg_temp.rate('requests')));
 
 -- A pause is for all
