@@ -72,6 +72,10 @@ static const struct cli_opt content_opts[] = { OUTPUT("where to"), END };
 	{ "pool", 0, "NAME", "the account it draws on [the path's name]" },   \
 	{ "secret-file", 0, "FILE", "its API key; read by workers alone" },   \
 	{ "ca-file", 0, "FILE", "authorities to trust [the system's]" },       \
+	{ "kind", 0, "WORD", "direct, suffix or batches: how it is called "    \
+	    "[direct, or suffix with --suffix]" },                             \
+	{ "suffix", 0, "TEXT", "added to the model's name, as :batch: the "    \
+	    "upstream's cheaper way" },                                        \
 	POOL_SETTINGS,                                                        \
 	{ "dialect", 0, "NAME", "how its answers speak of limits [auto]" },    \
 	{ "charge", 0, "WORD", "what counts as tokens: declared, "             \

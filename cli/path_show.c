@@ -20,6 +20,8 @@ static const struct view_col show_cols[] = {
 	{ "secret file", "secret_file", VIEW_TEXT },
 	{ "ca file", "ca_file", VIEW_TEXT },
 	{ "models", "models", VIEW_WORDS },
+	{ "kind", "kind", VIEW_TEXT },
+	{ "suffix", "suffix", VIEW_TEXT },
 	{ "dialect", "dialect", VIEW_TEXT },
 	{ "charge", "charge", VIEW_TEXT },
 	{ "http2", "http2", VIEW_TEXT },

@@ -29,6 +29,8 @@ enum set_kind {
 	SET_BYTES,
 	SET_DIALECT,
 	SET_CHARGE,
+	SET_KIND,
+	SET_SUFFIX,
 };
 
 /* The settings of a path, as options and in files, and their JSON members. */
@@ -43,6 +45,8 @@ static const struct setting {
 	{ "secret-file", "secret_file", SET_FILE, 0, 0 },
 	{ "ca-file", "ca_file", SET_FILE, 0, 0 },
 	{ "models", "models", SET_WORDS, 0, 0 },
+	{ "kind", "kind", SET_KIND, 0, 0 },
+	{ "suffix", "suffix", SET_SUFFIX, 0, 0 },
 	{ "dialect", "dialect", SET_DIALECT, 0, 0 },
 	{ "charge", "charge", SET_CHARGE, 0, 0 },
 	{ "http2", "http2", SET_YES, 0, 0 },
@@ -179,8 +183,14 @@ set_setting(json_t *doc, const struct setting *s, const char *value,
 		return set_file(doc, s->member, value, err);
 	case SET_DIALECT:
 	case SET_CHARGE:
+	case SET_KIND:
+	case SET_SUFFIX:
 		rc = s->kind == SET_CHARGE
 		    ? spec_word(value, NULL, spec_charges, err)
+		    : s->kind == SET_KIND
+		    ? spec_word(value, NULL, spec_kinds, err)
+		    : s->kind == SET_SUFFIX
+		    ? spec_suffix(value, err)
 		    : spec_word(value, "auto", dialect_names, err);
 		if (rc == SLC_OK)
 			json_object_set_new(doc, s->member, json_string(value));

@@ -40,6 +40,7 @@ static const char *const dimensions[] = {
 const char *const spec_charges[] = { "declared", "declared-refunded", "actual",
 	"input-only", NULL };
 const char *const spec_stream_costs[] = { "once", "chunk", NULL };
+const char *const spec_kinds[] = { "direct", "suffix", "batches", NULL };
 
 /* For "%.*s": the start of a text, enough of it to be recognised. */
 #define QUOTE(s) (int)((s).n > SPEC_QUOTE_MAX ? SPEC_QUOTE_MAX : (s).n), (s).p
@@ -214,4 +215,18 @@ spec_limit(const char *text, struct spec_limit *out, struct slc_err *err)
 	memcpy(out->model, model.p, model.n);
 	name = before_last(what, '/', &window);
 	return parse_dimension(name, window, out, err);
+}
+
+enum slc_rc
+spec_suffix(const char *text, struct slc_err *err)
+{
+	size_t n = strspn(text, ":@/+._-0123456789abcdefghijklmnopqrstuvwxyz"
+				"ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+
+	if (text[n] == '\0' && n >= 1 && n <= SPEC_SUFFIX_MAX)
+		return SLC_OK;
+	return slc_fail(err, SLC_EINPUT,
+	    "\"%.80s\" is no suffix of a model's name: 1 to %d letters, "
+	    "digits and : @ / + . _ -, as in \":batch\"",
+	    text, SPEC_SUFFIX_MAX);
 }

@@ -6,6 +6,7 @@
 #include <sluice/utf8.h>
 
 #include "api_json.h"
+#include "api_options.h"
 #include "jsonl.h"
 
 enum { KEEP_MIN_S = 3600, KEEP_MAX_S = 30 * 86400 };
@@ -84,40 +85,19 @@ read_keep(struct call *call, json_t *after, int64_t *keep_s)
 	return *keep_s != 0;
 }
 
-/* Our own members, in an object of their own; unknown ones are ignored. */
-static bool
-read_sluice(
-    struct call *call, json_t *own, int64_t *priority, int64_t *max_tokens)
-{
-	if (own == NULL || json_is_null(own))
-		return true;
-	if (!json_is_object(own)) {
-		api_error(call, 400, "invalid_type", "sluice",
-		    "'sluice' must be an object.");
-		return false;
-	}
-	return api_int(call, own, "priority", "sluice.priority",
-		   SLC_PRIORITY_LOW, call->max_priority, priority) &&
-	    api_int(call, own, "max_tokens", "sluice.max_tokens", 1,
-		SLC_MAX_TOKENS_MAX, max_tokens);
-}
-
 void
 api_batches_create(struct call *call)
 {
 	json_t *doc = api_body(call), *metadata;
 	const char *input, *endpoint, *window, *key;
-	int64_t window_s, priority = SLC_PRIORITY_NORMAL, keep_s = KEEP_MAX_S;
-	int64_t max_tokens = 0;
+	int64_t window_s, keep_s = KEEP_MAX_S;
 	unsigned char hash[SHA256_DIGEST_LENGTH];
-	struct buf key_text = { 0 };
+	struct buf key_text = { 0 }, options = { 0 };
 	struct slc_err err;
 	char *dump = NULL, id[33];
 
 	if (doc == NULL)
 		return;
-	if (priority > call->max_priority)
-		priority = call->max_priority;
 	if ((input = api_text(call, doc, "input_file_id")) == NULL ||
 	    (endpoint = api_text(call, doc, "endpoint")) == NULL ||
 	    (window = api_text(call, doc, "completion_window")) == NULL)
@@ -142,8 +122,8 @@ api_batches_create(struct call *call)
 	if ((metadata != NULL && !check_metadata(call, metadata)) ||
 	    !read_keep(
 		call, json_object_get(doc, "output_expires_after"), &keep_s) ||
-	    !read_sluice(
-		call, json_object_get(doc, "sluice"), &priority, &max_tokens) ||
+	    !api_options(call, json_object_get(doc, "sluice"),
+		API_OPTIONS_CREATE, &options) ||
 	    !api_id(
 		call, slice_str(input), "file-", "File", "input_file_id", id) ||
 	    !api_idempotency_key(call, &key_text, &key))
@@ -152,11 +132,13 @@ api_batches_create(struct call *call)
 		dump = json_dumps(metadata, JSON_COMPACT);
 	SHA256((const unsigned char *)call->body.p, call->body.n, hash);
 	api_query(call, STMT_BATCH_CREATE, call->account, call->key, id,
-	    endpoint, window, window_s, priority, dump, keep_s, key,
-	    (struct slice){ (const char *)hash, sizeof(hash) }, max_tokens);
+	    endpoint, window, window_s, dump, keep_s, key,
+	    (struct slice){ (const char *)hash, sizeof(hash) },
+	    buf_cstr(&options));
 out:
 	free(dump);
 	buf_fini(&key_text);
+	buf_fini(&options);
 	json_decref(doc);
 }
 

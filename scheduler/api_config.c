@@ -195,6 +195,22 @@ prices_ok(struct call *call, const json_t *path, const char *where)
 }
 
 static bool
+suffix_ok(struct call *call, const json_t *path, const char *where)
+{
+	const json_t *suffix = json_object_get(path, "suffix");
+	struct slc_err err;
+
+	if (suffix == NULL || json_is_null(suffix))
+		return true;
+	if (json_is_string(suffix) &&
+	    spec_suffix(json_string_value(suffix), &err) == SLC_OK)
+		return true;
+	api_error(call, 400, "invalid_value", "suffix", "%s: 'suffix': %s.",
+	    where, json_is_string(suffix) ? err.text : "must be a string");
+	return false;
+}
+
+static bool
 path_ok(struct call *call, const json_t *path, const char *where)
 {
 	static const struct {
@@ -226,8 +242,10 @@ path_ok(struct call *call, const json_t *path, const char *where)
 		if (!api_int(call, path, numbers[i].name, numbers[i].name,
 			numbers[i].min, numbers[i].max, &unused))
 			return false;
-	return word_ok(call, path, "dialect", "dialect", where, "auto",
-		   dialect_names) &&
+	return suffix_ok(call, path, where) &&
+	    word_ok(call, path, "kind", "kind", where, NULL, spec_kinds) &&
+	    word_ok(call, path, "dialect", "dialect", where, "auto",
+		dialect_names) &&
 	    word_ok(
 		call, path, "charge", "charge", where, NULL, spec_charges) &&
 	    models_ok(call, json_object_get(path, "models"), where) &&

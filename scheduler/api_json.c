@@ -51,13 +51,9 @@ api_text(struct call *call, const json_t *o, const char *name)
 }
 
 bool
-api_int(struct call *call, const json_t *o, const char *name, const char *param,
-    int64_t min, int64_t max, int64_t *out)
+api_int_of(struct call *call, const json_t *v, const char *param, int64_t min,
+    int64_t max, int64_t *out)
 {
-	const json_t *v = json_object_get(o, name);
-
-	if (v == NULL || json_is_null(v))
-		return true;
 	if (!json_is_integer(v)) {
 		api_error(call, 400, "invalid_type", param,
 		    "'%s' must be an integer.", param);
@@ -71,6 +67,16 @@ api_int(struct call *call, const json_t *o, const char *name, const char *param,
 	}
 	*out = json_integer_value(v);
 	return true;
+}
+
+bool
+api_int(struct call *call, const json_t *o, const char *name, const char *param,
+    int64_t min, int64_t max, int64_t *out)
+{
+	const json_t *v = json_object_get(o, name);
+
+	return v == NULL || json_is_null(v) ||
+	    api_int_of(call, v, param, min, max, out);
 }
 
 bool

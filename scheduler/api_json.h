@@ -13,17 +13,12 @@ json_t *api_body(struct call *call);
 
 /* A member that must be (present and) a string; NULL: answered. */
 const char *api_text(struct call *call, const json_t *o, const char *name);
+/* A number within bounds.  False: answered. */
+bool api_int_of(struct call *call, const json_t *v, const char *param,
+    int64_t min, int64_t max, int64_t *out);
 /* Absent or null: *out stays.  False: answered. */
 bool api_int(struct call *call, const json_t *o, const char *name,
     const char *param, int64_t min, int64_t max, int64_t *out);
-/*
- * Names of accounts, keys, pools, paths: 1 to SLC_NAME_MAX letters, digits and
- * . _ - @, from a letter or digit on.  False: answered.
- */
-bool api_name(struct call *call, const char *name, const char *param);
-/* Absent or a list.  False: answered. */
-bool api_list(struct call *call, const json_t *v, const char *param);
-
 /*
  * Names of accounts, keys, pools, paths: 1 to SLC_NAME_MAX letters, digits and
  * . _ - @, from a letter or digit on.  False: answered.

@@ -57,8 +57,12 @@ struct dispatch_spread {
 	int64_t old_n, old_min_us, old_max_us; /* of the one before */
 };
 
+/* sql/001h_routes.sql */
+enum dispatch_kind { DISPATCH_DIRECT, DISPATCH_SUFFIX, DISPATCH_BATCHES };
+
 struct dispatch_path {
 	int32_t id, pool;
+	enum dispatch_kind kind;
 	char **models; /* globs */
 	size_t nmodels;
 	enum pace_charge charge;
@@ -172,7 +176,7 @@ struct dispatch_queue {
 };
 
 struct dispatch_lane {
-	int64_t id;
+	int64_t id, batch, account;
 	char *model;
 	int priority;
 	int64_t deadline_us;
@@ -258,6 +262,7 @@ void dispatch_fini(struct dispatch *d);
 /* Exchange the configuration; what keeps its id keeps its state. */
 struct dispatch_conf_path {
 	int32_t id, pool;
+	enum dispatch_kind kind;
 	const char *const *models;
 	size_t nmodels;
 	enum breaker_health

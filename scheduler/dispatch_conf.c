@@ -161,6 +161,7 @@ path_new(struct dispatch *d, const struct dispatch_conf_path *conf)
 	}
 	p->id = conf->id;
 	p->pool = conf->pool;
+	p->kind = conf->kind;
 	p->charge = conf->charge;
 	p->nmodels = conf->nmodels;
 	p->models = xcalloc(conf->nmodels, sizeof(*p->models));

@@ -81,6 +81,14 @@ read_dimension(const char *s)
 					      : PACE_CONCURRENT;
 }
 
+static enum dispatch_kind
+read_kind(const char *s)
+{
+	return strcmp(s, "suffix") == 0    ? DISPATCH_SUFFIX
+	    : strcmp(s, "batches") == 0 ? DISPATCH_BATCHES
+					: DISPATCH_DIRECT;
+}
+
 static enum pace_charge
 read_charge(const char *s)
 {
@@ -164,6 +172,7 @@ dispatch_read_config(struct dispatch *d, struct slice text, struct slc_err *err)
 		paths[i] = (struct dispatch_conf_path){
 			.id = (int32_t)get_int(v, "id"),
 			.pool = (int32_t)get_int(v, "pool"),
+			.kind = read_kind(get_text(v, "kind")),
 			.models = globs,
 			.nmodels = json_array_size(models),
 			.health = read_health(get_text(v, "health")),

@@ -57,6 +57,8 @@ rows_lanes(struct dispatch *d, const struct db_result *res, int s)
 		    dispatch_time(d, db_int(res, s, i, 7)),
 		    (int32_t)db_int(res, s, i, 8),
 		    (int32_t)db_int(res, s, i, 9));
+		lane->batch = db_int(res, s, i, 1);
+		lane->account = db_int(res, s, i, 2);
 		if (!db_null(res, s, i, 11))
 			lane->max_tokens = (int32_t)db_int(res, s, i, 11);
 	}

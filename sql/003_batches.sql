@@ -166,11 +166,12 @@ begin
 end $$;
 
 drop function if exists sluice.batch_create(bigint, bigint, uuid, text, text,
-    integer, integer, json, integer, text, bytea);
+    integer, integer, json, integer, text, bytea, integer);
+-- p_options: the sluice object, as api_options.c has checked it.
 create or replace function sluice.batch_create(
     p_account bigint, p_key_id bigint, p_input uuid, p_endpoint text,
-    p_window_text text, p_window_s integer, p_priority integer, p_metadata json,
-    p_keep_s integer, p_key text, p_hash bytea, p_max_tokens integer default 0
+    p_window_text text, p_window_s integer, p_metadata json, p_keep_s integer,
+    p_key text, p_hash bytea, p_options json
 ) returns json
 language plpgsql set search_path = '' as $$
 declare
@@ -202,11 +203,12 @@ begin
 	v_faults := sluice.batch_faults(v_file, p_endpoint);
 	insert into sluice.batch (account_id, key_id, input_id, endpoint, priority,
 		window_text, metadata, state, lines, errors, deadline, failed_at, max_tokens)
-	values (p_account, p_key_id, v_file.id, p_endpoint, p_priority, p_window_text,
+	values (p_account, p_key_id, v_file.id, p_endpoint,
+		(p_options ->> 'priority')::smallint, p_window_text,
 		p_metadata, case when v_faults is null then 'validating' else 'failed' end,
 		case when v_faults is null then v_file.lines else 0 end, v_faults,
 		v_deadline, case when v_faults is not null then now() end,
-		nullif(p_max_tokens, 0))
+		(p_options ->> 'max_tokens')::integer)
 	returning * into v_batch;
 	if p_key is not null then
 		v_before := sluice.idempotent(p_account, p_key, p_hash, v_batch.id);

@@ -45,7 +45,8 @@ language sql stable set search_path = '' security definer as $$
 		'timeline_was', (select timeline from sluice.dispatch_lease),
 		'clock_offset_us', (select clock_offset_us from sluice.dispatch_lease),
 		'paths', (select coalesce(json_agg(json_build_object('id', p.id,
-				'pool', p.pool_id, 'name', p.name, 'models', p.models,
+				'pool', p.pool_id, 'kind', p.kind, 'name', p.name,
+				'models', p.models,
 				'whole_ms', p.whole_ms, 'dialect', p.dialect, 'charge', p.charge,
 				'learned', s.learned, 'health', coalesce(s.health, 'up'),
 				'until_us', sluice.epoch_us(s.until),
@@ -62,7 +63,7 @@ language sql stable set search_path = '' security definer as $$
 				'learned', s.learned) order by l.id), '[]')
 			from sluice.rate_limit l
 			left join sluice.rate_limit_state s on s.limit_id = l.id
-			where l.removed_at is null),
+			where l.removed_at is null and l.dimension not like 'enqueued%'),
 		'estimates', (select coalesce(json_agg(json_build_object('path', e.path_id,
 				'model', e.model, 'learned', e.learned)), '[]')
 			from sluice.estimate e))

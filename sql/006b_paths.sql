@@ -39,7 +39,8 @@ language sql stable set search_path = '' security definer as $$
 	select json_strip_nulls(json_build_object('object', 'path',
 		'name', p_path.name, 'pool', o.name, 'url', p_path.url,
 		'secret_file', p_path.secret_file, 'ca_file', p_path.ca_file,
-		'models', p_path.models, 'dialect', p_path.dialect,
+		'models', p_path.models, 'kind', p_path.kind,
+		'suffix', p_path.suffix, 'dialect', p_path.dialect,
 		'charge', p_path.charge,
 		'http2', p_path.http2, 'attempts', p_path.attempts,
 		'connect_ms', p_path.connect_ms, 'idle_ms', p_path.idle_ms,
@@ -320,6 +321,14 @@ begin
 	v_new.secret_file := p_path ->> 'secret_file';
 	v_new.ca_file := p_path ->> 'ca_file';
 	v_new.models := array(select json_array_elements_text(p_path -> 'models'));
+	v_new.suffix := p_path ->> 'suffix';
+	v_new.kind := coalesce(p_path ->> 'kind', case when v_new.suffix is null
+		then 'direct' else 'suffix' end);
+	if (v_new.kind = 'suffix') <> (v_new.suffix is not null) then
+		perform sluice.refuse(400, 'invalid_value', 'suffix', format(
+			'path %s: a suffix belongs to kind "suffix", and is needed there.',
+			v_name));
+	end if;
 	v_new.dialect := coalesce(p_path ->> 'dialect', 'auto');
 	v_new.charge := coalesce(p_path ->> 'charge', 'actual');
 	v_new.http2 := coalesce((p_path ->> 'http2')::boolean, false);
@@ -329,11 +338,12 @@ begin
 	v_new.whole_ms := coalesce((p_path ->> 'whole_ms')::integer, 900000);
 	v_new.answer_max := coalesce((p_path ->> 'answer_max')::integer, 8388608);
 	if v_old.id is null then
-		insert into sluice.path (name, pool_id, url, secret_file, ca_file, models,
-			dialect, charge, http2, attempts, connect_ms, idle_ms, whole_ms,
-			answer_max)
-		values (v_name, v_new.pool_id, v_new.url, v_new.secret_file, v_new.ca_file,
-			v_new.models, v_new.dialect, v_new.charge,
+		insert into sluice.path (name, pool_id, kind, suffix, url, secret_file,
+			ca_file, models, dialect, charge, http2, attempts, connect_ms, idle_ms,
+			whole_ms, answer_max)
+		values (v_name, v_new.pool_id, v_new.kind, v_new.suffix, v_new.url,
+			v_new.secret_file, v_new.ca_file, v_new.models, v_new.dialect,
+			v_new.charge,
 			v_new.http2, v_new.attempts, v_new.connect_ms, v_new.idle_ms,
 			v_new.whole_ms, v_new.answer_max)
 		returning * into v_new;
@@ -343,6 +353,7 @@ begin
 		update sluice.path p set pool_id = v_new.pool_id, url = v_new.url,
 			secret_file = v_new.secret_file, ca_file = v_new.ca_file,
 			models = v_new.models,
+			kind = v_new.kind, suffix = v_new.suffix,
 			dialect = v_new.dialect, charge = v_new.charge,
 			http2 = v_new.http2, attempts = v_new.attempts,
 			connect_ms = v_new.connect_ms, idle_ms = v_new.idle_ms,

@@ -25,9 +25,9 @@
 	X(STMT_FILE_READ, "iuii",                                             \
 	    "select * from sluice.file_read($1, $2, $3, $4)")                 \
 	X(STMT_FILE_DELETE, "iu", "select sluice.file_delete($1, $2)")        \
-	X(STMT_BATCH_CREATE, "iiussiisisbi",                                  \
+	X(STMT_BATCH_CREATE, "iiussisisbs",                                   \
 	    "select sluice.batch_create($1, $2, $3, $4, $5, $6, $7, $8, $9,"  \
-	    " $10, $11, $12)")                                                \
+	    " $10, $11)")                                                     \
 	X(STMT_BATCH_GET, "iu", "select sluice.batch_get($1, $2)")            \
 	X(STMT_BATCH_LIST, "iui", "select sluice.batch_list($1, $2, $3)")     \
 	X(STMT_BATCH_CANCEL, "iu", "select sluice.batch_cancel($1, $2)")      \

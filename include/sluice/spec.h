@@ -53,6 +53,11 @@ extern const char *const spec_stream_costs[];
 enum slc_rc spec_word(const char *text, const char *first,
     const char *const *words, struct slc_err *err);
 
+/* The kinds of paths (sql/001h_routes.sql), and a suffix to models' names. */
+extern const char *const spec_kinds[];
+enum { SPEC_SUFFIX_MAX = 64 };
+enum slc_rc spec_suffix(const char *text, struct slc_err *err);
+
 /*
  * "0.15" to millionths, 0..max, exactly: more than six places are refused.
  * Money has no currency: whatever the operator reckons in.

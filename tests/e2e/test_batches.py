@@ -162,7 +162,8 @@ class Batches(unittest.TestCase):
         for more in ({"metadata": {f"{i:064}": "é" * 512 for i in range(16)}},
                      {"completion_window": "1m"}, {"completion_window": "60s"},
                      {"completion_window": "30d"}, {"metadata": None},
-                     {"unknown": {"x": 1}}, {"sluice": {"later": 1}},
+                     {"unknown": {"x": 1}}, {"sluice": {"max_tokens": 1}},
+                     {"sluice": None},
                      {"output_expires_after": {"anchor": "created_at",
                                                "seconds": 3600}}):
             with self.subTest(more):
@@ -170,6 +171,20 @@ class Batches(unittest.TestCase):
                     "input_file_id": self.file, "endpoint": CHAT,
                     "completion_window": "24h", **more})
                 self.assertEqual(a.status, 200, a.body)
+
+    def test_own_options_are_checked_by_name(self):
+        for own, param in (({"dedupe!": True}, "sluice.dedupe!"),
+                           ({"priority": "urgent"}, "sluice.priority"),
+                           ({"priority": 5}, "sluice.priority"),
+                           ({"max_tokens": 0}, "sluice.max_tokens"),
+                           ({"max_tokens": "1"}, "sluice.max_tokens"),
+                           ([], "sluice")):
+            with self.subTest(own):
+                self.assertEqual(self.bad(400, sluice=own)["param"], param)
+        a = self.s.call("POST", "/v1/batches", json_body={
+            "input_file_id": self.file, "endpoint": CHAT,
+            "completion_window": "24h", "sluice": {"priority": "high"}})
+        self.assertEqual(a.json["sluice"]["priority"], 3)
 
     def test_failed_when_lines_and_endpoint_or_models_do_not_fit(self):
         b = self.s.batch(self.file, endpoint="/v1/embeddings").json

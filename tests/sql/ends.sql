@@ -22,8 +22,8 @@ begin
 	perform sluice.file_publish(a, f.id, 3 * n, 3, '\x00', '/v1/chat/completions',
 		'{m}', '{3}', null, 86400 * 30, null, null);
 	v_batch := sluice.batch_create(a, null, (select uid from sluice.file
-		where id = f.id), '/v1/chat/completions', '24h', 86400, 2, null, 86400,
-		null, null);
+		where id = f.id), '/v1/chat/completions', '24h', 86400, null, 86400,
+		null, null, '{"priority":2}');
 	return (select id from sluice.batch where sluice.batch_name(uid) =
 		v_batch ->> 'id');
 end $$;

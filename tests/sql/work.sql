@@ -55,7 +55,7 @@ create temp table t as select
 	(select id from sluice.path where name = 'p') as path,
 	null::bigint as epoch, null::bigint as w1, null::bigint as w2;
 update t set batch = (replace(sluice.batch_create(account, null, input,
-	'/v1/chat/completions', '24h', 86400, 2, null, 86400, null, null) ->> 'id',
+	'/v1/chat/completions', '24h', 86400, null, 86400, null, null, '{"priority":2}') ->> 'id',
 	'batch_', ''))::uuid;
 
 -- The lease
