@@ -136,7 +136,7 @@ class Batches(unittest.TestCase):
                  "metadata.k"),
                 ({"sluice": {"priority": 5}}, "invalid_value",
                  "sluice.priority"),
-                ({"sluice": {"priority": "high"}}, "invalid_type",
+                ({"sluice": {"priority": "urgent"}}, "invalid_value",
                  "sluice.priority"),
                 ({"output_expires_after": {"anchor": "created_at",
                                            "seconds": 3599}}, "invalid_value",
