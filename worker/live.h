@@ -2,7 +2,8 @@
  * live - calls that callers wait for: a listener for sluiced, which hands each
  * over with the path it was let in for (sluice/live.h), and streams.
  *
- *   live.c         the listener and the way up
+ *   live.c         the listener
+ *   live_up.c      the way up
  *   live_answer.c  the way down, and what an upstream's end means here
  *   live_settle.c  into the database
  */

@@ -1,5 +1,5 @@
 /*
- * live_own - what live.c and live_answer.c share.
+ * live_own - what live.c, live_up.c and live_answer.c share.
  */
 #ifndef WORKER_LIVE_OWN_H
 #define WORKER_LIVE_OWN_H
@@ -76,6 +76,8 @@ void live_set(struct live_call *c, enum live_stage next);
 void live_refuse(
     struct live_call *c, int status, const char *code, const char *text);
 
+/* The body is whole: to the upstream, once the path is known. */
+void live_call_ready(struct live_call *c);
 /* Callbacks of the upstream's answer; arg is the call. */
 void live_on_head(int status, struct slice headers, void *arg);
 bool live_on_piece(struct slice piece, void *arg);
