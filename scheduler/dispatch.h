@@ -117,6 +117,8 @@ struct dispatch_seats {
 	int64_t out;
 	int64_t live;     /* open live calls */
 	bool live_waited; /* one found no seat */
+	int64_t live_us;   /* when there were some last */
+	int64_t wanted_us; /* when a line asked for one last */
 };
 
 /* Why the next line of a flow does not go now. */
@@ -310,6 +312,9 @@ void dispatch_live_limit(struct dispatch *d, int32_t limit, int64_t total,
     bool waited, int64_t now_us);
 /* Seats that the workers may have: what live calls leave. */
 int64_t dispatch_seats_amount(const struct dispatch_seats *s);
+/* The same now; none while live calls come and no line wants one. */
+int64_t
+dispatch_seats_wanted(const struct dispatch_seats *s, int64_t now_us);
 
 /* dispatch_seen.c: what workers saw -------------------------------------- */
 

@@ -8,6 +8,8 @@ enum {
 	LIVE_AHEAD_MS = 400,    /* from one plan to the next, and some more */
 	LIVE_RATE_US = 5000000, /* their rate is smoothed over it */
 	LIVE_WAITED_PART = 50,  /* of the limit, for one that found no room */
+	LIVE_LATELY_US = 60000000,
+	WANTED_LATELY_US = 2000000,
 };
 
 static struct dispatch_seats *
@@ -43,6 +45,8 @@ dispatch_live_limit(struct dispatch *d, int32_t limit, int64_t total,
 
 	if (s != NULL)
 		s->live_waited = waited;
+	if (s != NULL && (waited || s->live > 0))
+		s->live_us = now_us;
 	if (r == NULL)
 		return;
 	us = now_us - r->live_us;
@@ -69,4 +73,13 @@ dispatch_seats_amount(const struct dispatch_seats *s)
 	if (left < 0)
 		left = 0;
 	return left < s->amount ? left : s->amount;
+}
+
+int64_t
+dispatch_seats_wanted(const struct dispatch_seats *s, int64_t now_us)
+{
+	bool live = s->live_us > 0 && now_us - s->live_us < LIVE_LATELY_US;
+	bool lines = s->out > 0 || now_us - s->wanted_us < WANTED_LATELY_US;
+
+	return live && !lines ? 0 : dispatch_seats_amount(s);
 }

@@ -65,6 +65,8 @@ flow_keep_us(const struct dispatch *d, const struct dispatch_flow *f,
 	bool strict = isfinite(rate);
 	int64_t keep_us, most_us;
 
+	for (size_t i = 0; i < f->nseats; i++)
+		f->seats[i]->wanted_us = now_us;
 	if (f->undeclared && !aimd_allows(&f->path->aimd, f->path->out))
 		return -1;
 	for (size_t i = 0; i < f->nseats; i++) {

@@ -266,8 +266,8 @@ write_seats(const struct dispatch *d, const struct world *w, struct buf *out)
 			workers[at].granted = s->granted;
 			workers[at].target = s->target;
 		}
-		if (!seats_share(
-			dispatch_seats_amount(d->seats[i]), workers, n))
+		if (!seats_share(dispatch_seats_wanted(d->seats[i], w->now_us),
+			workers, n))
 			continue;
 		for (size_t k = 0; k < n; k++) {
 			if (!workers[k].live)

@@ -28,6 +28,19 @@ language sql set search_path = '' as $$
 	where s.worker_id = p_worker
 $$;
 
+-- Of a dead worker's seats those that its lines cannot hold are free.  Before
+-- its runs are deleted.
+create or replace function sluice.seats_of_lines(p_worker bigint) returns void
+language sql set search_path = '' as $$
+	update sluice.seat s set granted = least(s.granted, (
+		select coalesce(sum(bit_count(r.open)), 0) from sluice.run r
+		join sluice.path p on p.id = r.path_id
+		join sluice.rate_limit l on l.pool_id = p.pool_id
+		where r.worker_id = p_worker and l.id = s.limit_id
+		    and (l.path_id is null or l.path_id = p.id)))
+	where s.worker_id = p_worker
+$$;
+
 -- Workers whose lease is over: what they had out goes again (it may have been
 -- sent: the attempt counts), and whatever else a dead worker holds; their seats
 -- stay taken while the upstream may still work on their calls.  And runs that
@@ -47,6 +60,7 @@ begin
 		returning w.id
 	loop
 		workers := workers + 1;
+		perform sluice.seats_of_lines(v_worker);
 		perform sluice.seats_freeze(v_worker);
 	end loop;
 	for v_run in

@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(11);
+select plan(12);
 
 create function pg_temp.run(p_worker bigint) returns bigint language sql as $$
 	insert into sluice.run (batch_id, lane_id, path_id, purge_day, chunk_id,
@@ -56,6 +56,23 @@ from t, v, w, sluice.rate_limit l;
 create temp table reaped as select r.* from t, lateral sluice.reap(epoch) r;
 select results_eq('select worker_id from sluice.seat', 'select id from w',
 	'goes, that of one which lives stays');
+
+-- Of one that dies, as many as the lines it had out
+delete from sluice.run;
+delete from sluice.retry;
+insert into sluice.run (batch_id, lane_id, path_id, purge_day, chunk_id, first_line,
+	line, send_at, keep_us, open, worker_id, taken_at)
+select 1, 1, p.id, '2030-01-01', 1, 1, '{1,2,3}', now(), 10000000, '101', w.id, now()
+from sluice.path p, w;
+insert into sluice.worker (name, max_in_flight, lease_until) values ('idle', 1, now() - interval '1 s');
+delete from sluice.seat;
+insert into sluice.seat (limit_id, worker_id, granted, target)
+select l.id, v.id, 3, 3 from sluice.rate_limit l, sluice.worker v
+where v.id = (select id from w) or v.name = 'idle';
+update sluice.worker set lease_until = now() - interval '1 s' where id = (select id from w);
+insert into reaped select r.* from t, lateral sluice.reap(epoch) r;
+select results_eq($$ select worker_id = (select id from w), granted from sluice.seat
+	order by granted $$, 'values (false, 0), (true, 2)');
 
 select * from finish();
 rollback;

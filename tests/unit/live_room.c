@@ -220,8 +220,54 @@ seats_are_left_to_live_calls(void)
 	CU_ASSERT_EQUAL(dispatch_seats_amount(&s), 0);
 }
 
+static void
+seats_that_no_line_wants_are_free_for_live_calls(void)
+{
+	struct dispatch_seats s = { .amount = 8 };
+
+	CU_ASSERT_EQUAL(dispatch_seats_wanted(&s, 100 * S), 8);
+	s.live_us = 100 * S;
+	s.live = 3;
+	CU_ASSERT_EQUAL(dispatch_seats_wanted(&s, 101 * S), 0);
+	s.wanted_us = 100 * S;
+	CU_ASSERT_EQUAL(dispatch_seats_wanted(&s, 101 * S), 5);
+	CU_ASSERT_EQUAL(dispatch_seats_wanted(&s, 103 * S), 0);
+	s.out = 1;
+	CU_ASSERT_EQUAL(dispatch_seats_wanted(&s, 103 * S), 5);
+	s.out = s.live = 0;
+	CU_ASSERT_EQUAL(dispatch_seats_wanted(&s, 159 * S), 0);
+	CU_ASSERT_EQUAL(dispatch_seats_wanted(&s, 161 * S), 8);
+}
+
+static void
+a_line_that_asks_for_a_seat_is_heard(void)
+{
+	static const struct dispatch_conf_limit seats = { .id = 3,
+		.pool = 1,
+		.path = 1,
+		.model = "*",
+		.dimension = PACE_CONCURRENT,
+		.amount = 8 };
+	struct dispatch_conf_path path = {
+		.id = 1, .pool = 1, .models = all, .nmodels = 1
+	};
+	const struct dispatch_seats *s;
+
+	world_start(0);
+	dispatch_configure(&w.d, &path, 1, &seats, 1);
+	s = w.d.seats[1];
+	dispatch_live_cell(&w.d, 3, 0, 1);
+	dispatch_live_limit(&w.d, 3, 1, false, w.now);
+	CU_ASSERT_EQUAL(dispatch_seats_wanted(s, w.now), 0);
+	look();
+	CU_ASSERT_EQUAL(dispatch_seats_wanted(s, w.now), 7);
+	dispatch_fini(&w.d);
+}
+
 UNIT_MAIN("live_room", UNIT(live_calls_within_the_reserve_are_never_refused),
     UNIT(batches_step_aside_beyond_the_reserve),
     UNIT(without_live_calls_the_reserve_alone_is_free),
     UNIT(live_calls_that_take_all_stop_batches),
-    UNIT(seats_are_left_to_live_calls))
+    UNIT(seats_are_left_to_live_calls),
+    UNIT(seats_that_no_line_wants_are_free_for_live_calls),
+    UNIT(a_line_that_asks_for_a_seat_is_heard))
