@@ -293,7 +293,8 @@ begin
 			subject, units, rate_id, cell, rate_units)
 		overriding system value
 		select a.id, p_account[a.i], p_key[a.i], a.path, p_model[a.i],
-			p_resource[a.i], v_made, v_made + interval '2 h 10 min', p_door,
+			p_resource[a.i], v_made, v_made + make_interval(mins => 10,
+				secs => p.whole_ms / 1000.0), p_door,
 			a.worker, p_input[a.i], p_output[a.i],
 			case when a.h > a.h0 then array(select p_limit[x.s]
 				from unnest(v_held[a.h0 + 1 : a.h]) x (s)) else '{}' end,
@@ -305,6 +306,7 @@ begin
 			case when a.r > a.r0 then v_rate_units[a.r0 + 1 : a.r] else '{}' end
 		from unnest(v_ask, v_id, v_path, v_worker, v_held_last, 0 || v_held_last,
 			v_rate_last, 0 || v_rate_last) a (i, id, path, worker, h, h0, r, r0)
+		join sluice.path p on p.id = a.path
 		where a.i is not null;
 	end if;
 	update sluice.caller_state t

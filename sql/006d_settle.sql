@@ -163,6 +163,62 @@ begin
 	end loop;
 end $$;
 
+-- Calls that were given up are over upstream, too: their seats there are free.
+-- None: those whose time has come.
+create or replace function sluice.orphans_end(p_admission bigint default null)
+returns void
+language plpgsql set search_path = '' as $$
+declare
+	v_ended bigint[] := array(select distinct o.admission_id
+		from sluice.live_orphan o
+		where o.admission_id = p_admission
+		    or p_admission is null and o.until < clock_timestamp());
+begin
+	if v_ended = '{}' then
+		return;
+	end if;
+	perform from sluice.rate_limit_state s where s.limit_id in (
+		select o.limit_id from sluice.live_orphan o
+		where o.admission_id = any (v_ended))
+	order by s.limit_id for update;
+	with gone as (
+		delete from sluice.live_orphan o where o.admission_id = any (v_ended)
+		returning o.limit_id, o.units
+	)
+	update sluice.live_cell c set units = greatest(0, c.units - g.units),
+		changed_at = clock_timestamp()
+	from (select limit_id, sum(units) as units from gone group by 1) g
+	where c.limit_id = g.limit_id and c.cell = 0;
+end $$;
+
+-- A call whose worker or sluiced has died, without the seats it holds upstream:
+-- they stay taken as long as the upstream may work on it, or until its worker,
+-- which may have been out of reach only, says that it is over.
+create or replace function sluice.admission_orphan(p_admission sluice.admission)
+returns sluice.admission
+language plpgsql set search_path = '' as $$
+declare
+	v sluice.admission := p_admission;
+	v_stays boolean[] := array(select u.cell <> 0
+		from unnest(v.cell) with ordinality u (cell, i) order by u.i);
+begin
+	if true = all (v_stays) or v.expires_at < clock_timestamp() then
+		return v;
+	end if;
+	insert into sluice.live_orphan (admission_id, limit_id, units, until)
+	select v.id, u.id, u.units, v.expires_at
+	from unnest(v.rate_id, v.rate_units, v_stays) u (id, units, stays)
+	where not u.stays;
+	select coalesce(array_agg(u.id order by u.i), '{}'),
+		coalesce(array_agg(u.cell order by u.i), '{}'),
+		coalesce(array_agg(u.units order by u.i), '{}')
+	into v.rate_id, v.cell, v.rate_units
+	from unnest(v.rate_id, v.cell, v.rate_units, v_stays) with ordinality
+		u (id, cell, units, stays, i)
+	where u.stays;
+	return v;
+end $$;
+
 -- A live call is over; once: false when it was settled before, or given up.
 -- p_status: the upstream's, 0 when there was no answer.  p_input, p_output: tokens,
 -- null when not known.  p_chunks: streamed pieces.  p_ms: since it was sent.  p_ok:
@@ -181,6 +237,7 @@ begin
 	delete from sluice.admission a where a.id = p_admission and a.batch_id is null
 	returning * into v;
 	if v.id is null then
+		perform sluice.orphans_end(p_admission);
 		return false;
 	end if;
 	perform sluice.calls_settle(array[v], array[coalesce(p_status, 0)],
@@ -203,6 +260,8 @@ begin
 		if cardinality(v.rate_id) > 0 then
 			perform sluice.room_settle(v, 0, 0, 0);
 		end if;
+	else
+		perform sluice.orphans_end(p_admission);
 	end if;
 end $$;
 
@@ -226,11 +285,12 @@ begin
 			for update skip locked)
 		returning a
 	)
-	select array_agg(g.a) into v from gone g;
+	select array_agg(sluice.admission_orphan(g.a)) into v from gone g;
 	v_n := coalesce(cardinality(v), 0);
 	-- Counters are locked in their order once in a transaction.
 	if v_n = 0 then
 		perform sluice.batches_settle();
+		perform sluice.orphans_end();
 	else
 		perform sluice.calls_settle(v, array_fill(0, array[v_n]),
 			array_fill(null::bigint, array[v_n]),

@@ -319,10 +319,13 @@ class Live(unittest.TestCase):
             hold.wait(60)
             chunk(h, b"")
 
-        self.start()
+        self.start(path={"limits": [("concurrent", 0, 9)]})
         self.up.act = act
         c, r = self.open()
         r.readline()
+        until(lambda: self.s.sql("select coalesce(sum(granted), 0) from sluice.seat")
+              == "0",
+              what="no line wants a seat")
         self.s.workers[0].kill()
         with self.assertRaises((http.client.IncompleteRead, ConnectionError)):
             r.read()
@@ -336,6 +339,11 @@ class Live(unittest.TestCase):
                                  "= 'live' and live_url like '%/worker%'") != "0")
         self.up.act = answer()
         until(lambda: self.post().status == 200)
+        # The upstream may work on the broken call for as long as the path allows.
+        self.settled()
+        self.assertEqual(self.s.sql(
+            "select c.units, o.until > now() + interval '20 min' from "
+            "sluice.live_cell c join sluice.live_orphan o using (limit_id)"), "1|t")
 
     def test_a_dead_worker_is_passed_over(self):
         self.start(workers=2)

@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(23);
+select plan(31);
 
 select sluice.config_apply('{"paths":[
 	{"name":"a","url":"http://x","models":["m"],"limits":[
@@ -103,6 +103,44 @@ select throws_ok(format($$ select sluice.room_left('[[%s,1,3]]') $$,
 	pg_temp.rate('requests')), 'SL409', null, 'live calls took more than it left');
 select lives_ok(format($$ select sluice.room_left('[[%s,1,4]]') $$,
 	pg_temp.rate('requests')));
+
+-- A worker that dies leaves its calls' seats taken, and nothing else
+update sluice.live_cell set units = 0;
+truncate sluice.admission;
+insert into sluice.worker (name, max_in_flight, lease_until, state) values
+	('gone', 1, now(), 'dead'), ('well', 1, 'infinity', 'live');
+create temp table d as select sluice.door_open('sql', 600000) as door;
+create function pg_temp.let_in(p_worker text, p_door bigint, p_expires interval)
+returns bigint language plpgsql as $$
+declare
+	r record;
+	v_id bigint;
+begin
+	perform sluice.room_lock(array['m']);
+	select * into r from sluice.upstream_room('m', 10, 10, 4, false);
+	insert into sluice.admission (account_id, key_id, path_id, model, resource,
+		expires_at, rate_id, cell, rate_units, input, output, door_id, worker_id)
+	select 1, 1, r.path_id, 'm', 'chat', clock_timestamp() + p_expires, r.rate_id,
+		r.cell, r.rate_units, 10, 10, p_door, w.id
+	from sluice.worker w where w.name = p_worker returning id into v_id;
+	return v_id;
+end $$;
+create function pg_temp.seats() returns integer language sql as $$
+	select units::integer from sluice.live_cell where limit_id = pg_temp.rate('concurrent')
+$$;
+create temp table c as select pg_temp.let_in('gone', door, '1 h') as dead,
+	pg_temp.let_in('well', 0, '1 h') as cut, pg_temp.let_in('gone', door, '0 s') as over
+from d;
+select is(pg_temp.seats(), 3);
+select is(sluice.admissions_reap(), 3);
+select is((select count(*) from sluice.admission)::integer, 0, 'all are given up');
+select is(pg_temp.seats(), 2, 'the upstream may work on two of them');
+select is((select sum(requests) from sluice.usage_delta)::integer, 3);
+select is(sluice.live_settle(cut, 1, 200, 1, 0, 1, 0, 1, 5, true), false) from c;
+select is(pg_temp.seats(), 1, 'the worker was there after all');
+update sluice.live_orphan set until = clock_timestamp() - interval '1 s';
+select sluice.admissions_reap();
+select is(pg_temp.seats(), 0, 'it has had its time');
 
 -- A pause is for all
 update sluice.rate_limit_state set paused_until = clock_timestamp() + interval '9 s'
