@@ -118,7 +118,7 @@ static const struct cli_opt apply_opts[] = {
 };
 
 static const struct cli_opt usage_opts[] = {
-	{ "by", 0, "WHAT,...", "account, key, model, path, kind" },
+	{ "by", 0, "WHAT,...", "account, key, model, path, kind, resource" },
 	{ "per", 0, "SPAN", "minute, hour, day or all [all]" },
 	{ "since", 0, "WHEN", "a span back from now as 7d, a day as "
 	    "2026-11-01, Unix time [24h]" },
@@ -127,6 +127,7 @@ static const struct cli_opt usage_opts[] = {
 	{ "key", 0, "ID", "of it alone" },
 	{ "model", 0, "GLOB", "of those alone" },
 	{ "path", 0, "NAME", "of it alone" },
+	{ "resource", 0, "WHAT", "chat, images, audio, embeddings, moderations" },
 	{ "mine", 0, NULL, "of your own account: needs no admin key" },
 	{ "csv", 0, NULL, "as CSV, times in UTC" },
 	{ "peak", 0, NULL, "most in a minute, hour, day, beside the limits" },

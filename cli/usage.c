@@ -19,6 +19,7 @@ static const struct {
 	{ "model", "MODEL" },
 	{ "path", "PATH" },
 	{ "kind", "KIND" },
+	{ "resource", "RESOURCE" },
 };
 
 static const struct {
@@ -251,7 +252,7 @@ static void
 write_url(const struct cli *cli, const char *what, struct buf *url)
 {
 	static const char *const params[] = { "by", "per", "since", "until",
-		"account", "key", "model", "path" };
+		"account", "key", "model", "path", "resource" };
 	struct buf one = { 0 };
 	bool csv = cli_get(cli, "csv") != NULL;
 

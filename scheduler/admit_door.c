@@ -66,7 +66,7 @@ tell_refused(struct admit *a)
 		if (call == NULL)
 			call = db_call(a->db, admit_on_told, a);
 		db_add(call, STMT_REFUSED, k->account, k->key, k->model,
-		    k->refused);
+		    k->refused, k->resource);
 		k->refused = 0;
 		n++;
 	}

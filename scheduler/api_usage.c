@@ -17,7 +17,7 @@ enum {
 };
 
 static const char *const groups[] = { "account", "key", "model", "path",
-	"kind" };
+	"kind", "resource" };
 
 static bool
 param_error(struct call *call, const char *name, const char *says)
@@ -52,7 +52,8 @@ read_by(struct call *call, json_t *ask, const char *by)
 	buf_fini(&text);
 	return known ||
 	    param_error(call, "by",
-		"some of account, key, model, path, kind, with commas between");
+		"some of account, key, model, path, kind, resource, with "
+		"commas between");
 }
 
 static bool
@@ -132,7 +133,7 @@ static bool
 read_filters(struct call *call, json_t *ask, bool all)
 {
 	static const char *const names[] = { "account", "model", "path",
-		"key" };
+		"resource", "key" };
 	struct buf text = { 0 };
 	bool ok = true;
 

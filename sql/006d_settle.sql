@@ -159,7 +159,7 @@ begin
 		end if;
 		perform sluice.usage_add(v.account_id, v.key_id, v.path_id, v.model, 'live',
 			1, case when p_ok[i] then 0 else 1 end, 0, v_input[i],
-			coalesce(p_cached[i], 0), v_output[i], v_money[i]);
+			coalesce(p_cached[i], 0), v_output[i], v_money[i], v.resource);
 	end loop;
 end $$;
 

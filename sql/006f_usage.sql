@@ -6,12 +6,12 @@
 create or replace view sluice.usage_all as
 	select u.span_s, u.at, u.account_id, u.key_id, u.path_id, u.model, u.kind,
 		u.requests, u.failed, u.refused, u.input_tokens, u.cached_tokens,
-		u.output_tokens, u.money
+		u.output_tokens, u.money, u.resource
 	from sluice.usage u
 	union all
 	select 60, d.at, d.account_id, d.key_id, d.path_id, d.model, d.kind,
 		d.requests, d.failed, d.refused, d.input_tokens, d.cached_tokens,
-		d.output_tokens, d.money
+		d.output_tokens, d.money, d.resource
 	from sluice.usage_delta d;
 
 -- The price of a model by a path: of those that match, one that names it, else
@@ -39,20 +39,31 @@ language sql stable set search_path = '' as $$
 		from sluice.price_of(p_path, p_model) p), 0)
 $$;
 
+-- Of a batch's lines, by where they go.
+create or replace function sluice.resource_of(p_endpoint text) returns text
+language sql immutable set search_path = '' as $$
+	select case when p_endpoint like '/v1/embeddings%' then 'embeddings'
+		when p_endpoint like '/v1/moderations%' then 'moderations'
+		when p_endpoint like '/v1/images/%' then 'images'
+		when p_endpoint like '/v1/audio/%' then 'audio' else 'chat' end
+$$;
+
 -- Count something for the current minute.  0 or null where the key or the path
 -- is not known.  In the transaction of what is counted.
+drop function if exists sluice.usage_add(bigint, bigint, integer, text, text, bigint,
+    bigint, bigint, bigint, bigint, bigint, bigint);
 create or replace function sluice.usage_add(
     p_account bigint, p_key bigint, p_path integer, p_model text, p_kind text,
     p_requests bigint, p_failed bigint, p_refused bigint, p_input bigint,
-    p_cached bigint, p_output bigint, p_money bigint
+    p_cached bigint, p_output bigint, p_money bigint, p_resource text default ''
 ) returns void
 language sql set search_path = '' security definer as $$
 	insert into sluice.usage_delta (at, account_id, key_id, path_id, model, kind,
 		requests, failed, refused, input_tokens, cached_tokens, output_tokens,
-		money)
+		money, resource)
 	values (date_trunc('minute', clock_timestamp()), p_account, coalesce(p_key, 0),
 		coalesce(p_path, 0), p_model, p_kind, p_requests, p_failed, p_refused,
-		p_input, p_cached, p_output, p_money)
+		p_input, p_cached, p_output, p_money, p_resource)
 $$;
 
 -- What a flush of a worker used: [{batch, path, model, requests, failed, input,
@@ -62,11 +73,12 @@ create or replace function sluice.settle_usage(p_usage json) returns void
 language sql set search_path = '' security definer as $$
 	insert into sluice.usage_delta (at, account_id, key_id, path_id, model, kind,
 		requests, failed, refused, input_tokens, cached_tokens, output_tokens,
-		money)
+		money, resource)
 	select date_trunc('minute', clock_timestamp()), b.account_id,
 		coalesce(b.key_id, 0), u.path, u.model, 'batch', u.requests, u.failed, 0,
 		u.input, u.cached, u.output,
-		sluice.money_of(u.path, u.model, u.input, u.cached, u.output)
+		sluice.money_of(u.path, u.model, u.input, u.cached, u.output),
+		sluice.resource_of(b.endpoint)
 	from json_to_recordset(p_usage) as u (batch bigint, path integer, model text,
 		requests bigint, failed bigint, input bigint, cached bigint, output bigint)
 	join sluice.batch b on b.id = u.batch
@@ -84,14 +96,15 @@ returns void
 language sql set search_path = '' security definer as $$
 	insert into sluice.usage as u (span_s, at, account_id, key_id, path_id, model,
 		kind, requests, failed, refused, input_tokens, cached_tokens,
-		output_tokens, money)
+		output_tokens, money, resource)
 	select p_span_s, sluice.usage_span(r.at, p_span_s), r.account_id, r.key_id,
 		r.path_id, r.model, r.kind, sum(r.requests), sum(r.failed),
 		sum(r.refused), sum(r.input_tokens), sum(r.cached_tokens),
-		sum(r.output_tokens), sum(r.money)
+		sum(r.output_tokens), sum(r.money), r.resource
 	from unnest(p_rows) r
-	group by 2, 3, 4, 5, 6, 7
-	on conflict (span_s, at, account_id, key_id, path_id, model, kind) do update
+	group by 2, 3, 4, 5, 6, 7, r.resource
+	on conflict (span_s, at, account_id, key_id, path_id, model, kind, resource)
+	do update
 	set requests = u.requests + excluded.requests,
 		failed = u.failed + excluded.failed,
 		refused = u.refused + excluded.refused,

@@ -2,7 +2,7 @@
 --
 -- Usage as it is asked for: sums, peaks beside limits, and what comes.
 -- p_account 0: everybody's.  p_ask: {by: [..], per_s (0: all in one), since,
--- until (Unix time), account, key (id), model (glob), path, most}.
+-- until (Unix time), account, key (id), model (glob), path, resource, most}.
 
 create or replace function sluice.usage_rows(p_account bigint, p_ask json)
 returns setof sluice.usage_all
@@ -18,11 +18,14 @@ language sql stable set search_path = '' as $$
 		or sluice.glob_match(p_ask ->> 'model', u.model))
 	    and (p_ask ->> 'path' is null or u.path_id in (
 		select p.id from sluice.path p where p.name = p_ask ->> 'path'))
+	    and (p_ask ->> 'resource' is null or u.resource = p_ask ->> 'resource')
 $$;
 
 -- Who and what a row is for, by name; what it was not grouped by is left out.
+drop function if exists sluice.usage_names(bigint, bigint, text, integer, text);
 create or replace function sluice.usage_names(
-    p_account bigint, p_key bigint, p_model text, p_path integer, p_kind text
+    p_account bigint, p_key bigint, p_model text, p_path integer, p_kind text,
+    p_resource text
 ) returns jsonb
 language sql stable set search_path = '' as $$
 	select jsonb_strip_nulls(jsonb_build_object(
@@ -31,7 +34,7 @@ language sql stable set search_path = '' as $$
 		'key_name', (select k.name from sluice.api_key k where k.id = p_key),
 		'model', p_model,
 		'path', (select p.name from sluice.path p where p.id = p_path),
-		'kind', p_kind))
+		'kind', p_kind, 'resource', p_resource))
 $$;
 
 create or replace function sluice.usage_get(p_account bigint, p_ask json) returns json
@@ -49,23 +52,24 @@ begin
 			case when 'model' = any (v_by) then u.model end as model,
 			case when 'path' = any (v_by) then u.path_id end as path_id,
 			case when 'kind' = any (v_by) then u.kind end as kind,
+			case when 'resource' = any (v_by) then u.resource end as resource,
 			sum(u.requests) as requests, sum(u.failed) as failed,
 			sum(u.refused) as refused, sum(u.input_tokens) as input_tokens,
 			sum(u.cached_tokens) as cached_tokens,
 			sum(u.output_tokens) as output_tokens, sum(u.money) as money
 		from sluice.usage_rows(p_account, p_ask) u
-		group by 1, 2, 3, 4, 5, 6
+		group by 1, 2, 3, 4, 5, 6, 7
 	), objects as (
 		select (jsonb_strip_nulls(jsonb_build_object(
 				'at', sluice.epoch(s.at)))
 			|| sluice.usage_names(s.account_id, s.key_id, s.model, s.path_id,
-				s.kind)
+				s.kind, s.resource)
 			|| jsonb_build_object('requests', s.requests, 'failed', s.failed,
 				'refused', s.refused, 'input_tokens', s.input_tokens,
 				'cached_tokens', s.cached_tokens,
 				'output_tokens', s.output_tokens, 'money', s.money)) as doc,
 			row_number() over (order by s.at, s.requests desc, s.account_id,
-				s.key_id, s.model, s.path_id, s.kind) as i
+				s.key_id, s.model, s.path_id, s.kind, s.resource) as i
 		from sums s
 	)
 	select json_build_object('object', 'list', 'since', p_ask -> 'since',
@@ -87,8 +91,7 @@ end $$;
 
 -- Limits before callers -------------------------------------------------------
 
--- What usage says a subject drew on a limit, by spans of p_span_s.  Resources are
--- not told apart in usage: of a limit on one resource this is the most it can be.
+-- What usage says a subject drew on a limit, by spans of p_span_s.
 create or replace function sluice.usage_of(
     p_limit sluice.caller_limit, p_subject text, p_since timestamptz, p_span_s integer
 ) returns table (at timestamptz, units bigint)
@@ -97,7 +100,9 @@ language sql stable set search_path = '' as $$
 		select substring(p_subject from '^account:(\d+)')::bigint as account_id,
 			substring(p_subject from '^key:(\d+)')::bigint as key_id,
 			substring(p_subject from '(?:^|\|)model:(.*?)(?:\|(?:chat|embeddings|'
-				'moderations|images|audio))?$') as model
+				'moderations|images|audio))?$') as model,
+			substring(p_subject from '\|(chat|embeddings|moderations|images|'
+				'audio)$') as resource
 	)
 	select sluice.usage_span(u.at, p_span_s), sum(case p_limit.dimension
 		when 'requests' then u.requests
@@ -110,6 +115,8 @@ language sql stable set search_path = '' as $$
 	    and (s.account_id is null or u.account_id = s.account_id)
 	    and (s.key_id is null or u.key_id = s.key_id)
 	    and (s.model is null or u.model = s.model)
+	    and (u.resource in (s.resource, '') or s.resource is null)
+	    and (u.resource = '' or p_limit.resource in (u.resource, '*'))
 	    and sluice.glob_match(p_limit.model, u.model)
 	    and p_limit.applies in ('both', u.kind)
 	group by 1
@@ -180,7 +187,7 @@ create or replace function sluice.usage_peak(p_account bigint, p_ask json) retur
 language plpgsql stable set search_path = '' security definer as $$
 declare
 	v_by text[] := array(select json_array_elements_text(p_ask -> 'by'));
-	v_whole boolean := not v_by && array['model', 'path', 'kind'];
+	v_whole boolean := not v_by && array['model', 'path', 'kind', 'resource'];
 	v_doc json;
 begin
 	with sums as materialized (
@@ -190,37 +197,38 @@ begin
 			case when 'model' = any (v_by) then u.model end as model,
 			case when 'path' = any (v_by) then u.path_id end as path_id,
 			case when 'kind' = any (v_by) then u.kind end as kind,
+			case when 'resource' = any (v_by) then u.resource end as resource,
 			sum(u.requests) as requests,
 			sum(u.input_tokens + u.output_tokens) as tokens
 		from sluice.usage_rows(p_account, p_ask) u
 		join (values (60), (3600), (86400)) as s (span_s) on u.span_s <= s.span_s
-		group by 1, 2, 3, 4, 5, 6, 7
+		group by 1, 2, 3, 4, 5, 6, 7, 8
 	), top as (
 		select distinct on (s.account_id, s.key_id, s.model, s.path_id, s.kind,
-			d.dimension, s.span_s) s.*, d.dimension, d.units
+			s.resource, d.dimension, s.span_s) s.*, d.dimension, d.units
 		from sums s
 		cross join lateral (values ('requests', s.requests), ('tokens', s.tokens))
 			as d (dimension, units)
-		order by s.account_id, s.key_id, s.model, s.path_id, s.kind, d.dimension,
-			s.span_s, d.units desc, s.at
+		order by s.account_id, s.key_id, s.model, s.path_id, s.kind, s.resource,
+			d.dimension, s.span_s, d.units desc, s.at
 	), beside as (
 		select t.*, case when v_whole then sluice.caller_amount(t.account_id,
 			nullif(t.key_id, 0), t.dimension, t.span_s) end as amount,
 			row_number() over (order by t.account_id, t.key_id, t.model,
-				t.path_id, t.kind, t.dimension, t.span_s) as i
+				t.path_id, t.kind, t.resource, t.dimension, t.span_s) as i
 		from top t
 	)
 	select json_build_object('object', 'peaks', 'since', p_ask -> 'since',
 		'until', p_ask -> 'until',
 		'data', (select coalesce(json_agg(sluice.usage_names(b.account_id, b.key_id,
-				b.model, b.path_id, b.kind)
+				b.model, b.path_id, b.kind, b.resource)
 			|| jsonb_strip_nulls(jsonb_build_object('dimension', b.dimension,
 				'window_s', b.span_s, 'peak', b.units,
 				'at', sluice.epoch(b.at), 'amount', b.amount,
 				'share', round(b.units / nullif(b.amount, 0), 4)))
 			order by b.i), '[]') from beside b where b.i <= (p_ask ->> 'most')::integer),
 		'limits', (select coalesce(json_agg(sluice.usage_names(c.account_id, c.key_id,
-				null, null, null)
+				null, null, null, null)
 			|| jsonb_strip_nulls(jsonb_build_object(
 				'limit', sluice.caller_limit_text(c.l),
 				'dimension', (c.l).dimension,
@@ -267,7 +275,7 @@ language sql stable set search_path = '' security definer as $$
 			then (c.l).amount * 3600.0 / (c.l).window_s else 0 end as refill) r
 	)
 	select json_build_object('object', 'forecast', 'data', coalesce(json_agg(
-		sluice.usage_names(a.account_id, a.key_id, null, null, null)
+		sluice.usage_names(a.account_id, a.key_id, null, null, null, null)
 		|| jsonb_strip_nulls(jsonb_build_object(
 			'limit', sluice.caller_limit_text(a.l),
 			'dimension', (a.l).dimension, 'window_s', (a.l).window_s,

@@ -40,9 +40,9 @@
 	X(STMT_ADMIT, "iiaxlahxhllxxllhhaaal",                                \
 	    "select * from sluice.admit($1, $2, $3, $4, $5, $6, $7, $8, $9,"  \
 	    " $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)")   \
-	X(STMT_REFUSED, "iisi",                                               \
+	X(STMT_REFUSED, "iisis",                                              \
 	    "select sluice.usage_add($1, $2, 0, $3, 'live', 0, 0, $4, 0, 0, " \
-	    "0, 0)")                                                          \
+	    "0, 0, $5)")                                                      \
 	/* sluiced: live calls */                                            \
 	X(STMT_ADMISSION_DROP, "i", "select sluice.admission_drop($1)")       \
 	X(STMT_LIVE_OTHER, "is", "select * from sluice.live_other($1, $2)")   \

@@ -53,14 +53,15 @@ class Usage(unittest.TestCase):
             line(f"two-{i}", model="m2") + "\n" for i in range(100)))
         self.assertEqual(self.s.wait(b)["status"], "completed")
         got = self.s.results(b)
-        doc = self.ask("by=account,key,model,path,kind")
+        doc = self.ask("by=account,key,model,path,kind,resource")
         self.assertEqual([r["model"] for r in doc["data"]], ["m1", "m2"])
         for r in doc["data"]:
             mine = sums({k: v for k, v in got.items()
                          if k.startswith("two") == (r["model"] == "m2")})
             self.assertEqual({k: r[k] for k in mine}, mine)
-            self.assertEqual((r["account"], r["key_name"], r["path"], r["kind"]),
-                             ("default", "test", "sim", "batch"))
+            self.assertEqual((r["account"], r["key_name"], r["path"], r["kind"],
+                              r["resource"]),
+                             ("default", "test", "sim", "batch", "chat"))
             self.assertRegex(r["key"], "^key_[0-9]+$")
         self.assertEqual({k: doc["total"][k] for k in mine}, sums(got))
         self.assertFalse(doc["has_more"])

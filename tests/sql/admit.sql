@@ -256,7 +256,8 @@ create function pg_temp.now() returns text language sql as $$
 $$;
 select is(pg_temp.now(), '20+0', 'the truth counts, nothing is held');
 select is((select format('%s %s %s %s', requests, failed, input_tokens, output_tokens)
-	from sluice.usage_all where kind = 'live'), '1 0 8 12', 'and is on the account');
+	from sluice.usage_all where kind = 'live' and resource = 'chat'), '1 0 8 12',
+	'and is on the account');
 update t set id = (pg_temp.ask('a1', null, 10, 50)).admission;
 select sluice.live_settle((select id from t), 1, 200, null, null, null, null, 1, 5, true);
 select is(pg_temp.now(), '80+0', 'not known: as estimated');

@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(26);
+select plan(31);
 
 insert into sluice.account (name) values ('a'), ('b');
 insert into sluice.api_key (account_id, name, hash, hint, scopes)
@@ -148,6 +148,26 @@ select results_eq($$ select days_above, days from pg_temp.forecast()
 update sluice.caller_limit set amount = 100 where id = (select hour from l);
 select cmp_ok((select days_above from pg_temp.forecast() where subject like '%|model:m'),
 	'>=', 1, 'of an hour''s limit: a day with such an hour');
+
+-- Resources apart
+insert into sluice.usage (span_s, at, account_id, key_id, model, kind, requests, resource)
+select 60, date_trunc('minute', now()), b, kb, 'm', 'live', u.n, u.resource
+from t, (values (70, 'images'), (7, 'chat')) u (n, resource);
+select results_eq($$ select r.resource, r.requests from json_to_recordset(
+	sluice.usage_get((select b from t), pg_temp.ask('["resource"]')) -> 'data')
+	r (resource text, requests bigint) $$,
+	$$ values ('images', 70::bigint), ('chat', 7), ('', 1) $$);
+select is((select sluice.usage_get(b, pg_temp.ask(p_more =>
+	',"resource":"images"')) #>> '{total,requests}' from t), '70');
+select is((select max((r ->> 'peak')::bigint) from t, json_array_elements(sluice.usage_peak(b,
+	pg_temp.ask('["resource"]')) -> 'data') r where r ->> 'resource' = 'chat'), 7::bigint);
+insert into sluice.caller_state (limit_id, subject)
+select l.day, 'key:' || kb || '|images' from l, t;
+select is((select pace from pg_temp.forecast() where subject like '%|images'),
+	71::bigint, 'a counter of images, and what was not told apart');
+update sluice.caller_limit set resource = 'chat' where id = (select day from l);
+select is((select max(pace) from pg_temp.forecast() where subject = (
+	select 'key:' || kb from t)), 8::bigint, 'a limit on chat');
 
 select * from finish();
 rollback;
