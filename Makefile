@@ -51,7 +51,8 @@ PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/spec_price lib/header \
 	scheduler/estimate scheduler/seats \
 	scheduler/breaker scheduler/aimd scheduler/clock scheduler/ladder scheduler/foreign scheduler/foreign_log \
 	scheduler/dispatch scheduler/dispatch_conf scheduler/dispatch_offer \
-	scheduler/dispatch_begin scheduler/dispatch_live \
+	scheduler/dispatch_begin scheduler/dispatch_hurry \
+	scheduler/dispatch_live \
 	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_read \
 	scheduler/dispatch_write scheduler/dispatch_explain scheduler/reply \
 	scheduler/admit_limits scheduler/admit_batch \

@@ -95,6 +95,7 @@ struct dispatch_rate {
 	/* tokens of calls under way that were not declared */
 	double pending_more, pending_variance;
 	double hurry;  /* of this plan */
+	double due;    /* units up to the deadline of lane, for it */
 	int64_t lane;  /* the last that was counted for it */
 	bool changed;  /* next, pause, ladder: to be written */
 	char why[128]; /* it is paused */

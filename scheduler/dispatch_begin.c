@@ -12,66 +12,6 @@ flow_has(const struct dispatch_flow *f, const struct dispatch_rate *r)
 	return false;
 }
 
-/* Units a second that the lane wants of a budget by its deadline. */
-static double
-lane_wants(
-    const struct dispatch_lane *lane, const struct pace *p, int64_t now_us)
-{
-	const struct dispatch_line *line =
-	    &lane->fresh.lines[lane->fresh.first];
-	const struct estimate none = { 0 };
-	double left_s = (double)(lane->deadline_us - now_us) / 1e6;
-	double units = lane->lines_left;
-
-	if (p->dimension != PACE_REQUESTS)
-		units *= (double)pace_cost(p, PACE_CHARGE_ACTUAL,
-		    estimate_input(&none, line->bytes),
-		    estimate_output(&none, line->cap));
-	/* A twentieth of the time is kept for retries. */
-	return units / fmax(left_s * 0.95, 1);
-}
-
-/*
- * How much faster than evenly a budget must be spent for the deadlines of the
- * lanes that draw on it.
- */
-static void
-plan_hurry(struct dispatch *d, int64_t now_us)
-{
-	for (size_t i = 0; i < d->nrates; i++) {
-		d->rates[i]->hurry = 0; /* the demand, at first */
-		d->rates[i]->lane = 0;
-	}
-	/* Lanes outside: most have a model of their own, and few flows. */
-	for (size_t l = 0; l < d->nlanes; l++) {
-		const struct dispatch_lane *lane = d->lanes[l];
-
-		if (lane->fresh.first == lane->fresh.n)
-			continue;
-		for (size_t i = 0; i < d->nflows; i++) {
-			const struct dispatch_flow *f = d->flows[i];
-
-			if (strcmp(f->model, lane->model) != 0)
-				continue;
-			for (size_t k = 0; k < f->nrates; k++) {
-				struct dispatch_rate *r = f->rates[k];
-
-				if (r->pace.window_us < PACE_BUDGET_US ||
-				    r->lane == lane->id)
-					continue;
-				r->lane = lane->id;
-				r->hurry += lane_wants(lane, &r->pace, now_us);
-			}
-		}
-	}
-	for (size_t i = 0; i < d->nrates; i++) {
-		struct dispatch_rate *r = d->rates[i];
-
-		r->hurry = fmax(
-		    1, r->hurry * pace_interval_us(&r->pace, now_us) / 1e6);
-	}
-}
-
 /* The calls of a flow that are under way: how much more they may take. */
 static void
 flow_pending(struct dispatch_flow *f, int64_t now_us)
@@ -190,5 +130,5 @@ dispatch_begin(struct dispatch *d, int64_t now_us)
 		rate_crowd(d, r, now_us);
 		r->large_waited = false;
 	}
-	plan_hurry(d, now_us);
+	dispatch_hurry(d, now_us);
 }

@@ -45,4 +45,8 @@ void dispatch_uncertain(const struct dispatch *d, struct dispatch_rate *r);
 /* Before a plan: what has been learned, and what time has changed. */
 void dispatch_begin(struct dispatch *d, int64_t now_us);
 
+/* dispatch_hurry.c: how much faster than evenly each budget must be spent for
+ * the deadlines of the lanes that draw on it, as far as that can be done. */
+void dispatch_hurry(struct dispatch *d, int64_t now_us);
+
 #endif

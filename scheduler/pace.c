@@ -352,7 +352,9 @@ step_us(const struct pace *p, int64_t units, int64_t slot_us, double hurry)
 		if (spare > 0)
 			us = 1 / (1 / us + spare / soon_us / (double)units);
 	}
-	if (p->window_us >= PACE_BUDGET_US)
+	/* A bucket that refused us holds less than the budget: it gives no more
+	 * than flows into it. */
+	if (p->window_us >= PACE_BUDGET_US && p->ladder.step == 0)
 		us /= hurry;
 	us /= pace_ramp(p, slot_us);
 	/* Whole microseconds, upwards: a rounding must not add up to a unit. */

@@ -1,6 +1,10 @@
 #include "pace_own.h"
 
-enum { REFUSED_MIN_US = 1000000, REFUSED_MAX_US = 30000000 };
+enum {
+	REFUSED_MIN_US = 1000000,
+	REFUSED_MAX_US = 30000000,
+	REFUSED_PART = 96, /* of a budget's window: as rarely it is tried */
+};
 
 static int64_t
 ramp_length_us(const struct pace *p)
@@ -78,9 +82,30 @@ climb(struct pace *p, int64_t now_us, int64_t sent_us)
 	bool steady = pace_steady(p, sent_us) && p->window_us < PACE_BUDGET_US;
 	int64_t at_us = sent_us + p->late_us, used;
 
+	/* Its causes last for as long. */
+	if (p->ladder.hold_us == 0 && p->window_us > LADDER_HOLD_US)
+		p->ladder.hold_us = p->window_us;
 	used = ledger_between(&p->ledger, at_us - p->window_us, at_us);
 	ladder_refused(&p->ladder, now_us, sent_us, steady ? 0 : p->window_us,
 	    used + LADDER_UNITS < p->amount ? 2 : 1);
+}
+
+/* A wait that nobody told: longer for a budget, into which little flows. */
+static int64_t
+untold_us(const struct pace *p, int64_t now_us)
+{
+	int64_t least_us = REFUSED_MIN_US, most_us = REFUSED_MAX_US, wait_us;
+
+	if (p->window_us >= PACE_BUDGET_US) {
+		int64_t unit_us = (int64_t)pace_interval_us(p, now_us);
+
+		if (most_us < p->window_us / REFUSED_PART)
+			most_us = p->window_us / REFUSED_PART;
+		if (least_us < unit_us)
+			least_us = unit_us;
+	}
+	wait_us = least_us << (p->refusals < 5 ? p->refusals : 5);
+	return wait_us < most_us ? wait_us : most_us;
 }
 
 void
@@ -97,10 +122,7 @@ pace_refused(struct pace *p, int64_t now_us, int64_t wait_us, int64_t sent_us,
 	if (blame == PACE_BLAME_US)
 		climb(p, now_us, sent_us);
 	if (wait_us <= 0) {
-		wait_us = (int64_t)REFUSED_MIN_US
-		    << (p->refusals < 5 ? p->refusals : 5);
-		if (wait_us > REFUSED_MAX_US)
-			wait_us = REFUSED_MAX_US;
+		wait_us = untold_us(p, now_us);
 		if (p->paused_us <= now_us)
 			p->refusals++;
 	}

@@ -192,6 +192,8 @@ write_reading(struct sim *s, size_t i, struct buf *out)
 {
 	const struct sc_limit *l = &s->sc.limits[i];
 	struct limiter *lim = &s->upstream->limiters[i];
+	/* What is left is of what it holds: so do those who write buckets. */
+	int64_t limit = l->kind == LIMITER_BUCKET ? l->burst : l->amount;
 	int64_t reset_us = limiter_reset_us(lim, s->now), left;
 	const char *unit = l->dim == DIM_REQUESTS ? "requests"
 	    : l->dim == DIM_TOKENS                ? "tokens"
@@ -206,18 +208,18 @@ write_reading(struct sim *s, size_t i, struct buf *out)
 		    "x-ratelimit-limit-%s: %" PRId64
 		    "\r\nx-ratelimit-remaining-%s: %" PRId64
 		    "\r\nx-ratelimit-reset-%s: %" PRId64 "ms\r\n",
-		    unit, l->amount, unit, left, unit, reset_us / MS);
+		    unit, limit, unit, left, unit, reset_us / MS);
 	else if (s->sc.style == STYLE_RELAY)
 		buf_addf(out,
 		    "X-RateLimit-Limit: %" PRId64
 		    "\r\nX-RateLimit-Remaining: %" PRId64
 		    "\r\nX-RateLimit-Reset: %" PRId64 "\r\n",
-		    l->amount, left, (s->now + reset_us) / SEC);
+		    limit, left, (s->now + reset_us) / SEC);
 	else
 		buf_addf(out,
 		    "RateLimit-Policy: \"p\";q=%" PRId64 ";w=%" PRId64
 		    "\r\nRateLimit: \"p\";r=%" PRId64 ";t=%" PRId64 "\r\n",
-		    l->amount, l->window_us / SEC, left,
+		    limit, l->window_us / SEC, left,
 		    (reset_us + SEC - 1) / SEC);
 }
 
