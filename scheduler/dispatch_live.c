@@ -83,3 +83,85 @@ dispatch_seats_wanted(const struct dispatch_seats *s, int64_t now_us)
 
 	return live && !lines ? 0 : dispatch_seats_amount(s);
 }
+
+/* For people --------------------------------------------------------------
+ */
+
+static size_t
+second_of(struct dispatch_live *live, int64_t us)
+{
+	int64_t s = us / 1000000;
+	size_t i = (size_t)s % NITEMS(live->sends);
+
+	if (live->sends[i].s != s) {
+		live->sends[i].s = s;
+		live->sends[i].over = live->sends[i].open = 0;
+	}
+	return i;
+}
+
+void
+dispatch_live_over(struct dispatch *d, int32_t path, int64_t us)
+{
+	struct dispatch_path *p = dispatch_path(d, path);
+	struct dispatch_live *live;
+
+	if (p == NULL || us <= 0)
+		return;
+	live = &p->live;
+	/* A second that its place has left for a newer one is not shown. */
+	if (live->sends[us / 1000000 % (int64_t)NITEMS(live->sends)].s <=
+	    us / 1000000)
+		live->sends[second_of(live, us)].over++;
+	if (us > live->seen_us)
+		live->seen_us = us;
+}
+
+void
+dispatch_live_open_begin(struct dispatch *d)
+{
+	for (size_t i = 0; i < d->npaths; i++) {
+		struct dispatch_live *live = &d->paths[i]->live;
+
+		live->open = 0;
+		for (size_t k = 0; k < NITEMS(live->sends); k++)
+			live->sends[k].open = 0;
+	}
+}
+
+void
+dispatch_live_open(
+    struct dispatch *d, int32_t path, int64_t us, int64_t n, int64_t now_us)
+{
+	struct dispatch_path *p = dispatch_path(d, path);
+
+	if (p == NULL)
+		return;
+	p->live.open += n;
+	p->live.seen_us = now_us;
+	if (us > 0)
+		p->live.sends[second_of(&p->live, us)].open += (int32_t)n;
+}
+
+int32_t
+dispatch_live_sends(const struct dispatch_path *path, int64_t second)
+{
+	const struct dispatch_live *live = &path->live;
+	size_t i = (size_t)second % NITEMS(live->sends);
+
+	return live->sends[i].s == second
+	    ? live->sends[i].over + live->sends[i].open
+	    : 0;
+}
+
+bool
+dispatch_live_lately(const struct dispatch *d, int64_t now_us)
+{
+	for (size_t i = 0; i < d->npaths; i++) {
+		int64_t at_us = d->paths[i]->live.seen_us;
+
+		if (at_us > 0 && now_us - at_us < LIVE_LATELY_US)
+			return true;
+	}
+	return false;
+}

@@ -314,6 +314,7 @@ read_seen(struct dispatch *d, const json_t *o, int64_t now_us)
 	};
 
 	dispatch_seen(d, now_us, &seen);
+	dispatch_live_over(d, seen.path, get_time(d, s, "live_us"));
 	json_array_foreach(json_object_get(s, "entries"), i, entry)
 	{
 		struct dispatch_entry e = {

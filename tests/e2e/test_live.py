@@ -199,7 +199,7 @@ class Live(unittest.TestCase):
             chunk(h, b"data: [DONE]\n\n")
             chunk(h, b"")
 
-        self.start()
+        self.start(path={"limits": [("requests", 60, 600)]})
         self.up.act = act
         c, r = self.open()
         self.assertEqual(r.status, 200)
@@ -208,11 +208,20 @@ class Live(unittest.TestCase):
         self.assertEqual(r.readline(), b"\n")
         self.assertEqual(r.readline(), b'data: {"n":1}\n')
         self.assertFalse(last.is_set())
+
+        def shown():
+            now = self.s.get("/admin/v1/paths/sim").json.get("now", {})
+            limit = now.get("limits", [{}])[0]
+            return (now.get("live_out"), sum(now.get("live_sends", [])),
+                    limit.get("live"), limit.get("used"), limit.get("amount"))
+
+        until(lambda: shown() == (1, 1, 1, 1, 600), what="people see it go")
         go.set()
         rest = r.read()
         self.assertTrue(rest.endswith(b"data: [DONE]\n\n"))
         c.close()
         self.assertEqual(self.used(), "1 0 5 6")
+        until(lambda: shown() == (0, 1, 1, 1, 600), what="and that it went")
 
     def test_who_leaves_ends_the_call_upstream(self):
         begun, ended = threading.Event(), threading.Event()
