@@ -60,9 +60,11 @@ struct dispatch_spread {
 /* sql/001h_routes.sql */
 enum dispatch_kind { DISPATCH_DIRECT, DISPATCH_SUFFIX, DISPATCH_BATCHES };
 
-/* Live calls of a path, for people. */
+/* Live calls of a path. */
 struct dispatch_live {
-	int64_t open;    /* now */
+	int64_t held;    /* open, where the path's concurrency was learned */
+	bool waited;     /* one found it used up */
+	int64_t open;    /* now, for people */
 	int64_t seen_us; /* when there were some last; 0: never */
 	struct {
 		int64_t s;
@@ -285,6 +287,7 @@ struct dispatch_conf_path {
 	enum pace_charge charge;
 	int64_t concurrency; /* learned before; 0: nothing */
 	bool concurrency_found;
+	int64_t concurrency_refused;
 };
 struct dispatch_conf_limit {
 	int32_t id, pool, path;
@@ -315,9 +318,13 @@ void dispatch_granted(struct dispatch *d, int32_t limit, int64_t seats);
 
 /* dispatch_live.c: live calls ------------------------------------------- */
 
-/* What stands in a cell of their ledger; cell 0: calls open now. */
+/* What stands in a cell of their ledger; cell 0: calls open now.  A limit below
+ * 0 is what was learned of a path's concurrency. */
 void dispatch_live_cell(
     struct dispatch *d, int32_t limit, int64_t cell, int64_t units);
+void dispatch_live_path(struct dispatch *d, int32_t path, bool waited);
+/* Calls of the path that count against what was learned of it. */
+int64_t dispatch_path_open(const struct dispatch_path *path);
 /* Units they ever took; one has found no room in the last seconds. */
 void dispatch_live_limit(struct dispatch *d, int32_t limit, int64_t total,
     bool waited, int64_t now_us);
@@ -391,6 +398,7 @@ struct dispatch_seen {
 	/* Times that bound the slack: from slots to sends, to connect. */
 	int64_t late_us;  /* the most */
 	int64_t connects; /* made */
+	bool live;        /* one live call; its in_flight as it was sent */
 	int64_t connect_min_us, connect_max_us;
 };
 void dispatch_seen(

@@ -286,8 +286,11 @@ dispatch_learned(
 		    d->flows[i]->path == path && d->flows[i]->undeclared;
 	if (a->limit > 0 && undeclared) {
 		buf_addf(out,
-		    ",\"concurrency\":{\"limit\":%lld,\"found\":%s,\"why\":",
-		    (long long)a->limit, a->found ? "true" : "false");
+		    ",\"concurrency\":{\"limit\":%lld,\"found\":%s,"
+		    "\"refused_at\":%lld,\"live\":%s,\"why\":",
+		    (long long)a->limit, a->found ? "true" : "false",
+		    (long long)a->refused_at,
+		    aimd_binds(a) ? "true" : "false");
 		if (a->found)
 			buf_addf(out, "\"refused at %lld in flight\"}",
 			    (long long)a->refused_at);

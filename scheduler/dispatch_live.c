@@ -27,11 +27,29 @@ dispatch_live_cell(
 {
 	struct dispatch_rate *r = dispatch_rate(d, limit);
 	struct dispatch_seats *s = seats_of(d, limit);
+	struct dispatch_path *p = limit < 0 ? dispatch_path(d, -limit) : NULL;
 
+	if (p != NULL)
+		p->live.held = units;
 	if (r != NULL)
 		ledger_load(&r->pace.live, cell, units);
 	if (s != NULL)
 		s->live = units;
+}
+
+void
+dispatch_live_path(struct dispatch *d, int32_t path, bool waited)
+{
+	struct dispatch_path *p = dispatch_path(d, path);
+
+	if (p != NULL)
+		p->live.waited = waited;
+}
+
+int64_t
+dispatch_path_open(const struct dispatch_path *path)
+{
+	return path->out + path->live.held + path->live.waited;
 }
 
 void

@@ -551,6 +551,45 @@ class Live(unittest.TestCase):
         self.assertTrue(30 < int(a.headers["retry-after"]) <= 62)
         self.assertEqual(len(self.up.seen), 1)
 
+    def test_concurrency_that_nobody_declared_is_found_and_obeyed(self):
+        lock, open_now, refused = threading.Lock(), [0], [0]
+
+        def act(h, body):
+            with lock:
+                no = open_now[0] == 3
+                refused[0] += no
+                open_now[0] += not no
+            if no:
+                answer(429, b'{"error":{"message":"Too many concurrent requests",'
+                       b'"code":"concurrency_limit_exceeded"}}')(h, body)
+                return
+            time.sleep(0.2)     # it works on it
+            with lock:
+                open_now[0] -= 1
+            answer()(h, body)
+
+        self.start(scheduler_options=["--live-wait", "30s"])
+        self.up.act = act
+
+        def crowd(n):
+            got = []
+            threads = [threading.Thread(
+                target=lambda: got.append(self.post().status)) for _ in range(n)]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join(60)
+            return sorted(got)
+
+        self.assertEqual(crowd(3), [200] * 3)
+        self.assertIn(429, crowd(12))
+        learned = "select learned #>> '{concurrency,limit}' from sluice.path_state"
+        # Calls may overtake each other on their way.
+        until(lambda: self.s.sql(learned) in ("3", "2"), what="it is found")
+        refused[0] = 0
+        self.assertEqual(crowd(12), [200] * 12)
+        self.assertEqual(refused[0], 0)
+
     # For the dispatcher --------------------------------------------------
 
     def test_what_live_answers_say_of_limits_is_learned(self):
