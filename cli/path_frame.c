@@ -88,6 +88,9 @@ add_state(const json_t *path, const json_t *limits, struct buf *to)
 	buf_addf(to, "\nin flight %.0f", js_num(path, "now.in_flight"));
 	if (seats(limits) > 0)
 		buf_addf(to, " of %s seats", out_count(seats(limits), text));
+	if (js_at(path, "now.live_out") != NULL)
+		buf_addf(to, ", live %s",
+		    out_count(js_num(path, "now.live_out"), text));
 	buf_addf(
 	    to, ", handed out %s", out_count(js_num(path, "now.out"), text));
 	buf_addf(to, ", waiting %s lines\n",
@@ -132,6 +135,8 @@ add_limit(const json_t *path, const json_t *limit, const struct path_frame *f,
 	buf_addf(to, "  %-11s", both);
 	if (js_num(limit, "per_s") > 0 && js_int(limit, "window_s") > 0)
 		buf_addf(to, "  %s/s", out_count(js_num(limit, "per_s"), a));
+	if (js_num(limit, "live") > 0)
+		buf_addf(to, "  live %s", out_count(js_num(limit, "live"), a));
 	if (js_num(limit, "foreign") > 0)
 		buf_addf(
 		    to, "  foreign %s", out_count(js_num(limit, "foreign"), a));
@@ -189,6 +194,17 @@ marked_limit(const json_t *path, const json_t *limits)
 	return least;
 }
 
+/* Sends in second i of the last minute; of them live ones. */
+static double
+sends_at(const json_t *path, size_t i, double *live)
+{
+	const json_t *lines = js_at(path, "now.sends");
+	const json_t *calls = js_at(path, "now.live_sends");
+
+	*live = json_number_value(json_array_get(calls, i));
+	return json_number_value(json_array_get(lines, i)) + *live;
+}
+
 static void
 add_axis(const struct chart *c, bool ascii, struct buf *to)
 {
@@ -206,7 +222,7 @@ add_chart(const json_t *path, const json_t *limits, const struct path_frame *f,
 	const json_t *sends = js_at(path, "now.sends");
 	const json_t *limit = marked_limit(path, limits);
 	size_t all = json_array_size(sends);
-	double values[FRAME_SECONDS], most = 0;
+	double values[FRAME_SECONDS], most = 0, live = 0;
 	char text[OUT_TIME_MAX];
 	struct chart c = { .values = values, .ascii = f->ascii, .rows = rows };
 
@@ -218,13 +234,14 @@ add_chart(const json_t *path, const json_t *limits, const struct path_frame *f,
 	if (all < c.n || all == 0)
 		return;
 	for (size_t i = 0; i < c.n; i++) {
-		values[i] =
-		    json_number_value(json_array_get(sends, all - c.n + i));
+		values[i] = sends_at(path, all - c.n + i, &live);
 		most = fmax(most, values[i]);
 	}
 	c.mark = js_num(limit, "per_s");
 	c.top = chart_top(fmax(most, c.mark));
 	buf_addf(to, "sends a second: %.0f, most %.0f", values[c.n - 1], most);
+	if (js_at(path, "now.live_sends") != NULL)
+		buf_addf(to, ", live %.0f", live);
 	if (limit != NULL) {
 		buf_addf(to, "; %s %s by ", f->ascii ? "---" : "┄┄┄",
 		    out_count(c.mark, text));
@@ -318,10 +335,15 @@ path_frame_line(const json_t *path, struct buf *to)
 	buf_addf(to, " health=%s", js_text(path, "health"));
 	if (js_at(path, "now") == NULL)
 		buf_adds(to, " now=unknown");
-	if (json_array_size(sends) > 0)
-		buf_addf(to, " sends=%.0f",
-		    json_number_value(
-			json_array_get(sends, json_array_size(sends) - 1)));
+	if (json_array_size(sends) > 0) {
+		double live, n =
+		    sends_at(path, json_array_size(sends) - 1, &live);
+
+		buf_addf(to, " sends=%.0f", n);
+		if (js_at(path, "now.live_sends") != NULL)
+			buf_addf(to, " live_sends=%.0f live=%.0f", live,
+			    js_num(path, "now.live_out"));
+	}
 	for (size_t i = 0; js_at(path, "now") != NULL && i < NITEMS(counts);
 	     i++)
 		buf_addf(to, " %s=%.0f", counts[i],

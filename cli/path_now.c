@@ -29,8 +29,8 @@ find_said(const json_t *path, const json_t *limit, const char *of)
 static void
 add_limits(json_t *to, const json_t *path, const json_t *limits, const char *of)
 {
-	static const char *const said_of[] = { "amount", "used", "foreign",
-		"ladder", "per_s", "paused_until", "why" };
+	static const char *const said_of[] = { "amount", "used", "live",
+		"foreign", "ladder", "per_s", "paused_until", "why" };
 	struct buf name = { 0 };
 
 	for (size_t i = 0; i < json_array_size(limits); i++) {

@@ -35,6 +35,7 @@ static const struct view_col show_cols[] = {
 	{ "tried again", "retry_at", VIEW_TIME },
 	{ "just now", "said", VIEW_TEXT },
 	{ "open calls", "in_flight", VIEW_COUNT },
+	{ "live calls", "live_in_flight", VIEW_COUNT },
 	{ "slots, last minute", "slots", VIEW_COUNT },
 	{ "lines handed out", "now.out", VIEW_COUNT },
 	{ "lines waiting", "now.waiting", VIEW_COUNT },

@@ -8,6 +8,12 @@ aimd_limit(const struct aimd *a)
 	return a->limit == 0 ? AIMD_START : a->limit;
 }
 
+bool
+aimd_binds(const struct aimd *a)
+{
+	return a->refused_at > 0 && aimd_limit(a) < INT64_MAX;
+}
+
 static void
 set(struct aimd *a, int64_t limit, int64_t now_us)
 {
@@ -68,4 +74,18 @@ aimd_refused(struct aimd *a, int64_t now_us, int64_t sent_us, int64_t in_flight)
 		a->rest_us = AIMD_REST_US;
 	else if (a->rest_us < AIMD_REST_MAX_US)
 		a->rest_us *= 2;
+}
+
+void
+aimd_refused_live(
+    struct aimd *a, int64_t now_us, int64_t sent_us, int64_t in_flight)
+{
+	if (a->found && sent_us < a->moved_us) {
+		if (in_flight > 1 && in_flight - 1 < aimd_limit(a))
+			a->limit = in_flight - 1;
+		return;
+	}
+	if (!aimd_binds(a) && in_flight > aimd_limit(a))
+		a->limit = in_flight;
+	aimd_refused(a, now_us, sent_us, in_flight);
 }

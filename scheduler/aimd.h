@@ -29,6 +29,17 @@ struct aimd {            /* zeroed: nothing known, starts at AIMD_START */
 
 int64_t aimd_limit(const struct aimd *a); /* INT64_MAX: unbound */
 
+/* The limit has been felt once, and live calls obey it, too. */
+bool aimd_binds(const struct aimd *a);
+
+/*
+ * Live calls, which come unasked until the limit binds: one was refused that was
+ * the in_flight-th when it was sent.  Of many that left together the first to be
+ * refused shows the limit, whichever is heard of first.
+ */
+void aimd_refused_live(
+    struct aimd *a, int64_t now_us, int64_t sent_us, int64_t in_flight);
+
 /* May one more go beside so many?  If not, that is remembered for growing. */
 bool aimd_allows(struct aimd *a, int64_t out);
 

@@ -60,6 +60,18 @@ struct dispatch_spread {
 /* sql/001h_routes.sql */
 enum dispatch_kind { DISPATCH_DIRECT, DISPATCH_SUFFIX, DISPATCH_BATCHES };
 
+/* Live calls of a path. */
+struct dispatch_live {
+	int64_t held;    /* open, where the path's concurrency was learned */
+	bool waited;     /* one found it used up */
+	int64_t open;    /* now, for people */
+	int64_t seen_us; /* when there were some last; 0: never */
+	struct {
+		int64_t s;
+		int32_t over, open; /* that were sent in this second */
+	} sends[64];                /* by second % 64 */
+};
+
 struct dispatch_path {
 	int32_t id, pool;
 	enum dispatch_kind kind;
@@ -77,6 +89,7 @@ struct dispatch_path {
 	/* slots granted in each of the last seconds, by second % 64 */
 	int64_t granted_s[64];
 	int32_t granted[64];
+	struct dispatch_live live;
 };
 
 /* What a limit is on: a pool or one path of it, the models that match. */
@@ -275,6 +288,7 @@ struct dispatch_conf_path {
 	enum pace_charge charge;
 	int64_t concurrency; /* learned before; 0: nothing */
 	bool concurrency_found;
+	int64_t concurrency_refused;
 };
 struct dispatch_conf_limit {
 	int32_t id, pool, path;
@@ -305,12 +319,27 @@ void dispatch_granted(struct dispatch *d, int32_t limit, int64_t seats);
 
 /* dispatch_live.c: live calls ------------------------------------------- */
 
-/* What stands in a cell of their ledger; cell 0: calls open now. */
+/* What stands in a cell of their ledger; cell 0: calls open now.  A limit below
+ * 0 is what was learned of a path's concurrency. */
 void dispatch_live_cell(
     struct dispatch *d, int32_t limit, int64_t cell, int64_t units);
+void dispatch_live_path(struct dispatch *d, int32_t path, bool waited);
+/* Calls of the path that count against what was learned of it. */
+int64_t dispatch_path_open(const struct dispatch_path *path);
 /* Units they ever took; one has found no room in the last seconds. */
 void dispatch_live_limit(struct dispatch *d, int32_t limit, int64_t total,
     bool waited, int64_t now_us);
+/* For people: a call of the path that is over was sent at us; those that are
+ * open, after begin (us 0: longer than a minute ago). */
+void dispatch_live_over(struct dispatch *d, int32_t path, int64_t us);
+void dispatch_live_open_begin(struct dispatch *d);
+void dispatch_live_open(
+    struct dispatch *d, int32_t path, int64_t us, int64_t n, int64_t now_us);
+/* Calls sent in a second of the last minute. */
+int32_t dispatch_live_sends(const struct dispatch_path *path, int64_t second);
+/* Some path has had live calls in the last minute. */
+bool dispatch_live_lately(const struct dispatch *d, int64_t now_us);
+
 /* Seats that the workers may have: what live calls leave. */
 int64_t dispatch_seats_amount(const struct dispatch_seats *s);
 /* The same now; none while live calls come and no line wants one. */
@@ -370,6 +399,7 @@ struct dispatch_seen {
 	/* Times that bound the slack: from slots to sends, to connect. */
 	int64_t late_us;  /* the most */
 	int64_t connects; /* made */
+	bool live;        /* one live call; its in_flight as it was sent */
 	int64_t connect_min_us, connect_max_us;
 };
 void dispatch_seen(

@@ -115,9 +115,13 @@ dispatch_begin(struct dispatch *d, int64_t now_us)
 				p->jitter_us = jitter_us;
 		}
 	}
-	for (size_t i = 0; i < d->npaths; i++)
-		aimd_grow(&d->paths[i]->aimd, now_us,
-		    path_latency_us(d, d->paths[i]));
+	for (size_t i = 0; i < d->npaths; i++) {
+		struct dispatch_path *p = d->paths[i];
+
+		if (p->live.waited) /* it wants more, as a line would */
+			aimd_allows(&p->aimd, dispatch_path_open(p));
+		aimd_grow(&p->aimd, now_us, path_latency_us(d, p));
+	}
 	for (size_t i = 0; i < d->nrates; i++) {
 		struct dispatch_rate *r = d->rates[i];
 

@@ -158,6 +158,7 @@ path_new(struct dispatch *d, const struct dispatch_conf_path *conf)
 			.failures = conf->failures };
 		p->aimd.limit = conf->concurrency;
 		p->aimd.found = conf->concurrency_found;
+		p->aimd.refused_at = conf->concurrency_refused;
 	}
 	p->id = conf->id;
 	p->pool = conf->pool;

@@ -61,14 +61,20 @@ static void
 add_limit(struct buf *out, const struct dispatch_rate *r, int64_t now_us)
 {
 	char name[64];
+	int64_t live = ledger_used(&r->pace.live, now_us);
+	int64_t used = ledger_used(&r->pace.ledger, now_us) + live;
+	/* With live calls both have all of it, the reserve, too. */
+	int64_t amount = live > 0 ? used + pace_live_left(&r->pace, now_us)
+				  : pace_allowed(&r->pace, now_us);
 
 	limit_text(r, name);
 	buf_addf(out, "{\"limit\":\"%s\",\"of\":\"%s\",\"model\":", name,
 	    r->scope.path == 0 ? "pool" : "path");
 	buf_add_json(out, slice_str(r->scope.model));
-	buf_addf(out, ",\"used\":%lld,\"amount\":%lld",
-	    (long long)ledger_used(&r->pace.ledger, now_us),
-	    (long long)pace_allowed(&r->pace, now_us));
+	buf_addf(out, ",\"used\":%lld,\"amount\":%lld", (long long)used,
+	    (long long)amount);
+	if (live > 0)
+		buf_addf(out, ",\"live\":%lld", (long long)live);
 }
 
 static void
@@ -160,6 +166,22 @@ add_binds(const struct dispatch *d, struct buf *out,
 	return true;
 }
 
+/* Live calls, where there were any in the last minute. */
+static void
+add_live(struct buf *out, const struct dispatch_path *path, int64_t now_us)
+{
+	int64_t now_s = now_us / 1000000, first = now_s - SENDS_SECONDS;
+
+	if (path->live.seen_us < first * 1000000)
+		return;
+	buf_addf(out, ",\"live_out\":%lld,\"live_sends\":[",
+	    (long long)path->live.open);
+	for (int64_t s = first; s < now_s; s++)
+		buf_addf(out, "%s%d", s == first ? "" : ",",
+		    dispatch_live_sends(path, s));
+	buf_addc(out, ']');
+}
+
 static void
 add_sends(struct buf *out, const struct dispatch_path *path, int64_t now_us)
 {
@@ -205,6 +227,7 @@ dispatch_explain(const struct dispatch *d, const struct dispatch_path *path,
 	if (!binds)
 		buf_adds(out, "null");
 	add_sends(out, path, now_us);
+	add_live(out, path, now_us);
 	buf_adds(out, ",\"limits\":[");
 	for (size_t i = 0; i < d->nrates; i++) {
 		if (!covers(d->rates[i], path))
@@ -263,8 +286,11 @@ dispatch_learned(
 		    d->flows[i]->path == path && d->flows[i]->undeclared;
 	if (a->limit > 0 && undeclared) {
 		buf_addf(out,
-		    ",\"concurrency\":{\"limit\":%lld,\"found\":%s,\"why\":",
-		    (long long)a->limit, a->found ? "true" : "false");
+		    ",\"concurrency\":{\"limit\":%lld,\"found\":%s,"
+		    "\"refused_at\":%lld,\"live\":%s,\"why\":",
+		    (long long)a->limit, a->found ? "true" : "false",
+		    (long long)a->refused_at,
+		    aimd_binds(a) ? "true" : "false");
 		if (a->found)
 			buf_addf(out, "\"refused at %lld in flight\"}",
 			    (long long)a->refused_at);

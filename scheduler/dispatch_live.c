@@ -27,11 +27,29 @@ dispatch_live_cell(
 {
 	struct dispatch_rate *r = dispatch_rate(d, limit);
 	struct dispatch_seats *s = seats_of(d, limit);
+	struct dispatch_path *p = limit < 0 ? dispatch_path(d, -limit) : NULL;
 
+	if (p != NULL)
+		p->live.held = units;
 	if (r != NULL)
 		ledger_load(&r->pace.live, cell, units);
 	if (s != NULL)
 		s->live = units;
+}
+
+void
+dispatch_live_path(struct dispatch *d, int32_t path, bool waited)
+{
+	struct dispatch_path *p = dispatch_path(d, path);
+
+	if (p != NULL)
+		p->live.waited = waited;
+}
+
+int64_t
+dispatch_path_open(const struct dispatch_path *path)
+{
+	return path->out + path->live.held + path->live.waited;
 }
 
 void
@@ -82,4 +100,86 @@ dispatch_seats_wanted(const struct dispatch_seats *s, int64_t now_us)
 	bool lines = s->out > 0 || now_us - s->wanted_us < WANTED_LATELY_US;
 
 	return live && !lines ? 0 : dispatch_seats_amount(s);
+}
+
+/* For people --------------------------------------------------------------
+ */
+
+static size_t
+second_of(struct dispatch_live *live, int64_t us)
+{
+	int64_t s = us / 1000000;
+	size_t i = (size_t)s % NITEMS(live->sends);
+
+	if (live->sends[i].s != s) {
+		live->sends[i].s = s;
+		live->sends[i].over = live->sends[i].open = 0;
+	}
+	return i;
+}
+
+void
+dispatch_live_over(struct dispatch *d, int32_t path, int64_t us)
+{
+	struct dispatch_path *p = dispatch_path(d, path);
+	struct dispatch_live *live;
+
+	if (p == NULL || us <= 0)
+		return;
+	live = &p->live;
+	/* A second that its place has left for a newer one is not shown. */
+	if (live->sends[us / 1000000 % (int64_t)NITEMS(live->sends)].s <=
+	    us / 1000000)
+		live->sends[second_of(live, us)].over++;
+	if (us > live->seen_us)
+		live->seen_us = us;
+}
+
+void
+dispatch_live_open_begin(struct dispatch *d)
+{
+	for (size_t i = 0; i < d->npaths; i++) {
+		struct dispatch_live *live = &d->paths[i]->live;
+
+		live->open = 0;
+		for (size_t k = 0; k < NITEMS(live->sends); k++)
+			live->sends[k].open = 0;
+	}
+}
+
+void
+dispatch_live_open(
+    struct dispatch *d, int32_t path, int64_t us, int64_t n, int64_t now_us)
+{
+	struct dispatch_path *p = dispatch_path(d, path);
+
+	if (p == NULL)
+		return;
+	p->live.open += n;
+	p->live.seen_us = now_us;
+	if (us > 0)
+		p->live.sends[second_of(&p->live, us)].open += (int32_t)n;
+}
+
+int32_t
+dispatch_live_sends(const struct dispatch_path *path, int64_t second)
+{
+	const struct dispatch_live *live = &path->live;
+	size_t i = (size_t)second % NITEMS(live->sends);
+
+	return live->sends[i].s == second
+	    ? live->sends[i].over + live->sends[i].open
+	    : 0;
+}
+
+bool
+dispatch_live_lately(const struct dispatch *d, int64_t now_us)
+{
+	for (size_t i = 0; i < d->npaths; i++) {
+		int64_t at_us = d->paths[i]->live.seen_us;
+
+		if (at_us > 0 && now_us - at_us < LIVE_LATELY_US)
+			return true;
+	}
+	return false;
 }

@@ -67,7 +67,8 @@ flow_keep_us(const struct dispatch *d, const struct dispatch_flow *f,
 
 	for (size_t i = 0; i < f->nseats; i++)
 		f->seats[i]->wanted_us = now_us;
-	if (f->undeclared && !aimd_allows(&f->path->aimd, f->path->out))
+	if (f->undeclared &&
+	    !aimd_allows(&f->path->aimd, dispatch_path_open(f->path)))
 		return -1;
 	for (size_t i = 0; i < f->nseats; i++) {
 		const struct dispatch_seats *s = f->seats[i];

@@ -181,6 +181,8 @@ dispatch_read_config(struct dispatch *d, struct slice text, struct slc_err *err)
 			.charge = read_charge(get_text(v, "charge")),
 			.concurrency = get_int(concurrency, "limit"),
 			.concurrency_found = get_bool(concurrency, "found"),
+			.concurrency_refused =
+			    get_int(concurrency, "refused_at"),
 		};
 	}
 	json_array_foreach(jlimits, i, v) limits[i] =
@@ -311,9 +313,11 @@ read_seen(struct dispatch *d, const json_t *o, int64_t now_us)
 		.connects = get_int(s, "connects"),
 		.connect_min_us = get_int(s, "connect_min_us"),
 		.connect_max_us = get_int(s, "connect_max_us"),
+		.live = get_int(s, "live_us") > 0,
 	};
 
 	dispatch_seen(d, now_us, &seen);
+	dispatch_live_over(d, seen.path, get_time(d, s, "live_us"));
 	json_array_foreach(json_object_get(s, "entries"), i, entry)
 	{
 		struct dispatch_entry e = {
@@ -376,6 +380,9 @@ read_live(struct dispatch *d, const json_t *live, int64_t now_us)
 	json_array_foreach(json_object_get(live, "cells"), i, v)
 	    dispatch_live_cell(
 		d, (int32_t)entry_int(v, 0), entry_int(v, 1), entry_int(v, 2));
+	json_array_foreach(json_object_get(live, "paths"), i, v)
+	    dispatch_live_path(d, (int32_t)entry_int(v, 0),
+		json_is_true(json_array_get(v, 1)));
 	json_array_foreach(json_object_get(live, "limits"), i, v)
 	    dispatch_live_limit(d, (int32_t)entry_int(v, 0), entry_int(v, 1),
 		json_is_true(json_array_get(v, 2)), now_us);

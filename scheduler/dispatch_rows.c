@@ -119,3 +119,17 @@ rows_retries(struct dispatch *d, const struct db_result *res, int s, int64_t id)
 		dispatch_lane_again(lane, &line);
 	}
 }
+
+void
+rows_live_open(
+    struct dispatch *d, const struct db_result *res, int s, int64_t now_us)
+{
+	dispatch_live_open_begin(d);
+	for (int i = 0; i < db_rows(res, s); i++) {
+		int64_t us = db_int(res, s, i, 1);
+
+		dispatch_live_open(d, (int32_t)db_int(res, s, i, 0),
+		    us > 0 ? dispatch_time(d, us) : 0, db_int(res, s, i, 2),
+		    now_us);
+	}
+}

@@ -10,6 +10,9 @@
 
 /* Statement s is dispatch_config(), the next one dispatch_cells(). */
 void rows_config(struct dispatch *d, const struct db_result *res, int s);
+/* live_open() */
+void rows_live_open(
+    struct dispatch *d, const struct db_result *res, int s, int64_t now_us);
 /* dispatch_lanes(): the working set is exchanged. */
 void rows_lanes(struct dispatch *d, const struct db_result *res, int s);
 /* lane_lines() and lane_retries() of a lane. */

@@ -265,6 +265,25 @@ pause_rate(struct dispatch_flow *f, struct dispatch_rate *r, int64_t now_us,
 	r->changed = true;
 }
 
+/* What one worker had in flight stands for what all had, but where live calls
+ * are counted and were fewer. */
+static void
+refused_concurrency(struct dispatch_path *path, int64_t now_us, int64_t workers,
+    const struct dispatch_refusal *seen, bool live)
+{
+	int64_t in_flight = seen->in_flight * (workers > 0 ? workers : 1);
+	int64_t open = path->out +
+	    (aimd_binds(&path->aimd) ? path->live.held : path->live.open);
+
+	if (!live) {
+		aimd_refused(&path->aimd, now_us, seen->sent_us, in_flight);
+		return;
+	}
+	if (open >= seen->in_flight && open < in_flight)
+		in_flight = open;
+	aimd_refused_live(&path->aimd, now_us, seen->sent_us, in_flight);
+}
+
 static void
 seen_refusal(struct dispatch_flow *f, int64_t now_us, int64_t workers,
     const struct dispatch_seen *all, const struct dispatch_refusal *seen)
@@ -274,8 +293,8 @@ seen_refusal(struct dispatch_flow *f, int64_t now_us, int64_t workers,
 	switch (seen->kind) {
 	case DIALECT_CONCURRENCY:
 		if (f->undeclared)
-			aimd_refused(&f->path->aimd, now_us, seen->sent_us,
-			    seen->in_flight * (workers > 0 ? workers : 1));
+			refused_concurrency(
+			    f->path, now_us, workers, seen, all->live);
 		pause_flow(f, now_us, seen->wait_us,
 		    seen->kind == DIALECT_DAY ? FLOW_DAY_MAX_US
 					      : FLOW_WAIT_MAX_US);

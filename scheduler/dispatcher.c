@@ -164,6 +164,8 @@ dispatcher_on_looked(struct db_result *res, void *arg)
 		log_warn("dispatch.clock", "jumped_ms=%lld",
 		    (long long)dr->world.jumped_us / 1000);
 	dr->configure = dr->world.revision != dr->d.revision;
+	if (dr->at_live > 0)
+		rows_live_open(&dr->d, res, dr->at_live, dr->world.now_us);
 	if (dr->at_lanes > 0)
 		rows_lanes(&dr->d, res, dr->at_lanes);
 	for (size_t i = 0; i < dr->nlines; i++)
@@ -178,12 +180,13 @@ dispatcher_on_looked(struct db_result *res, void *arg)
 		    dr->opts.failover_lag_ms * 1000 + DISPATCH_HORIZON_US);
 	dr->lost = false;
 	dispatch_plan(&dr->d, dr->world.now_us, &plan);
-	busy |= dr->d.nlanes > 0 || dr->d.seats[0]->out > 0;
-	explain = now_ms >= dr->explain_at_ms && busy;
+	busy |= dr->d.nlanes > 0 || dr->d.seats[0]->out > 0 ||
+	    dispatch_live_lately(&dr->d, dr->world.now_us);
+	explain = dr->at_live > 0 && busy;
 	dispatch_write_plan(
 	    &dr->d, &plan, &dr->world, estimates, explain, &doc);
 	dispatch_plan_fini(&plan);
-	if (explain)
+	if (dr->at_live > 0)
 		dr->explain_at_ms = now_ms + EXPLAIN_EVERY_MS;
 	if (estimates)
 		dr->estimates_at_ms = now_ms + ESTIMATES_EVERY_MS;

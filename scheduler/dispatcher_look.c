@@ -77,7 +77,7 @@ dispatcher_look(struct dispatcher *dr, int64_t now_ms)
 	struct db_call *call = db_call(dr->db, dispatcher_on_looked, dr);
 	int next = 0;
 
-	dr->at_config = dr->at_lanes = 0;
+	dr->at_config = dr->at_live = dr->at_lanes = 0;
 	dr->nlines = dr->nretries = 0;
 	db_add(call, STMT_DISPATCH_POLL, dr->epoch, (int64_t)LEASE_MS,
 	    (int64_t)RETRY_AHEAD_MS, dr->live_us);
@@ -87,6 +87,10 @@ dispatcher_look(struct dispatcher *dr, int64_t now_ms)
 		db_add(call, STMT_DISPATCH_CELLS);
 		dr->at_config = next;
 		next += 2;
+	}
+	if (now_ms >= dr->explain_at_ms) {
+		db_add(call, STMT_LIVE_OPEN);
+		dr->at_live = next++;
 	}
 	for (size_t i = 0; i < dr->world.ndue; i++)
 		if (dispatch_lane(&dr->d, dr->world.due[i]) == NULL)

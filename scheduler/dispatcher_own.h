@@ -48,7 +48,7 @@ struct dispatcher {
 	bool lost;        /* what was committed last, in a failover */
 	bool publishing, sweeping;
 	/* of the look under way: which statement answers what */
-	int at_config, at_lanes, at_lines, at_retries;
+	int at_config, at_live, at_lanes, at_lines, at_retries;
 	int64_t lines_of[LANES_READ], retries_of[LANES_READ];
 	size_t nlines, nretries;
 	size_t lines_from;   /* lane with which the next look begins */

@@ -370,6 +370,11 @@ begin
 		until = excluded.until, why = excluded.why,
 		failures = excluded.failures, changed_at = now();
 
+	perform sluice.room_learned(c.id)
+	from json_to_recordset(p_plan -> 'explain') as c (id integer, learned json)
+	left join sluice.path_state s on s.path_id = c.id
+	where sluice.concurrency_learned(c.learned) is not null
+	    and sluice.concurrency_learned(s.learned) is null;
 	insert into sluice.path_state as s (path_id, now, learned)
 	select c.id, c.now, c.learned
 	from json_to_recordset(p_plan -> 'explain')

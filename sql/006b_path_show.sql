@@ -15,13 +15,20 @@ language sql stable set search_path = '' security definer as $$
 		else (
 			select coalesce(sum(g.units), 0) from sluice.grant_cell g
 			where g.limit_id = l.id and g.cell * sluice.cell_us(l.window_s)
-				> sluice.epoch_us(now()) - l.window_s * 1000000::bigint) end,
+				> sluice.epoch_us(now()) - l.window_s * 1000000::bigint) end
+			+ v.units,
+		'live', nullif(v.units, 0),
 		'paused_until', case when s.paused_until > now()
 			then sluice.epoch(s.paused_until) end,
 		'paused_why', case when s.paused_until > now() then s.paused_why end))
 		order by l.model, l.dimension, l.window_s), '[]')
 	from sluice.rate_limit l
 	left join sluice.rate_limit_state s on s.limit_id = l.id
+	cross join lateral (
+		select coalesce(sum(c.units), 0) as units from sluice.live_cell c
+		where c.limit_id = l.id and (l.window_s = 0 or c.cell * sluice.cell_us(
+			l.window_s) > sluice.epoch_us(now()) - l.window_s * 1000000::bigint)
+	) v
 	where l.pool_id = p_pool and l.path_id is not distinct from p_path
 	    and l.removed_at is null
 $$;
@@ -53,6 +60,8 @@ language sql stable set search_path = '' security definer as $$
 		'why', case when s.health <> 'up' then s.why end,
 		'in_flight', (select coalesce(sum(bit_count(r.open)), 0) from sluice.run r
 			where r.path_id = p_path.id and r.worker_id is not null),
+		'live_in_flight', (select count(*) from sluice.admission a
+			where a.path_id = p_path.id and a.batch_id is null),
 		'now', sluice.path_now(p_path.id),
 		'learned', sluice.path_learned(p_path.id)))
 	from sluice.pool o

@@ -23,6 +23,18 @@ language sql set search_path = '' security definer as $$
 	from json_array_elements(p_seen) s (seen)
 $$;
 
+-- Calls under way of each path, for the dispatcher to show: those of the last
+-- minute by the second they were let in, others under 0.  Microseconds.
+create or replace function sluice.live_open()
+returns table (path_id integer, at_us bigint, calls bigint)
+language sql stable set search_path = '' security definer as $$
+	select a.path_id, case when a.made_at > now() - interval '62 s'
+			then sluice.epoch_us(date_trunc('second', a.made_at)) else 0 end,
+		count(*)
+	from sluice.admission a where a.batch_id is null and a.path_id is not null
+	group by 1, 2
+$$;
+
 -- Another worker for a call that the one at p_url could not take: it carries the
 -- call from now on.  No row: there is none, or the call has been given up.
 create or replace function sluice.live_other(p_admission bigint, p_url text)

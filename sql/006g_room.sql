@@ -8,6 +8,36 @@
 --
 -- Lock order: rate_limit_state by limit_id, live_cell.
 
+-- How many calls a path takes at once, as the dispatcher has felt it where nobody
+-- says so (scheduler/aimd.h); null: not known.
+create or replace function sluice.concurrency_learned(p_learned json)
+returns integer
+language sql immutable set search_path = '' as $$
+	select case when p_learned #>> '{concurrency,live}' = 'true'
+		then (p_learned #>> '{concurrency,limit}')::integer end
+$$;
+
+-- It has been felt: calls that are open count.  But for those that are let in or
+-- settled at this very moment.
+create or replace function sluice.room_learned(p_path integer) returns void
+language sql set search_path = '' as $$
+	with uncounted as (
+		select a.id from sluice.admission a
+		where a.path_id = p_path and a.batch_id is null
+		    and -p_path <> all (a.rate_id)
+		for update skip locked
+	), counted as (
+		update sluice.admission a set rate_id = a.rate_id || -p_path,
+			cell = a.cell || 0::bigint, rate_units = a.rate_units || 1::bigint
+		from uncounted u where a.id = u.id
+		returning a.id
+	)
+	insert into sluice.live_cell as c (limit_id, cell, units)
+	select -p_path, 0, count(*) from counted
+	on conflict on constraint live_cell_pkey do update
+	set units = c.units + excluded.units, changed_at = clock_timestamp()
+$$;
+
 -- Lock, in their order, all limits that calls of these models may meet.  Once
 -- before room is asked for, however many calls there are.
 create or replace function sluice.room_lock(p_models text[]) returns void
@@ -22,15 +52,23 @@ declare
 			    and exists (select from unnest(p.models) g
 				where sluice.glob_match(g, m.model))));
 begin
-	if v_limits = '{}' then
-		return;
+	if v_limits <> '{}' then
+		insert into sluice.rate_limit_state (limit_id)
+		select u.id from unnest(v_limits) u (id)
+		where not exists (select from sluice.rate_limit_state s
+			where s.limit_id = u.id)
+		on conflict do nothing;
+		perform from sluice.rate_limit_state s where s.limit_id = any (v_limits)
+		order by s.limit_id for update;
 	end if;
-	insert into sluice.rate_limit_state (limit_id)
-	select u.id from unnest(v_limits) u (id)
-	where not exists (select from sluice.rate_limit_state s where s.limit_id = u.id)
-	on conflict do nothing;
-	perform from sluice.rate_limit_state s where s.limit_id = any (v_limits)
-	order by s.limit_id for update;
+	perform from sluice.live_cell c where c.cell = 0 and c.limit_id in (
+		select -p.id from sluice.path p
+		join sluice.path_state s on s.path_id = p.id
+		where p.removed_at is null
+		    and sluice.concurrency_learned(s.learned) is not null
+		    and exists (select from unnest(p_models) m (model), unnest(p.models) g
+			where sluice.glob_match(g, m.model)))
+	order by c.limit_id for update;
 end $$;
 
 -- What a call takes of a limit.
@@ -127,6 +165,17 @@ begin
 	return v_span_us;
 end $$;
 
+-- Calls that may be opened beside those of a path and its lines that are out.
+create or replace function sluice.learned_room(p_path integer, p_most integer)
+returns integer
+language sql stable set search_path = '' as $$
+	select (p_most
+		- coalesce((select c.units from sluice.live_cell c
+			where c.limit_id = -p_path and c.cell = 0), 0)
+		- (select coalesce(sum(bit_count(r.open)), 0) from sluice.run r
+			where r.path_id = p_path))::integer
+$$;
+
 -- The way for one live call: the first path in order of their ids that is well
 -- and has room under all its limits, where the call then stands in the ledgers
 -- from now on.  room_lock() was called for its model in this transaction.
@@ -147,10 +196,12 @@ declare
 	v_wait bigint;
 	v_why text;
 	v_units bigint;
+	v_learned integer;
 begin
 	verdict := 'no_model';
 	for v_path in
-		select p.id, p.pool_id, p.name, p.charge, s.health, s.until
+		select p.id, p.pool_id, p.name, p.charge, s.health, s.until,
+			sluice.concurrency_learned(s.learned) as learned
 		from sluice.path p
 		left join sluice.path_state s on s.path_id = p.id
 		where p.removed_at is null and (p.kind <> 'direct') = p_cheap and exists (
@@ -167,6 +218,7 @@ begin
 		end if;
 		v_waits := 0;
 		v_why := null;
+		v_learned := v_path.learned;
 		rate_id := '{}'; cell := '{}'; rate_units := '{}';
 		for v_limit in
 			select l.* from sluice.rate_limit l
@@ -182,12 +234,25 @@ begin
 				v_waits := v_wait;
 				v_why := sluice.limit_text(v_limit);
 			end if;
+			if v_limit.dimension = 'concurrent' then
+				v_learned := null;	-- it is said how many
+			end if;
 			rate_id := rate_id || v_limit.id;
 			-- Where it stands when it leaves at the latest, a second from now.
 			cell := cell || case v_limit.window_s when 0 then 0::bigint
 				else (v_now_us + 1000000) / sluice.cell_us(v_limit.window_s) end;
 			rate_units := rate_units || v_units;
 		end loop;
+		if v_learned is not null then
+			if sluice.learned_room(v_path.id, v_learned) < 1 then
+				v_waits := case when v_waits >= 0
+					then greatest(v_waits, 200000) else v_waits end;
+				v_why := coalesce(v_why, 'concurrent');
+			end if;
+			rate_id := rate_id || -v_path.id;
+			cell := cell || 0::bigint;
+			rate_units := rate_units || 1::bigint;
+		end if;
 		if v_waits = 0 then
 			path_id := v_path.id;
 			verdict := 'yes';
@@ -208,6 +273,8 @@ begin
 		update sluice.rate_limit_state s set live_waited_at = clock_timestamp()
 		where s.limit_id = any (rate_id)
 		    and s.live_waited_at is distinct from clock_timestamp();
+		update sluice.live_cell c set waited_at = clock_timestamp()
+		where c.limit_id = -v_path.id and c.cell = 0 and v_learned is not null;
 		if verdict <> 'busy' or wait_us = -1 or (v_waits > 0 and v_waits < wait_us) then
 			verdict := 'busy';
 			wait_us := v_waits;
@@ -254,6 +321,11 @@ language sql set search_path = '' as $$
 			else sluice.limit_units(h.l, h.charge, p_input, p_output) - h.units
 			end as more
 		from held h
+		union all
+		select u.id, u.cell, u.units, u.cell, -u.units
+		from unnest(p_admission.rate_id, p_admission.cell, p_admission.rate_units)
+			u (id, cell, units)
+		where u.id < 0
 	), stays as (
 		update sluice.live_cell c
 		set units = greatest(0, c.units
@@ -279,6 +351,9 @@ language sql stable set search_path = '' as $$
 	select json_build_object(
 		'cells', (select json_agg(json_build_array(c.limit_id, c.cell, c.units))
 			from sluice.live_cell c where c.changed_at >= p_since),
+		'paths', (select json_agg(json_build_array(-c.limit_id,
+				coalesce(c.waited_at > clock_timestamp() - interval '2 s', false)))
+			from sluice.live_cell c where c.limit_id < 0),
 		'limits', (select json_agg(json_build_array(s.limit_id, s.live_total,
 				s.live_waited_at > clock_timestamp() - interval '2 s'))
 			from sluice.rate_limit_state s where s.live_total > 0

@@ -50,7 +50,7 @@ begin
 		'account_create', 'account_list', 'account_get', 'account_edit',
 		'key_create', 'key_list', 'key_get', 'key_edit', 'key_revoke',
 		'named_list', 'named_get', 'named_create', 'named_edit', 'named_delete',
-		'everybody_get', 'everybody_edit', 'live_other', 'model_list',
+		'everybody_get', 'everybody_edit', 'live_other', 'live_open', 'model_list',
 		'model_get', 'admission_drop', 'usage_add', 'usage_get', 'usage_peak',
 		'usage_forecast', 'door_limits', 'admit', 'door_open', 'door_beat',
 		'door_close', 'batch_admit')

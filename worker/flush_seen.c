@@ -233,6 +233,8 @@ write_flow(const struct result *const *list, size_t n, struct buf *out)
 		    ",\"connects\":%" PRId64 ",\"connect_min_us\":%" PRId64
 		    ",\"connect_max_us\":%" PRId64,
 		    f.connects, f.connect_min_us, f.connect_max_us);
+	if (run->live)
+		buf_addf(out, ",\"live_us\":%" PRId64, list[0]->sent_us);
 	write_readings(list, n, out);
 	write_refusals(list, n, out);
 	write_entries(list, n, out);

@@ -203,7 +203,7 @@ live_on_done(const struct upstream_result *got, void *arg)
 		.got = got,
 		.said = &said,
 		.bytes = c->json ? (int64_t)c->body.n : 0,
-		.in_flight = c->path->in_flight + c->path->live,
+		.in_flight = c->in_flight,
 	};
 
 	c->up = NULL;

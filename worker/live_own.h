@@ -62,6 +62,7 @@ struct live_call {
 	int64_t parked_ms;
 	bool json; /* the body */
 	struct upstream_call *up;
+	int32_t in_flight; /* of the path as this one left, itself included */
 	/* the answer */
 	int status;
 	bool started; /* being streamed on */

@@ -118,7 +118,8 @@ write_seen(struct live_settle *s, const struct live_end *end, struct buf *out)
 {
 	struct run run = { .path = end->path,
 		.model = (char *)(uintptr_t)end->model,
-		.keep_us = INT64_MAX };
+		.keep_us = INT64_MAX,
+		.live = true };
 	struct line line = { .run = &run };
 	struct result *r = result_new(&line, RESULT_AGAIN);
 	const struct result *list = r;

@@ -72,7 +72,7 @@ call_start(struct live_call *c)
 	request.url = buf_cstr(&url);
 	request.headers = make_headers(c);
 	live_set(c, LIVE_CALLING);
-	path->live++;
+	c->in_flight = path->in_flight + ++path->live;
 	c->up = upstream_start(c->live->upstream, &request);
 	upstream_headers_drop(request.headers);
 	buf_fini(&endpoint);

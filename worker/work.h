@@ -47,6 +47,7 @@ struct run {
 	int64_t keep_us;
 	int64_t max_tokens; /* for lines without a cap; 0: leave them */
 	bool metered;       /* rate limits want to know what its lines cost */
+	bool live;          /* no run at all: a call of worker/live.c */
 	size_t n, open;
 	struct line lines[];
 };

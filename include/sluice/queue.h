@@ -90,6 +90,7 @@
 	    "select sluice.dispatch_poll($1, $2, $3, $4)")                    \
 	X(STMT_DISPATCH_LANES, "is",                                          \
 	    "select * from sluice.dispatch_lanes($1, $2)")                    \
+	X(STMT_LIVE_OPEN, "", "select * from sluice.live_open()")             \
 	X(STMT_LANE_LINES, "iii",                                             \
 	    "select * from sluice.lane_lines($1, $2, $3)")                    \
 	X(STMT_LANE_RETRIES, "iii",                                           \

@@ -582,6 +582,9 @@ class Now(unittest.TestCase):
             self.assertIn(" requests/1m=540/540", text)
             self.assertIn(" requests/1d(pool)=2500/10000", text)
             self.assertNotIn("\x1b", text)
+        self.say(live_out=3, live_sends=[0] * 59 + [4])
+        self.assertRegex(self.cli("path", "watch", "main", "--count", "1"),
+                         " sends=10 live_sends=4 live=3 in_flight=12 ")
         got = self.cli("path", "watch", "--count", "2", "--json").splitlines()
         self.assertEqual([json.loads(x)["data"][0]["name"] for x in got],
                          ["main"] * 2)

@@ -199,7 +199,7 @@ class Live(unittest.TestCase):
             chunk(h, b"data: [DONE]\n\n")
             chunk(h, b"")
 
-        self.start()
+        self.start(path={"limits": [("requests", 60, 600)]})
         self.up.act = act
         c, r = self.open()
         self.assertEqual(r.status, 200)
@@ -208,11 +208,20 @@ class Live(unittest.TestCase):
         self.assertEqual(r.readline(), b"\n")
         self.assertEqual(r.readline(), b'data: {"n":1}\n')
         self.assertFalse(last.is_set())
+
+        def shown():
+            now = self.s.get("/admin/v1/paths/sim").json.get("now", {})
+            limit = now.get("limits", [{}])[0]
+            return (now.get("live_out"), sum(now.get("live_sends", [])),
+                    limit.get("live"), limit.get("used"), limit.get("amount"))
+
+        until(lambda: shown() == (1, 1, 1, 1, 600), what="people see it go")
         go.set()
         rest = r.read()
         self.assertTrue(rest.endswith(b"data: [DONE]\n\n"))
         c.close()
         self.assertEqual(self.used(), "1 0 5 6")
+        until(lambda: shown() == (0, 1, 1, 1, 600), what="and that it went")
 
     def test_who_leaves_ends_the_call_upstream(self):
         begun, ended = threading.Event(), threading.Event()
@@ -541,6 +550,45 @@ class Live(unittest.TestCase):
         self.assertLess(time.monotonic() - begun, 2)
         self.assertTrue(30 < int(a.headers["retry-after"]) <= 62)
         self.assertEqual(len(self.up.seen), 1)
+
+    def test_concurrency_that_nobody_declared_is_found_and_obeyed(self):
+        lock, open_now, refused = threading.Lock(), [0], [0]
+
+        def act(h, body):
+            with lock:
+                no = open_now[0] == 3
+                refused[0] += no
+                open_now[0] += not no
+            if no:
+                answer(429, b'{"error":{"message":"Too many concurrent requests",'
+                       b'"code":"concurrency_limit_exceeded"}}')(h, body)
+                return
+            time.sleep(0.2)     # it works on it
+            with lock:
+                open_now[0] -= 1
+            answer()(h, body)
+
+        self.start(scheduler_options=["--live-wait", "30s"])
+        self.up.act = act
+
+        def crowd(n):
+            got = []
+            threads = [threading.Thread(
+                target=lambda: got.append(self.post().status)) for _ in range(n)]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join(60)
+            return sorted(got)
+
+        self.assertEqual(crowd(3), [200] * 3)
+        self.assertIn(429, crowd(12))
+        learned = "select learned #>> '{concurrency,limit}' from sluice.path_state"
+        # Calls may overtake each other on their way.
+        until(lambda: self.s.sql(learned) in ("3", "2"), what="it is found")
+        refused[0] = 0
+        self.assertEqual(crowd(12), [200] * 12)
+        self.assertEqual(refused[0], 0)
 
     # For the dispatcher --------------------------------------------------
 

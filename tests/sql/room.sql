@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(31);
+select plan(43);
 
 select sluice.config_apply('{"paths":[
 	{"name":"a","url":"http://x","models":["m"],"limits":[
@@ -141,6 +141,59 @@ select is(pg_temp.seats(), 1, 'the worker was there after all');
 update sluice.live_orphan set until = clock_timestamp() - interval '1 s';
 select sluice.admissions_reap();
 select is(pg_temp.seats(), 0, 'it has had its time');
+
+-- What was learned of a path's concurrency, where nobody says it
+create function pg_temp.calls() returns bigint language sql as $$
+	select coalesce(sum(c.units), 0) from sluice.live_cell c join sluice.path p
+	on c.limit_id = -p.id where p.name = 'b' and c.cell = 0
+$$;
+create function pg_temp.go() returns text language plpgsql as $$
+declare r record;
+begin
+	perform sluice.room_lock(array['n-1']);
+	select * into r from sluice.upstream_room('n-1', 1, 1, 4, false);
+	if r.verdict = 'yes' then
+		insert into sluice.admission (account_id, key_id, path_id, model, resource,
+			expires_at, rate_id, cell, rate_units, door_id, worker_id)
+		select 1, 1, r.path_id, 'n-1', 'chat', now() + interval '1 h', r.rate_id,
+			r.cell, r.rate_units, d.door, w.id
+		from d, sluice.worker w where w.name = 'well';
+	end if;
+	return concat_ws(' ', r.verdict, r.why);
+end $$;
+create function pg_temp.learn(p_limit integer) returns void language sql as $$
+	select sluice.dispatch_commit(t.epoch, json_build_object('explain', json_build_array(
+		json_build_object('id', p.id, 'now', '{}'::json, 'learned', json_build_object(
+			'concurrency', json_build_object('limit', p_limit, 'live', true))))))
+	from t, sluice.path p where p.name = 'b'
+$$;
+select results_eq($$ select pg_temp.go(), pg_temp.go() $$, $$ values ('yes', 'yes') $$);
+select is(pg_temp.calls(), 0::bigint, 'nothing is held where nothing binds');
+select pg_temp.learn(3);
+select is(pg_temp.calls(), 2::bigint, 'those that are open count');
+select results_eq($$ select pg_temp.go(), pg_temp.go() $$,
+	$$ values ('yes', 'busy concurrent') $$);
+select is((select j ->> 1 from sluice.path p, json_array_elements(
+	sluice.room_seen(now()) -> 'paths') j where p.name = 'b'
+	and (j ->> 0)::integer = p.id), 'true', 'the dispatcher hears of one that waits');
+select pg_temp.learn(4);
+select is(pg_temp.calls(), 3::bigint, 'and none twice');
+insert into sluice.run (batch_id, lane_id, path_id, purge_day, chunk_id, first_line, line,
+	send_at, keep_us, open)
+select 1, 1, p.id, '2030-01-01', 1, 1, '{1,2}', now(), 1, '01' from sluice.path p
+where p.name = 'b';
+select is(pg_temp.go(), 'busy concurrent', 'a line is out');
+delete from sluice.run;
+select is(sluice.live_settle(id, 1, 200, 1, 0, 1, 0, 1, 5, true), true)
+from (select id from sluice.admission where model = 'n-1' order by id limit 1) a;
+select is(pg_temp.calls(), 2::bigint);
+update sluice.worker set state = 'dead' where name = 'well';
+select is(sluice.admissions_reap(), 2);
+select is(pg_temp.calls(), 2::bigint, 'the upstream may still work on them');
+update sluice.worker set state = 'live' where name = 'well';
+update sluice.live_orphan set until = clock_timestamp() - interval '1 s';
+select sluice.admissions_reap();
+select is(pg_temp.calls(), 0::bigint);
 
 -- A pause is for all
 update sluice.rate_limit_state set paused_until = clock_timestamp() + interval '9 s'

@@ -100,6 +100,28 @@ a_step_down_that_was_wrong_is_not_soon_repeated(void)
 }
 
 static void
+a_burst_of_live_calls_shows_where_the_limit_is(void)
+{
+	/* The upstream takes 20; 60 left at once, heard of in any order. */
+	static const int heard[] = { 57, 30, 44, 21, 25, 60 };
+	struct aimd a = { 0 };
+	int64_t now = 1000 * S, limit;
+
+	CU_ASSERT_FALSE(aimd_binds(&a));
+	for (size_t i = 0; i < NITEMS(heard); i++)
+		aimd_refused_live(&a, now + 1, now, heard[i]);
+	CU_ASSERT(aimd_binds(&a));
+	CU_ASSERT_EQUAL(aimd_limit(&a), 20);
+	limit = aimd_limit(&a);
+	aimd_refused_live(&a, now + 9, now + 2, 20);
+	CU_ASSERT(aimd_limit(&a) < limit);
+	/* The first of all is refused: one is tried all the same. */
+	a = (struct aimd){ 0 };
+	aimd_refused_live(&a, now, now - 1, 1);
+	CU_ASSERT_EQUAL(aimd_limit(&a), 1);
+}
+
+static void
 grow(struct aimd *a, int64_t now, bool wanted)
 {
 	if (wanted)
@@ -343,6 +365,7 @@ UNIT_MAIN("learning",
     UNIT(the_next_step_waits_for_full_speed_and_no_longer),
     UNIT(a_step_down_that_was_wrong_is_not_soon_repeated),
     UNIT(concurrency_is_doubled_until_a_refusal),
+    UNIT(a_burst_of_live_calls_shows_where_the_limit_is),
     UNIT(a_clock_that_is_set_moves_no_window),
     UNIT(the_meaning_of_reset_is_learned),
     UNIT(others_are_seen_in_a_fixed_window),

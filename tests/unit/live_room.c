@@ -4,6 +4,7 @@
  */
 #include "unit.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -264,10 +265,73 @@ a_line_that_asks_for_a_seat_is_heard(void)
 	dispatch_fini(&w.d);
 }
 
+static int64_t
+sum_of(const json_t *list)
+{
+	int64_t sum = 0;
+	json_t *v;
+	size_t i;
+
+	json_array_foreach(list, i, v) sum += json_integer_value(v);
+	return sum;
+}
+
+/* What people see of the path, as JSON; the caller's. */
+static json_t *
+shown(void)
+{
+	struct buf out = { 0 };
+	json_t *doc;
+
+	dispatch_explain(&w.d, w.d.paths[0], w.now, &out);
+	doc = json_loadb(out.p, out.n, 0, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(doc);
+	buf_fini(&out);
+	return doc;
+}
+
+static void
+people_see_live_calls(void)
+{
+	json_t *now, *limit;
+
+	world_start(0.1);
+	CU_ASSERT_FALSE(dispatch_live_lately(&w.d, w.now));
+	live_call();
+	live_call();
+	dispatch_live_open_begin(&w.d);
+	dispatch_live_open(&w.d, 1, w.now - 3 * S, 2, w.now);
+	dispatch_live_open(&w.d, 1, 0, 1, w.now);
+	dispatch_live_over(&w.d, 1, w.now - 3 * S);
+	dispatch_live_over(&w.d, 1, w.now - 70 * S);
+	look();
+	now = shown();
+	CU_ASSERT_EQUAL(
+	    json_integer_value(json_object_get(now, "live_out")), 3);
+	CU_ASSERT_EQUAL(sum_of(json_object_get(now, "live_sends")), 3);
+	limit = json_array_get(json_object_get(now, "limits"), 0);
+	CU_ASSERT_EQUAL(json_integer_value(json_object_get(limit, "live")), 2);
+	CU_ASSERT(json_integer_value(json_object_get(limit, "used")) > 2);
+	CU_ASSERT_EQUAL(
+	    json_integer_value(json_object_get(limit, "amount")), AMOUNT);
+	json_decref(now);
+	w.now += 58 * S;
+	dispatch_live_open_begin(&w.d);
+	now = shown();
+	CU_ASSERT_EQUAL(sum_of(json_object_get(now, "live_sends")), 0);
+	json_decref(now);
+	w.now += 3 * S;
+	CU_ASSERT_FALSE(dispatch_live_lately(&w.d, w.now));
+	now = shown();
+	CU_ASSERT_PTR_NULL(json_object_get(now, "live_sends"));
+	json_decref(now);
+	dispatch_fini(&w.d);
+}
+
 UNIT_MAIN("live_room", UNIT(live_calls_within_the_reserve_are_never_refused),
     UNIT(batches_step_aside_beyond_the_reserve),
     UNIT(without_live_calls_the_reserve_alone_is_free),
     UNIT(live_calls_that_take_all_stop_batches),
     UNIT(seats_are_left_to_live_calls),
     UNIT(seats_that_no_line_wants_are_free_for_live_calls),
-    UNIT(a_line_that_asks_for_a_seat_is_heard))
+    UNIT(a_line_that_asks_for_a_seat_is_heard), UNIT(people_see_live_calls))
