@@ -299,6 +299,7 @@ struct dispatch_conf_limit {
 	double headroom, reserve;
 	int64_t next_us, paused_us; /* these for a limit that is new here */
 	struct ladder ladder;
+	struct adaptive adaptive;
 };
 void
 dispatch_configure(struct dispatch *d, const struct dispatch_conf_path *paths,

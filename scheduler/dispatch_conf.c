@@ -197,6 +197,7 @@ rate_new(struct dispatch *d, const struct dispatch_conf_limit *conf)
 		r->pace.next_us = conf->next_us;
 		r->pace.paused_us = conf->paused_us;
 		r->pace.ladder = conf->ladder;
+		r->pace.adaptive = conf->adaptive;
 		/* A limit that has paced before knows its past. */
 		r->since_us = conf->next_us > 0 ? 1 : 0;
 	}

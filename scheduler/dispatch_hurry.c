@@ -72,6 +72,32 @@ rate_lane(
 	    fmax(r->hurry, hurry(&r->pace, now_us, lane->deadline_us, &r->due));
 }
 
+/*
+ * A limit that moves with use shrinks when a budget beside it lets little
+ * through: while there is work, the budget is spent so fast that it is used
+ * well.
+ */
+static void
+keep_warm(struct dispatch_flow *f, int64_t now_us)
+{
+	for (size_t i = 0; i < f->nrates; i++) {
+		const struct pace *p = &f->rates[i]->pace;
+		double per_us =
+		    ADAPTIVE_WARM * (double)p->moving / (double)p->window_us;
+
+		if (p->adaptive.told == 0)
+			continue;
+		for (size_t k = 0; k < f->nrates; k++) {
+			struct dispatch_rate *r = f->rates[k];
+
+			if (k != i && r->pace.dimension == p->dimension)
+				r->hurry = fmax(r->hurry,
+				    per_us *
+					pace_interval_us(&r->pace, now_us));
+		}
+	}
+}
+
 static int
 by_deadline(const void *a, const void *b)
 {
@@ -91,6 +117,7 @@ lane_hurry(struct dispatch *d, const struct dispatch_lane *lane, int64_t now_us)
 
 		if (strcmp(f->model, lane->model) != 0)
 			continue;
+		keep_warm(d->flows[i], now_us);
 		for (size_t k = 0; k < f->nrates; k++)
 			if (f->rates[k]->pace.window_us >= PACE_BUDGET_US &&
 			    f->rates[k]->lane != lane->id)

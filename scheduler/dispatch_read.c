@@ -109,6 +109,17 @@ read_ladder(const struct dispatch *d, const json_t *o)
 	};
 }
 
+static struct adaptive
+read_adaptive(const struct dispatch *d, const json_t *o)
+{
+	return (struct adaptive){
+		.told = get_int(o, "told"),
+		.used_us = get_time(d, o, "used_us"),
+		.ramp = get_real(o, "ramp"),
+		.ramp_us = get_time(d, o, "ramp_us"),
+	};
+}
+
 static void
 read_estimate(struct dispatch *d, const json_t *o)
 {
@@ -199,6 +210,7 @@ dispatch_read_config(struct dispatch *d, struct slice text, struct slc_err *err)
 		    .next_us = get_time(d, v, "next_us"),
 		    .paused_us = get_time(d, v, "paused_us"),
 		    .ladder = read_ladder(d, json_object_get(v, "learned")),
+		    .adaptive = read_adaptive(d, json_object_get(v, "learned")),
 	    };
 	dispatch_configure(d, paths, npaths, limits, nlimits);
 	d->revision = get_int(doc, "revision");

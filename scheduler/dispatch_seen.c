@@ -147,6 +147,19 @@ keep_reading(struct dispatch_path *path, const struct dispatch_reading *r)
 	path->readings[i] = *r;
 }
 
+/* A limit that moves: of what is told, the part that batches may use. */
+static void
+told(struct dispatch_rate *r, int64_t limit)
+{
+	int64_t units = (int64_t)((double)limit * (double)r->pace.amount /
+	    (double)r->configured);
+
+	if (units < 1)
+		units = 1;
+	r->changed |= r->pace.adaptive.told != units;
+	r->pace.adaptive.told = units;
+}
+
 static void
 seen_reading(struct dispatch_flow *f, const struct dispatch_reading *r)
 {
@@ -156,7 +169,7 @@ seen_reading(struct dispatch_flow *f, const struct dispatch_reading *r)
 	if (rate == NULL || r->said.limit <= 0)
 		return;
 	if (r->said.dynamic)
-		rate->pace.told = r->said.limit;
+		told(rate, r->said.limit);
 	if (r->said.remaining >= 0 && r->said.remaining <= r->said.limit)
 		foreign_seen(&rate->foreign, &rate->pace, &r->said, r->sent_us,
 		    r->answered_us);

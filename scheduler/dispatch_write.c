@@ -136,6 +136,20 @@ kept_moved(const struct dispatch_rate *r)
 }
 
 static void
+add_adaptive(
+    const struct dispatch *d, struct buf *out, const struct adaptive *a)
+{
+	if (a->told == 0)
+		return;
+	buf_addf(out,
+	    ",\"told\":%lld,\"used_us\":%lld,\"ramp\":%.1f,"
+	    "\"ramp_us\":%lld",
+	    (long long)a->told,
+	    (long long)dispatch_database_time(d, a->used_us), a->ramp,
+	    (long long)dispatch_database_time(d, a->ramp_us));
+}
+
+static void
 write_limits(struct dispatch *d, struct buf *out)
 {
 	bool open = false;
@@ -172,12 +186,14 @@ write_limits(struct dispatch *d, struct buf *out)
 		buf_add_json(out, slice_str(r->why));
 		buf_addf(out,
 		    ",\"learned\":{\"step\":%d,\"moved_us\":%lld,"
-		    "\"hold_us\":%lld,\"fell\":%s}}",
+		    "\"hold_us\":%lld,\"fell\":%s",
 		    r->pace.ladder.step,
 		    (long long)dispatch_database_time(
 			d, r->pace.ladder.moved_us),
 		    (long long)r->pace.ladder.hold_us,
 		    r->pace.ladder.fell ? "true" : "false");
+		add_adaptive(d, out, &r->pace.adaptive);
+		buf_adds(out, "}}");
 	}
 	close_list(out, open);
 }

@@ -77,8 +77,8 @@ base_amount(const struct pace *p)
 {
 	int64_t units = p->amount;
 
-	if (p->told > 0 && p->told < units)
-		units = p->told;
+	if (p->moving > 0 && p->moving < units)
+		units = p->moving;
 	if (p->ladder.step >= 1)
 		units--;
 	units -= p->uncertain;
@@ -147,6 +147,7 @@ pace_begin(struct pace *p, int64_t now_us)
 	ledger_expire(&p->ledger, now_us - PACE_MEMORY_US);
 	ledger_expire(&p->live, now_us - PACE_MEMORY_US);
 	p->live_used = ledger_used(&p->live, now_us);
+	p->moving = adaptive_units(&p->adaptive, p->amount, now_us);
 	/* Little by little, or the small ones would leave room unused. */
 	if (now_us >= p->burst_us + p->window_us / PACE_BURST_PART) {
 		p->burst_us = now_us;
@@ -396,6 +397,7 @@ pace_grant(struct pace *p, int64_t units, int64_t slot_us, int64_t keep_us,
 	p->keep_us = keep_us;
 	ledger_add(&p->ledger, slot_us + keep_us, units);
 	pace_probe(p, slot_us);
+	adaptive_used(&p->adaptive, p->amount, slot_us);
 }
 
 void

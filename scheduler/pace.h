@@ -20,6 +20,7 @@
 #ifndef SCHEDULER_PACE_H
 #define SCHEDULER_PACE_H
 
+#include "adaptive.h"
 #include "ladder.h"
 #include "ledger.h"
 
@@ -96,7 +97,8 @@ struct pace {
 	struct ledger live;
 	int64_t live_lead;
 	int64_t live_used; /* by them, as of this plan */
-	int64_t told; /* a limit that moves with use: its last value, or 0 */
+	struct adaptive adaptive; /* it moves with use, if it does */
+	int64_t moving;           /* units of it as of this plan, or 0 */
 	int64_t
 	    uncertain; /* estimates of calls under way may be too low by it */
 	struct pace_others others;

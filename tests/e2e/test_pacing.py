@@ -164,6 +164,22 @@ class Refusals(unittest.TestCase):
         s.stop()
         up.stop()
 
+    def test_a_limit_that_moves_with_use_is_kept_warm(self):
+        """A budget beside it, spent evenly, would let it shrink."""
+        up = Upstream("--limit", "requests/1m=300:adaptive:6s",
+                      "--headers", "nebius", "--latency", "100")
+        s = Sluice()
+        s.path(up, limits=[("requests", 60, 1500), ("requests", 86400, 100000)],
+               dialect="nebius")
+        b = s.submit(lines(150))
+        self.assertEqual(s.wait(b, 90)["request_counts"]["completed"], 150)
+        self.assertEqual(up.stats()["refused"], 0)
+        told = {(r["dim"], r["window_s"]): r["limit"] for r in
+                s.get("/admin/v1/paths/sim").json["learned"]["readings"]}
+        self.assertGreater(told["requests", 60], 430)
+        s.stop()
+        up.stop()
+
 
 if __name__ == "__main__":
     unittest.main()

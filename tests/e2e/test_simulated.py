@@ -47,6 +47,10 @@ HEADERS = {
     "github": {"x-ratelimit-limit": "3", "x-ratelimit-remaining": "2",
                "x-ratelimit-used": "1", "x-ratelimit-reset": UNIX,
                "x-ratelimit-resource": "core"},
+    "nebius": {"x-ratelimit-limit-requests": "3",
+               "x-ratelimit-remaining-requests": "2",
+               "x-ratelimit-reset-requests": SPAN,
+               "x-ratelimit-dynamic-period-remaining": "60s"},
 }
 
 # Of a minute's requests: (where the wait stands, a pattern of the body).
@@ -68,6 +72,7 @@ REFUSALS = {
     "ietf": ("retry-after", '#quota-exceeded.*"violated-policies":'
                             r'\["requests0"\]'),
     "github": (None, '"message":"API rate limit exceeded'),
+    "nebius": ("retry-after", '"type":"rate_limit_error"'),
 }
 
 LIMITS = ("--limit", "requests/1m=3:fixed", "--limit", "tokens/1m=90000",
@@ -187,6 +192,17 @@ class Simulated(unittest.TestCase):
                 else:
                     self.assertEqual(got.status, 429)
                     self.assertIn("concurrent", got.text)
+
+    def test_an_adaptive_limit_moves_with_its_use(self):
+        up = self.start("--headers", "nebius", "--limit",
+                        "requests/2s=10:adaptive:1s")
+
+        def limit():
+            return int(post(up).headers["x-ratelimit-limit-requests"])
+        self.assertEqual(limit(), 10)
+        until(lambda: limit() > 10, 5, every=0.2)
+        time.sleep(3.3)     # three periods without a call
+        self.assertLess(limit(), 6)
 
     def test_log1s_knows_whole_seconds_only(self):
         """2.1 s after a call in mid-second: gone for log, there for log1s."""

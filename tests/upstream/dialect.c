@@ -21,6 +21,7 @@ const char *const dialect_names[DIALECTS + 1] = {
 	[DIALECT_GROQ] = "groq",
 	[DIALECT_IETF] = "ietf",
 	[DIALECT_GITHUB] = "github",
+	[DIALECT_NEBIUS] = "nebius",
 };
 
 enum what { AMOUNT, LEFT, USED, RESET, FIXED };
@@ -89,6 +90,12 @@ static const struct row {
 	ANTHROPIC_ROWS(TOKENS, "tokens", COUNT_THOUSANDS),
 	ANTHROPIC_ROWS(INPUT, "input-tokens", COUNT_THOUSANDS),
 	ANTHROPIC_ROWS(OUTPUT, "output-tokens", COUNT_THOUSANDS),
+
+	ROW(NEBIUS, REQUESTS, "x-ratelimit-limit-requests", AMOUNT, COUNT),
+	ROW(NEBIUS, REQUESTS, "x-ratelimit-remaining-requests", LEFT, COUNT),
+	ROW(NEBIUS, REQUESTS, "x-ratelimit-reset-requests", RESET, SPAN),
+	{ DIALECT_NEBIUS, DIM_REQUESTS, "x-ratelimit-dynamic-period-remaining",
+	    FIXED, COUNT, "60s" },
 
 	ROW(GITHUB, REQUESTS, "x-ratelimit-limit", AMOUNT, COUNT),
 	ROW(GITHUB, REQUESTS, "x-ratelimit-remaining", LEFT, COUNT),

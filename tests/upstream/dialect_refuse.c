@@ -166,6 +166,7 @@ static const struct {
 	[DIALECT_GROQ] = { say_groq, OPENAI, RATE, false },
 	[DIALECT_IETF] = { NULL, PROBLEM, NULL, false },
 	[DIALECT_GITHUB] = { say_github, MESSAGE, NULL, true },
+	[DIALECT_NEBIUS] = { say_relay, ERROR_OBJECT, RATE, false },
 };
 
 static void

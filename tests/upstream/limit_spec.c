@@ -12,6 +12,7 @@ static const char *const algo_names[ALGOS] = {
 	[ALGO_FIXED] = "fixed",
 	[ALGO_COUNTER] = "counter",
 	[ALGO_BUCKET] = "bucket",
+	[ALGO_ADAPTIVE] = "adaptive",
 };
 
 static const struct {
@@ -97,7 +98,8 @@ parse_algo(struct limit *l, const char *p)
 		    strncmp(p, algo_names[l->algo], n) == 0)
 			break;
 	if (l->algo == ALGOS)
-		return "the algorithm is log, log1s, fixed, counter or bucket";
+		return "the algorithm is log, log1s, fixed, counter, bucket "
+		       "or adaptive";
 	p += n;
 	if (*p == '\0')
 		return NULL;
@@ -106,6 +108,11 @@ parse_algo(struct limit *l, const char *p)
 	case ALGO_LOG:
 	case ALGO_LOG1S:
 		return "log takes no argument";
+	case ALGO_ADAPTIVE:
+		if (!parse_span(&p, &l->adapt_ns) || l->adapt_ns == 0 ||
+		    *p != '\0')
+			return "a period is a span such as 15m";
+		return NULL;
 	case ALGO_BUCKET:
 		if (!parse_count(&p, &l->capacity) || *p != '\0')
 			return "the bucket's capacity is a whole number > 0";
@@ -157,6 +164,8 @@ parse_limit(struct limit *l, const char *p)
 	if (!parse_count(&p, &l->amount) || (*p != '\0' && *p != ':'))
 		return "the amount is a whole number > 0";
 	l->capacity = l->amount;
+	l->least = (l->amount + 7) / 8;
+	l->adapt_ns = INT64_C(900) * 1000000000;
 	return parse_algo(l, p);
 }
 

@@ -41,6 +41,29 @@ whole_s(int64_t ns)
 	return ns - ns % 1000000000;
 }
 
+/* The periods that are over by now_ns move the amount. */
+static void
+limit_adapt(struct limit *l, int64_t now_ns)
+{
+	int64_t periods;
+
+	if (l->phase_ns == 0)
+		l->phase_ns = now_ns;
+	periods = (now_ns - l->phase_ns) / l->adapt_ns;
+	for (; l->period < periods; l->period++) {
+		double used = (double)l->current * (double)l->window_ns /
+		    ((double)l->amount * (double)l->adapt_ns);
+
+		if (used >= 0.8)
+			l->amount = l->amount * 6 / 5;
+		else if (used <= 0.5)
+			l->amount = l->amount * 2 / 3;
+		if (l->amount < l->least)
+			l->amount = l->least;
+		l->current = 0;
+	}
+}
+
 /* Forget what no longer counts at now_ns. */
 static void
 limit_roll(struct limit *l, int64_t now_ns)
@@ -51,7 +74,10 @@ limit_roll(struct limit *l, int64_t now_ns)
 	case ALGO_LOG1S:
 		now_ns = whole_s(now_ns);
 		__attribute__((fallthrough));
+	case ALGO_ADAPTIVE:
 	case ALGO_LOG:
+		if (l->algo == ALGO_ADAPTIVE)
+			limit_adapt(l, now_ns);
 		for (; l->head < l->tail; l->head++) {
 			if (now_ns - ring_at(l, l->head)->ns <= l->window_ns)
 				break;
@@ -89,6 +115,7 @@ limit_used(const struct limit *l, int64_t now_ns)
 	switch (l->algo) {
 	case ALGO_LOG:
 	case ALGO_LOG1S:
+	case ALGO_ADAPTIVE:
 		return (double)l->sum;
 	case ALGO_FIXED:
 		return (double)l->current;
@@ -139,6 +166,7 @@ limit_wait(struct limit *l, int64_t units, int64_t now_ns)
 	switch (l->algo) {
 	case ALGO_LOG:
 	case ALGO_LOG1S:
+	case ALGO_ADAPTIVE:
 		for (uint64_t i = l->head; i < l->tail; i++) {
 			over -= (double)ring_at(l, i)->units;
 			if (over <= 0)
@@ -167,7 +195,9 @@ limit_charge(struct limit *l, int64_t units, int64_t now_ns)
 	case ALGO_LOG1S:
 		now_ns = whole_s(now_ns);
 		__attribute__((fallthrough));
+	case ALGO_ADAPTIVE:
 	case ALGO_LOG:
+		l->current += units;
 		ring_push(l, now_ns, units);
 		return l->tail - 1;
 	case ALGO_FIXED:
@@ -186,6 +216,7 @@ limit_refund(struct limit *l, uint64_t ticket, int64_t units)
 	switch (l->algo) {
 	case ALGO_LOG:
 	case ALGO_LOG1S:
+	case ALGO_ADAPTIVE:
 		if (ticket < l->head)
 			return;
 		ring_at(l, ticket)->units -= units;
@@ -309,6 +340,7 @@ limit_reset_ns(struct limit *l, int64_t now_ns)
 	switch (l->algo) {
 	case ALGO_LOG:
 	case ALGO_LOG1S:
+	case ALGO_ADAPTIVE:
 		if (l->head == l->tail)
 			return 0;
 		return forgotten_ns(l, ring_at(l, l->tail - 1)) - now_ns;

@@ -11,6 +11,9 @@
  *            1970-01-01 UTC plus a phase, hence 1m is the calendar's minute
  *   counter  fixed, and the share of the window before that a sliding window
  *            would still cover, as if its units had come evenly
+ *   adaptive log, whose amount moves: after each period in which four fifths
+ *            of it were used it grows by a fifth, after one with half of it or
+ *            less it shrinks by a third, to an eighth of AMOUNT at least
  *   bucket   holds AMOUNT (or another capacity), starts full, is refilled by
  *            AMOUNT in WINDOW
  *
@@ -40,6 +43,7 @@ enum limit_algo {
 	ALGO_FIXED,
 	ALGO_COUNTER,
 	ALGO_BUCKET,
+	ALGO_ADAPTIVE,
 	ALGOS
 };
 
@@ -51,11 +55,13 @@ struct limit {
 	int64_t window_ns; /* 0 of DIM_CONCURRENT */
 	int64_t amount;
 	int64_t capacity; /* of a bucket */
-	int64_t phase_ns; /* 0..window_ns */
+	int64_t phase_ns; /* 0..window_ns; adaptive: the first period's start */
+	int64_t adapt_ns; /* adaptive: a period */
+	int64_t least;    /* the same: of amount */
 	bool phase_random;
 
 	uint64_t refused;                  /* calls this limit turned away */
-	int64_t period, current, previous; /* fixed, counter */
+	int64_t period, current, previous; /* fixed, counter; adaptive */
 	double level;                      /* bucket */
 	int64_t level_ns;
 	struct charge *ring; /* log; its size is a power of two */
