@@ -168,9 +168,9 @@ no_socket_is_no_fault_of_the_upstream(void)
 static void
 an_address_that_is_forbidden_is_not_connected_to(void)
 {
-	struct sockaddr_in asked = { 0 }, to = { .sin_family = AF_INET,
-					      .sin_addr.s_addr =
-						  htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in asked = { 0 },
+			   to = { .sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t n = sizeof(to);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	char url[64];
