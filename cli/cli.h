@@ -120,7 +120,9 @@ enum cli_exit help_unknown(int n, char **words);
 	X(account_create) X(account_edit) X(account_list) X(account_show)   \
 	X(key_create) X(key_edit) X(key_list) X(key_show) X(key_revoke)     \
 	X(limit_create) X(limit_edit) X(limit_list) X(limit_show)           \
-	X(limit_delete) X(everybody_show) X(everybody_edit)
+	X(limit_delete) X(everybody_show) X(everybody_edit)                 \
+	X(webhook_add) X(webhook_list) X(webhook_show) X(webhook_remove)    \
+	X(webhook_test) X(webhook_secret)
 /* clang-format on */
 #define X(name) enum cli_exit cmd_##name(struct cli *cli);
 CLI_COMMANDS(X)

@@ -81,6 +81,14 @@ static const struct cli_opt limit_delete_opts[] = {
 };
 static const struct cli_opt everybody_opts[] = { LIMIT, NO_LIMIT, END };
 
+static const struct cli_opt webhook_add_opts[] = {
+	{ "account", 'a', "NAME", "whose batches" },
+	{ "secret-file", 0, "FILE", "what signs; read by workers alone" },
+	{ "event", 'e', "WORD", "completed, failed, expired, cancelled; any number "
+	    "[all]" },
+	END,
+};
+
 #define SPECS                                                                 \
 	"A limit is [MODEL:]WHAT/WINDOW=AMOUNT[:WORD]...  WHAT is requests, tokens,\n" \
 	"input_tokens, output_tokens or money in a window of 1s to 31d; or, without a\n" \
@@ -242,6 +250,50 @@ const struct cli_cmd cli_caller_cmds[] = {
 	    "Examples:\n"
 	    "  sluice everybody edit --limit concurrent=500 --limit requests/1m=600:key\n",
 	    cmd_everybody_edit },
+
+	{ "Callers", "webhook add", "URL", 1, 1, webhook_add_opts,
+	    "tell somebody when batches of an account have ended",
+	    "A POST of JSON with the type batch.completed, .failed, .expired or .cancelled\n"
+	    "and the batch's id and counts, signed by the Standard Webhooks scheme.  Until\n"
+	    "the answer is 2xx it comes again, for three days; the same event may come\n"
+	    "twice, with the same webhook-id.  410 ends it.  URL is https at a public\n"
+	    "address, port 443, unless the worker's --webhook-nets, --webhook-ports and\n"
+	    "--webhook-schemes say otherwise (SLUICE_WEBHOOK_NETS, ... of sluice up).  FILE\n"
+	    "holds the secret, up to four while receivers change to a new one, a line each.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice webhook secret > /etc/sluice/hook.key && chmod 600 /etc/sluice/hook.key\n"
+	    "  sluice webhook add https://ci.example.com/done --account research \\\n"
+	    "      --secret-file /etc/sluice/hook.key --event completed --event failed\n",
+	    cmd_webhook_add },
+	{ "Callers", "webhook list", "", 0, 0, NULL, "the webhooks",
+	    "Examples:\n"
+	    "  sluice webhook list\n",
+	    cmd_webhook_list },
+	{ "Callers", "webhook show", "WEBHOOK", 1, 1, NULL,
+	    "all about one, and what came of its last events",
+	    "Examples:\n"
+	    "  sluice webhook show webhook_3\n",
+	    cmd_webhook_show },
+	{ "Callers", "webhook test", "WEBHOOK", 1, 1, NULL,
+	    "send a test event, and say what came of it",
+	    "One try of the type webhook.test; exit code 1 when it was not delivered.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice webhook test webhook_3\n",
+	    cmd_webhook_test },
+	{ "Callers", "webhook remove", "WEBHOOK", 1, 1, NULL, "tell it nothing more",
+	    "What it has not been told it will not be.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice webhook remove webhook_3\n",
+	    cmd_webhook_remove },
+	{ "Callers", "webhook secret", "", 0, 0, NULL, "make up a secret and print it",
+	    "Nothing is kept: into a file that workers read, and to the receiver.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice webhook secret > hook.key\n",
+	    cmd_webhook_secret },
 	{ NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL },
 };
 /* clang-format on */

@@ -72,59 +72,28 @@ cmd_worker_list(struct cli *cli)
 	return view_call(cli, "GET", "/admin/v1/workers", NULL, &worker_list);
 }
 
-/* An object, and below it a list of its own as a table. */
-static enum cli_exit
-show_with(struct cli *cli, const char *prefix, const struct view *view,
-    const char *member, const struct view *below)
+static void
+say_rule(json_t *item)
 {
-	struct client c = { 0 };
-	struct buf path = { 0 };
-	struct slc_err err;
-	json_t *doc = NULL, *items, *item;
-	enum slc_rc rc = client_open(&c, cli, &err);
-	size_t i;
+	struct buf said = { 0 };
 
-	client_path(prefix, cli->operand[0], "", &path);
-	if (rc == SLC_OK)
-		rc = client_call(&c, "GET", buf_cstr(&path), NULL, &doc, &err);
-	if (rc == SLC_OK && !out_json(cli, buf_slice(&c.body))) {
-		view_print(cli, view, doc);
-		items = json_object_get(doc, member);
-		json_array_foreach(items, i, item)
-		{
-			struct buf said = { 0 };
-
-			rule_text(item, &said);
-			json_object_set_new(
-			    item, "said", json_string(buf_cstr(&said)));
-			buf_fini(&said);
-		}
-		if (!cli->quiet && json_array_size(items) > 0) {
-			json_t *whole = json_pack("{s:O}", "data", items);
-
-			puts("");
-			view_print(cli, below, whole);
-			json_decref(whole);
-		}
-	}
-	json_decref(doc);
-	buf_fini(&path);
-	client_close(&c);
-	return rc == SLC_OK ? CLI_OK : cli_fail(cli, &err);
+	rule_text(item, &said);
+	json_object_set_new(item, "said", json_string(buf_cstr(&said)));
+	buf_fini(&said);
 }
 
 enum cli_exit
 cmd_key_show(struct cli *cli)
 {
-	return show_with(
-	    cli, "/admin/v1/keys/", &key_one, "limits_met", &met_list);
+	return view_show_with(cli, "/admin/v1/keys/", &key_one, "limits_met",
+	    say_rule, &met_list);
 }
 
 enum cli_exit
 cmd_limit_show(struct cli *cli)
 {
-	return show_with(
-	    cli, "/admin/v1/limits/", &limit_one, "used", &used_list);
+	return view_show_with(
+	    cli, "/admin/v1/limits/", &limit_one, "used", say_rule, &used_list);
 }
 
 enum cli_exit

@@ -187,3 +187,39 @@ view_call_id(struct cli *cli, const char *method, const char *prefix,
 	buf_fini(&path);
 	return code;
 }
+
+enum cli_exit
+view_show_with(struct cli *cli, const char *prefix, const struct view *view,
+    const char *member, void (*each)(json_t *item), const struct view *below)
+{
+	struct client c = { 0 };
+	struct buf path = { 0 };
+	struct slc_err err;
+	json_t *doc = NULL, *items, *item;
+	enum slc_rc rc = client_open(&c, cli, &err);
+	size_t i;
+
+	client_path(prefix, cli->operand[0], "", &path);
+	if (rc == SLC_OK)
+		rc = client_call(&c, "GET", buf_cstr(&path), NULL, &doc, &err);
+	if (rc == SLC_OK && !out_json(cli, buf_slice(&c.body))) {
+		view_print(cli, view, doc);
+		items = json_object_get(doc, member);
+		json_array_foreach(items, i, item)
+		{
+			if (each != NULL)
+				each(item);
+		}
+		if (!cli->quiet && json_array_size(items) > 0) {
+			json_t *whole = json_pack("{s:O}", "data", items);
+
+			puts("");
+			view_print(cli, below, whole);
+			json_decref(whole);
+		}
+	}
+	json_decref(doc);
+	buf_fini(&path);
+	client_close(&c);
+	return rc == SLC_OK ? CLI_OK : cli_fail(cli, &err);
+}

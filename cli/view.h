@@ -55,6 +55,12 @@ enum cli_exit view_call(struct cli *cli, const char *method, const char *path,
 enum cli_exit view_call_id(struct cli *cli, const char *method,
     const char *prefix, const char *id, const struct view *view);
 
+/* GET the one that the operand names, and below it a list of its own, each
+ * first made ready (NULL: nothing is to be done), as a table. */
+enum cli_exit
+view_show_with(struct cli *cli, const char *prefix, const struct view *view,
+    const char *member, void (*each)(json_t *item), const struct view *below);
+
 /* "gpt-4:requests/1m=300" */
 void view_limit(const json_t *limit, struct buf *to);
 

@@ -97,7 +97,9 @@ call_end(const struct upstream_call *c, CURLcode code)
 	if (code == CURLE_OK)
 		return UPSTREAM_ANSWERED;
 	if (c->sent_us == 0)
-		return c->no_socket ? UPSTREAM_UNSENT : UPSTREAM_UNREACHED;
+		return c->no_socket ? UPSTREAM_UNSENT
+		    : c->forbidden  ? UPSTREAM_FORBIDDEN
+				    : UPSTREAM_UNREACHED;
 	return code == CURLE_OPERATION_TIMEDOUT ? UPSTREAM_TIMEOUT
 						: UPSTREAM_UNKNOWN;
 }
@@ -370,7 +372,8 @@ upstream_start(struct upstream *u, const struct upstream_request *request)
 		buf_clear(&c->head);
 		buf_clear(&c->body);
 		c->sent_us = 0;
-		c->refused = c->no_socket = c->too_large = false;
+		c->refused = c->no_socket = c->forbidden = false;
+		c->too_large = false;
 		c->cancelled = c->paused = false;
 		c->headed = c->held = c->held_back = false;
 		c->why[0] = '\0';

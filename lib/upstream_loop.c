@@ -142,9 +142,15 @@ curl_socket_t
 upstream_on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
 	struct upstream_call *c = arg;
-	int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+	int fd;
 
 	(void)purpose;
+	if (c->u->may_connect != NULL &&
+	    !c->u->may_connect(&a->addr, c->u->may_arg)) {
+		c->forbidden = true;
+		return CURL_SOCKET_BAD;
+	}
+	fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 	/* Not for want of IPv6, say, but of room here. */
 	if (fd < 0 && errno != EAFNOSUPPORT && errno != EPROTONOSUPPORT)
 		no_socket(c, errno);
@@ -250,6 +256,8 @@ upstream_new(uv_loop_t *loop, const struct upstream_opts *opts)
 	u->http2 = opts->http2;
 	u->buffer_max = opts->buffer_max;
 	u->elsewhere = opts->elsewhere;
+	u->may_connect = opts->may_connect;
+	u->may_arg = opts->may_arg;
 	u->multi = curl_multi_init();
 	if (u->multi == NULL)
 		abort();

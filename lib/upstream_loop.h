@@ -28,6 +28,8 @@ struct upstream {
 	/* Answers in memory: beyond the bound only one call is read on. */
 	size_t buffered, buffer_max;
 	const size_t *elsewhere;
+	bool (*may_connect)(const struct sockaddr *to, void *arg);
+	void *may_arg;
 	struct upstream_call *greedy;
 	int npaused;
 	int64_t log_at_us; /* that there are no sockets */
@@ -51,6 +53,7 @@ struct upstream_call {
 	int64_t sent_us;
 	bool refused;   /* may_send() said no */
 	bool no_socket; /* we could not have one */
+	bool forbidden; /* may_connect() said no to an address */
 	bool too_large;
 	bool cancelled;
 	bool paused;    /* for want of room */

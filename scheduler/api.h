@@ -4,7 +4,7 @@
  * api.c has the life of a call, api_routes.c the table of routes; the files
  * beside them have the routes: api_files.c, api_batches.c, upload.c, content.c,
  * api_usage.c; and of operators api_admin_paths.c, api_plans.c, api_keys.c,
- * api_limits.c.
+ * api_limits.c, api_webhooks.c.
  */
 #ifndef SCHEDULER_API_H
 #define SCHEDULER_API_H
@@ -154,6 +154,11 @@ void api_limits_edit(struct call *call);
 void api_limits_delete(struct call *call);
 void api_everybody_get(struct call *call);
 void api_everybody_edit(struct call *call);
+void api_webhooks_list(struct call *call);
+void api_webhooks_create(struct call *call);
+void api_webhooks_get(struct call *call);
+void api_webhooks_remove(struct call *call);
+void api_webhooks_test(struct call *call);
 void api_workers_list(struct call *call);
 void api_pools_list(struct call *call);
 void api_paths_list(struct call *call);

@@ -36,6 +36,7 @@ begin
 	    and s.granted > greatest(s.target, least(s.granted, h.held));
 	return json_build_object(
 		'revision', (select revision from sluice.config),
+		'hooks', sluice.hooks_due(),
 		'seats', (select coalesce(json_agg(json_build_object('limit', s.limit_id,
 				'target', s.target)), '[]')
 			from sluice.seat s where s.worker_id = p_worker));

@@ -58,6 +58,7 @@ begin
 		< sluice.epoch_us(now()) - (l.window_s + 60) * 2000000::bigint
 			+ (select e.clock_offset_us from sluice.dispatch_lease e);
 	perform sluice.room_sweep();
+	perform sluice.hooks_sweep();
 	perform sluice.usage_fold(200000);
 	for v_name in
 		select c.relname from pg_catalog.pg_inherits i

@@ -53,7 +53,8 @@ begin
 		'everybody_get', 'everybody_edit', 'live_other', 'live_open', 'model_list',
 		'model_get', 'admission_drop', 'usage_add', 'usage_get', 'usage_peak',
 		'usage_forecast', 'door_limits', 'admit', 'door_open', 'door_beat',
-		'door_close', 'batch_admit')
+		'door_close', 'batch_admit', 'webhook_list', 'webhook_get',
+		'webhook_create', 'webhook_remove', 'webhook_test')
 	loop
 		execute format('grant execute on function %s to sluice_api', f);
 	end loop;
@@ -62,7 +63,7 @@ begin
 		'worker_live', 'live_settle', 'live_seen',
 		'worker_start', 'worker_beat', 'worker_stop', 'worker_config',
 		'take_runs', 'runs_keep', 'run_chunk', 'settle_runs', 'runs_open', 'settle_chunk',
-		'settle_usage')
+		'settle_usage', 'hooks_take', 'hook_settle')
 	loop
 		execute format('grant execute on function %s to sluice_worker', f);
 	end loop;

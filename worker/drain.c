@@ -9,6 +9,7 @@
 
 #include <sluice/log.h>
 
+#include "hooks.h"
 #include "runs.h"
 
 enum {
@@ -47,6 +48,7 @@ struct drain {
 	struct flush *flush;
 	struct sender sender;
 	struct live *live; /* NULL: none */
+	struct hooks *hooks;
 	enum stage stage;
 	int64_t id;
 	struct runs runs;
@@ -208,6 +210,9 @@ drain_on_beat(struct db_result *res, void *arg)
 	if (json_integer_value(json_object_get(root, "revision")) !=
 	    d->paths.revision)
 		configure(d);
+	if (json_is_true(json_object_get(root, "hooks")) &&
+	    d->stage == STAGE_LIVE)
+		hooks_due(d->hooks);
 	json_decref(root);
 	sender_pump(&d->sender);
 }
@@ -325,8 +330,9 @@ static void
 close_all(struct drain *d)
 {
 	set_stage(d, STAGE_CLOSING);
-	d->open = 6;
+	d->open = 7;
 	live_free(d->live, drain_on_part_closed, d);
+	hooks_free(d->hooks, drain_on_part_closed, d);
 	chunks_free(d->chunks);
 	flush_free(d->flush, drain_on_part_closed, d);
 	sender_close(&d->sender, drain_on_part_closed, d);
@@ -351,7 +357,7 @@ is_quiet(const struct drain *d)
 {
 	return d->runs.n == 0 && flush_idle(d->flush) && !d->taking &&
 	    !d->keeping && !d->beating && !d->configuring && !d->checking &&
-	    live_idle(d->live);
+	    live_idle(d->live) && hooks_idle(d->hooks);
 }
 
 static void
@@ -361,6 +367,7 @@ stop_step(struct drain *d, int64_t now_ms)
 		log_warn("worker.gives_up", "calls=%d live=%d",
 		    (int)d->sender.in_flight, (int)live_calls(d->live));
 		live_stop(d->live, true);
+		hooks_stop(d->hooks, true);
 		d->abandoned = d->sender.in_flight > 0;
 		runs_stop(&d->runs, true);
 		d->gave_up = true;
@@ -395,8 +402,10 @@ drain_on_timer(uv_timer_t *timer)
 	live_tick(d->live, now_ms);
 	switch (d->stage) {
 	case STAGE_DOWN:
-		if (d->on_stopped != NULL)
+		if (d->on_stopped != NULL) {
 			live_stop(d->live, now_ms >= d->give_up_ms);
+			hooks_stop(d->hooks, now_ms >= d->give_up_ms);
+		}
 		if (d->on_stopped != NULL && is_quiet(d))
 			close_all(d);
 		else if (d->on_stopped == NULL && now_ms >= d->start_at_ms)
@@ -412,6 +421,7 @@ drain_on_timer(uv_timer_t *timer)
 			d->beat_at_ms = 0;
 			runs_stop(&d->runs, false);
 			live_stop(d->live, false);
+			hooks_stop(d->hooks, false);
 		} else if (d->unsure) {
 			if (!d->keeping && now_ms >= d->take_at_ms)
 				keep(d, now_ms);
@@ -461,6 +471,7 @@ drain_start(uv_loop_t *loop, const struct drain_opts *opts, struct slc_err *err)
 	sender_init(&d->sender, loop, &d->paths, d->flush, opts->max_in_flight);
 	runs_init(
 	    &d->runs, &d->paths, d->chunks, &d->sender, opts->max_in_flight);
+	d->hooks = hooks_new(loop, d->settles, &opts->hooks);
 	uv_timer_init(loop, &d->timer);
 	d->timer.data = d;
 	uv_timer_start(&d->timer, drain_on_timer, 0, TICK_MS);

@@ -8,6 +8,7 @@
 #include <sluice/db.h>
 #include <uv.h>
 
+#include "hook_net.h"
 #include "live.h"
 
 struct drain_opts {
@@ -16,6 +17,7 @@ struct drain_opts {
 	int32_t max_in_flight; /* calls at once */
 	int64_t drain_ms;      /* what calls get to end when stopping */
 	struct live_opts live; /* listen, url, max_calls; listen NULL: none */
+	struct hook_rules hooks;
 };
 
 struct drain;

@@ -19,6 +19,7 @@ static struct worker_app {
 	struct drain *drain;
 	struct {
 		const char *database, *name, *live, *live_url;
+		const char *hook_nets, *hook_ports, *hook_schemes;
 		int64_t max_in_flight, max_live, drain_s, log_level;
 	} conf;
 } app;
@@ -37,6 +38,13 @@ static const struct conf_item items[] = {
 	    "where sluiced finds that, if it is another http:// address" },
 	{ "max-live", CONF_INT, "2048", 1, 100000, &app.conf.max_live,
 	    "live calls open at once" },
+	{ "webhook-nets", CONF_TEXT, NULL, 0, 0, &app.conf.hook_nets,
+	    "where webhooks may go beside public addresses, as "
+	    "10.0.0.0/8,..." },
+	{ "webhook-ports", CONF_TEXT, "443", 0, 0, &app.conf.hook_ports,
+	    "ports that webhooks may go to, with commas between; *: all" },
+	{ "webhook-schemes", CONF_TEXT, "https", 0, 0, &app.conf.hook_schemes,
+	    "https; or https,http" },
 	{ "drain", CONF_SPAN, "30s", 0, 3600, &app.conf.drain_s,
 	    "what open calls get to end when the worker is stopped" },
 	{ "log-level", CONF_LOGLEVEL, "info", 0, 0, &app.conf.log_level,
@@ -107,6 +115,11 @@ main(int argc, char **argv)
 		    .url = app.conf.live_url,
 		    .max_calls = (int32_t)app.conf.max_live },
 	};
+	if (hook_rules_read(app.conf.hook_nets, app.conf.hook_ports,
+		app.conf.hook_schemes, &opts.hooks, &err) != SLC_OK) {
+		fprintf(stderr, "sluice-worker: %s\n", err.text);
+		return 2;
+	}
 	uv_loop_init(&app.loop);
 	app.drain = drain_start(&app.loop, &opts, &err);
 	if (app.drain == NULL) {

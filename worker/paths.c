@@ -1,29 +1,20 @@
 #include "paths.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <sluice/glob.h>
 #include <sluice/log.h>
+
+#include "secret.h"
 
 void
 paths_init(struct paths *p)
 {
 	*p = (struct paths){ 0 };
-}
-
-static void
-wipe(struct buf *secret)
-{
-	if (secret->p != NULL)
-		explicit_bzero(secret->p, secret->cap);
-	buf_clear(secret);
 }
 
 void
@@ -32,7 +23,7 @@ paths_fini(struct paths *p)
 	for (size_t i = 0; i < p->n; i++) {
 		struct path *path = p->list[i];
 
-		wipe(&path->secret);
+		secret_wipe(&path->secret);
 		buf_fini(&path->secret);
 		upstream_headers_drop(path->headers);
 		free(path->held_model);
@@ -80,32 +71,16 @@ secret_fault(struct buf *s)
 static void make_headers(struct path *path);
 
 static void
-secret_read(struct path *path)
+read_secret(struct path *path)
 {
-	struct stat st;
-	const char *fault = NULL;
-	int fd = open(path->secret_file, O_RDONLY | O_CLOEXEC);
-	ssize_t n;
+	const char *fault = secret_read(
+	    path->secret_file, &path->secret, &path->secret_mtime_ns);
 
-	wipe(&path->secret);
 	path->trouble[0] = '\0';
-	if (fd < 0 || fstat(fd, &st) != 0) {
-		fault = strerror(errno);
-	} else if (!S_ISREG(st.st_mode) || st.st_size > PATHS_SECRET_MAX) {
-		fault = "is not a small plain file";
-	} else {
-		path->secret_mtime_ns =
-		    (int64_t)st.st_mtim.tv_sec * 1000000000 +
-		    st.st_mtim.tv_nsec;
-		buf_reserve(&path->secret, PATHS_SECRET_MAX);
-		n = read(fd, path->secret.p, PATHS_SECRET_MAX);
-		path->secret.n = n > 0 ? (size_t)n : 0;
-		fault = n < 0 ? strerror(errno) : secret_fault(&path->secret);
-	}
-	if (fd >= 0)
-		close(fd);
+	if (fault == NULL)
+		fault = secret_fault(&path->secret);
 	if (fault != NULL)
-		wipe(&path->secret);
+		secret_wipe(&path->secret);
 	make_headers(path);
 	if (fault == NULL)
 		return;
@@ -126,14 +101,14 @@ paths_refresh(struct paths *p)
 			continue;
 		if (path->trouble[0] != '\0') {
 			if (stat(path->secret_file, &st) == 0)
-				secret_read(path);
+				read_secret(path);
 		} else if (stat(path->secret_file, &st) == 0 &&
 		    (int64_t)st.st_mtim.tv_sec * 1000000000 +
 			    st.st_mtim.tv_nsec !=
 			path->secret_mtime_ns) {
 			log_info(
 			    "path.secret", "path=%s read=again", path->name);
-			secret_read(path);
+			read_secret(path);
 		}
 	}
 }
@@ -153,7 +128,7 @@ make_headers(struct path *path)
 	}
 	upstream_headers_drop(path->headers);
 	path->headers = upstream_headers_new(list);
-	wipe(&authorization);
+	secret_wipe(&authorization);
 	buf_fini(&authorization);
 }
 
@@ -203,11 +178,11 @@ path_read(struct paths *p, const json_t *o)
 	path->secret_file = NULL;
 	set_text(&path->secret_file, o, "secret_file");
 	if (path->secret_file == NULL) {
-		wipe(&path->secret);
+		secret_wipe(&path->secret);
 		path->trouble[0] = '\0';
 		make_headers(path);
 	} else if (before == NULL || strcmp(before, path->secret_file) != 0) {
-		secret_read(path);
+		read_secret(path);
 	}
 	free(before);
 }

@@ -13,10 +13,6 @@
 
 #include "health.h"
 
-enum {
-	PATHS_SECRET_MAX = 4096, /* bytes of a secret file */
-};
-
 /* One concurrency limit: what this worker may have open under it. */
 struct seats {
 	int32_t id, pool, path;

@@ -76,6 +76,7 @@ result_end(enum upstream_end end)
 	case UPSTREAM_UNSENT:
 		return OUTCOME_NOT_SENT;
 	case UPSTREAM_UNREACHED:
+	case UPSTREAM_FORBIDDEN:
 		return OUTCOME_UNREACHED;
 	case UPSTREAM_TOO_LARGE:
 		return OUTCOME_OVERSIZE;

@@ -71,6 +71,11 @@
 	X(STMT_NAMED_DELETE, "s", "select sluice.named_delete($1)")           \
 	X(STMT_EVERYBODY_GET, "", "select sluice.everybody_get()")            \
 	X(STMT_EVERYBODY_EDIT, "s", "select sluice.everybody_edit($1)")       \
+	X(STMT_WEBHOOK_LIST, "", "select sluice.webhook_list()")              \
+	X(STMT_WEBHOOK_GET, "s", "select sluice.webhook_get($1)")             \
+	X(STMT_WEBHOOK_CREATE, "si", "select sluice.webhook_create($1, $2)")  \
+	X(STMT_WEBHOOK_REMOVE, "s", "select sluice.webhook_remove($1)")       \
+	X(STMT_WEBHOOK_TEST, "s", "select sluice.webhook_test($1)")           \
 	X(STMT_WORKER_LIST, "", "select sluice.worker_list()")                \
 	X(STMT_PATH_LIST, "", "select sluice.path_list()")                    \
 	X(STMT_PATH_GET, "s", "select sluice.path_get($1)")                   \
@@ -119,6 +124,10 @@
 	X(STMT_RUN_CHUNK, "di", "select * from sluice.run_chunk($1, $2)")     \
 	X(STMT_SETTLE_RUNS, "isss",                                           \
 	    "select sluice.settle_runs($1, $2, $3, $4)")                      \
+	X(STMT_HOOKS_TAKE, "ii",                                              \
+	    "select * from sluice.hooks_take($1, $2)")                        \
+	X(STMT_HOOK_SETTLE, "iiisi",                                          \
+	    "select sluice.hook_settle($1, $2, $3, $4, $5)")                  \
 	X(STMT_RUNS_OPEN, "is", "select * from sluice.runs_open($1, $2)")     \
 	X(STMT_SETTLE_CHUNK, "itbaahahaaii",                                  \
 	    "select sluice.settle_chunk($1, $2, $3, $4, $5, $6, $7, $8, $9,"  \

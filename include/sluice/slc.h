@@ -85,13 +85,15 @@ enum {
 	SLC_IDEMPOTENCY_MAX = 255,       /* bytes of an Idempotency-Key */
 	SLC_PAGE_BATCHES_MAX = 100,
 	SLC_PAGE_FILES_MAX = 10000,
-	SLC_NAME_MAX = 100,    /* pools, paths, accounts, keys, plans */
+	SLC_NAME_MAX = 100,         /* pools, paths, accounts, keys, plans */
 	SLC_CALLER_LIMITS_MAX = 64, /* of one plan, account, key, ... */
 	SLC_LIMIT_NAME_MIN = 5,     /* of a named limit, a-z 0-9 - */
 	SLC_LIMIT_NAME_MAX = 100,
 	SLC_ATTACH_MAX = 1000, /* keys, and models, of a named limit */
 	SLC_ZONE_MAX = 64,     /* bytes of a time zone's name */
 	SLC_WEIGHT_MAX = 1000, /* of an account's share */
+	SLC_WEBHOOKS_MAX = 16, /* of an account */
+	SLC_WEBHOOK_URL_MAX = 2000,
 	SLC_WINDOW_MIN_S = 60, /* completion_window */
 	SLC_WINDOW_MAX_S = 30 * 86400,
 	SLC_ATTEMPTS_DEFAULT = 5,
@@ -101,6 +103,6 @@ enum {
 	SLC_PRIORITY_CRITICAL = 4,
 };
 #define SLC_CALLER_AMOUNT_MAX INT64_C(1000000000000000)
-#define SLC_EXPIRES_MAX INT64_C(253402300799) /* the end of the year 9999 */
+#define SLC_EXPIRES_MAX       INT64_C(253402300799) /* the end of the year 9999 */
 
 #endif

@@ -16,6 +16,7 @@
 
 enum { UPSTREAM_HEADERS_MAX = 64 << 10 };
 
+struct sockaddr;
 struct upstream;
 struct upstream_call;
 
@@ -26,6 +27,10 @@ struct upstream_opts {
 	 * what it keeps); beyond that the others' are left in their sockets. */
 	size_t buffer_max;
 	const size_t *elsewhere;
+	/* Asked for each address before a connection is made to it, so that no
+	 * answer of a name server can lead elsewhere; NULL: all are good. */
+	bool (*may_connect)(const struct sockaddr *to, void *arg);
+	void *may_arg;
 };
 
 struct upstream *
@@ -39,6 +44,7 @@ enum upstream_end {
 	UPSTREAM_UNSENT,    /* may_send() said no, or no socket could be had
 			       here: not a byte has left */
 	UPSTREAM_UNREACHED, /* no connection: not a byte has left */
+	UPSTREAM_FORBIDDEN, /* may_connect() said no: not a byte has left */
 	UPSTREAM_UNKNOWN,   /* sent, and the connection broke */
 	UPSTREAM_TIMEOUT,   /* sent, and no whole answer in time */
 	UPSTREAM_TOO_LARGE, /* the answer is longer than answer_max */
