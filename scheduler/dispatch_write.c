@@ -323,8 +323,11 @@ dispatch_write_plan(struct dispatch *d, const struct dispatch_plan *plan,
 	write_seats(d, w, out);
 	if (estimates)
 		write_estimates(d, out);
-	if (explain)
+	if (explain) {
 		write_explain(d, w->now_us, out);
+		buf_adds(out, out->n > 1 ? ",\"fair\":" : "\"fair\":");
+		dispatch_books_write(d, out);
+	}
 	for (size_t i = 0; i < w->nseen; i++) {
 		item(out, "seen", &open);
 		buf_addf(out, "%lld", (long long)w->seen[i]);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sluice/slc.h>
+#include <sluice/buf.h>
 
 static const double class_weight[FAIR_CLASSES] = { 0, 1, 2, 4, 1 };
 
@@ -199,8 +199,11 @@ fair_ready(struct fair_book *b)
 		class_ready(c);
 		if (c->nheap == 0)
 			continue;
-		if (b->now_us - c->seen_us > FAIR_AWAY_US)
+		if (b->now_us - c->seen_us > FAIR_AWAY_US) {
 			c->pass = fmax(c->pass, least);
+			if (i == FAIR_CRITICAL)
+				b->lead_us = 0;
+		}
 		c->seen_us = b->now_us;
 	}
 }
@@ -290,9 +293,11 @@ fair_settle(struct fair_book *b, int class, int64_t account, double limit_us,
 		return;
 	a->vtime += (double)tokens / a->weight;
 	c->pass += limit_us / class_weight[class];
-	/* What critical took while nobody else waited is its own affair. */
-	if (class == FAIR_CRITICAL && any_waits(b))
-		b->lead_us = fmax(0, b->lead_us + limit_us);
+	/* What was taken while nobody else waited is no lead. */
+	if (b->classes[FAIR_CRITICAL].weights > 0 && any_waits(b))
+		b->lead_us = fmax(0,
+		    b->lead_us +
+			(class == FAIR_CRITICAL ? limit_us : -limit_us));
 }
 
 double
@@ -323,12 +328,14 @@ fair_share(const struct fair_book *b, int64_t account)
 }
 
 void
-fair_load_class(struct fair_book *b, int class, double pass, double vtime)
+fair_load_class(struct fair_book *b, int class, double pass, double vtime,
+    int64_t now_us)
 {
 	if (class < 1 || class >= FAIR_CLASSES)
 		return;
 	b->classes[class].pass = pass;
 	b->classes[class].vtime = vtime;
+	b->classes[class].seen_us = now_us;
 }
 
 void
@@ -341,5 +348,5 @@ fair_load(struct fair_book *b, int class, int64_t account, double vtime,
 		return;
 	a = account_make(&b->classes[class], account);
 	a->vtime = vtime;
-	a->seen_us = b->classes[class].seen_us = now_us;
+	a->seen_us = now_us;
 }

@@ -88,7 +88,8 @@ void fair_settle(struct fair_book *b, int class, int64_t account,
 double fair_share(const struct fair_book *b, int64_t account);
 
 /* Make a class or an account what it was, as another dispatcher left it. */
-void fair_load_class(struct fair_book *b, int class, double pass, double vtime);
+void fair_load_class(struct fair_book *b, int class, double pass, double vtime,
+    int64_t now_us);
 void fair_load(struct fair_book *b, int class, int64_t account, double vtime,
     int64_t now_us);
 /* The account stands where one that comes back would be put: no need to keep
