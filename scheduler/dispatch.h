@@ -442,6 +442,8 @@ struct dispatch_lane *
 dispatch_lane_put(struct dispatch *d, int64_t id, const char *model,
     int priority, int64_t deadline_us, int32_t next_line, int32_t lines_left);
 void dispatch_lanes_end(struct dispatch *d);
+/* What is known of it is old: read it again.  An unknown id is nothing. */
+void dispatch_lane_drop(struct dispatch *d, int64_t id);
 struct dispatch_lane *dispatch_lane(struct dispatch *d, int64_t id);
 void dispatch_lane_fresh(
     struct dispatch_lane *lane, const struct dispatch_line *line);

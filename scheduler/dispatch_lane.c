@@ -121,6 +121,16 @@ dispatch_lanes_end(struct dispatch *d)
 }
 
 void
+dispatch_lane_drop(struct dispatch *d, int64_t id)
+{
+	struct dispatch_lane *gone = dispatch_lane(d, id);
+
+	for (size_t i = 0; i < d->nlanes; i++)
+		d->lanes[i]->keep = d->lanes[i] != gone;
+	dispatch_lanes_end(d);
+}
+
+void
 dispatch_lane_fresh(
     struct dispatch_lane *lane, const struct dispatch_line *line)
 {

@@ -424,6 +424,8 @@ dispatch_read_world(
 	json_array_foreach(json_object_get(doc, "out"), i, v)
 	    dispatch_out(d, (int32_t)get_int(v, "path"), get_text(v, "model"),
 		get_int(v, "lines"));
+	json_array_foreach(json_object_get(doc, "opened"), i, v)
+	    dispatch_lane_drop(d, json_integer_value(v));
 	read_live(d, json_object_get(doc, "live"), w->now_us);
 	json_array_foreach(json_object_get(doc, "seen"), i, v)
 	    read_seen(d, v, w->now_us);

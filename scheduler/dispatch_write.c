@@ -108,6 +108,20 @@ write_runs(
 				1);
 	close_list(out, open);
 	open = false;
+	for (size_t i = 0; i < plan->nruns; i++) {
+		item(out, "of", &open);
+		buf_addf(out, "%lld", (long long)plan->runs[i]->lane);
+	}
+	for (size_t i = 0; i < plan->nfailed; i++) {
+		item(out, "of", &open);
+		buf_addf(out, "%lld", (long long)plan->failed[i].lane);
+	}
+	for (size_t i = 0; i < plan->naside; i++) {
+		item(out, "of", &open);
+		buf_addf(out, "%lld", (long long)plan->aside[i].lane);
+	}
+	close_list(out, open);
+	open = false;
 	for (size_t i = 0; i < plan->nmoves; i++) {
 		const struct dispatch_move *m = &plan->moves[i];
 
@@ -214,6 +228,29 @@ write_explain(struct dispatch *d, int64_t now_us, struct buf *out)
 		buf_addc(out, '}');
 	}
 	close_list(out, open);
+}
+
+/* Who stands where, and whom time presses. */
+static void
+write_danger(struct dispatch *d, struct buf *out)
+{
+	bool open = false;
+
+	for (size_t i = 0; i < d->nlanes; i++)
+		if (d->lanes[i]->danger) {
+			item(out, "danger", &open);
+			buf_addf(out, "%lld", (long long)d->lanes[i]->batch);
+		}
+	close_list(out, open);
+	open = false;
+	for (size_t i = 0; i < d->nlanes; i++)
+		if (d->lanes[i]->late) {
+			item(out, "late", &open);
+			buf_addf(out, "%lld", (long long)d->lanes[i]->batch);
+		}
+	close_list(out, open);
+	buf_adds(out, out->n > 1 ? ",\"fair\":" : "\"fair\":");
+	dispatch_books_write(d, out);
 }
 
 static void
@@ -325,8 +362,7 @@ dispatch_write_plan(struct dispatch *d, const struct dispatch_plan *plan,
 		write_estimates(d, out);
 	if (explain) {
 		write_explain(d, w->now_us, out);
-		buf_adds(out, out->n > 1 ? ",\"fair\":" : "\"fair\":");
-		dispatch_books_write(d, out);
+		write_danger(d, out);
 	}
 	for (size_t i = 0; i < w->nseen; i++) {
 		item(out, "seen", &open);
