@@ -61,6 +61,43 @@ batch_say_faults(const struct cli *cli, const json_t *batch)
 		    n - BATCH_FAULTS_SHOWN, js_text(batch, "id"));
 }
 
+void
+batch_outlook(const json_t *batch, struct buf *to)
+{
+	const json_t *o = js_at(batch, "sluice.outlook");
+	char need[OUT_TIME_MAX], left[OUT_TIME_MAX];
+
+	if (o == NULL || js_text(o, "limit")[0] == '\0')
+		return;
+	out_span(js_int(o, "need_s"), need);
+	out_span(js_int(o, "left_s"), left);
+	if (js_text(o, "danger")[0] != '\0')
+		buf_addf(to, "in danger, %s; ", js_text(o, "danger"));
+	if (json_is_true(js_at(o, "feasible")))
+		buf_addf(to, "in time: %s needed, %s left", need, left);
+	else
+		buf_addf(to,
+		    "not in time: %s needed, %s left; %" PRId64 " of %" PRId64
+		    " lines by then",
+		    need, left, js_int(o, "lines_in_time"),
+		    js_int(o, "lines"));
+	if (js_int(o, "lines_ahead") > 0)
+		buf_addf(to, ", after %" PRId64 " lines due before",
+		    js_int(o, "lines_ahead"));
+	buf_addf(to, " (%s of %s)", js_text(o, "limit"), js_text(o, "of"));
+}
+
+void
+batch_say_outlook(const struct cli *cli, const json_t *batch)
+{
+	struct buf said = { 0 };
+
+	batch_outlook(batch, &said);
+	if (said.n > 0 && json_is_false(js_at(batch, "sluice.outlook.feasible")))
+		cli_note(cli, "warning: %s", buf_cstr(&said));
+	buf_fini(&said);
+}
+
 enum slc_rc
 batch_get(struct client *c, const char *id, json_t **out, struct slc_err *err)
 {

@@ -37,6 +37,8 @@ static const struct view_col show_cols[] = {
 	{ "created", "created_at", VIEW_TIME },
 	{ "started", "in_progress_at", VIEW_TIME },
 	{ "deadline", "expires_at", VIEW_TIME },
+	{ "outlook", "outlook", VIEW_TEXT },
+	{ "paused", "sluice.paused_at", VIEW_TIME },
 	{ "completed", "completed_at", VIEW_TIME },
 	{ "failed at", "failed_at", VIEW_TIME },
 	{ "expired", "expired_at", VIEW_TIME },
@@ -76,6 +78,11 @@ say_waiting(json_t *batch)
 
 	if (waiting == NULL)
 		return;
+	if (json_is_true(js_at(waiting, "paused"))) {
+		json_object_set_new(batch, "said",
+		    json_string("paused: sluice resume lets it go on"));
+		return;
+	}
 	if (js_text(waiting, "key")[0] != '\0') {
 		buf_addf(&said,
 		    "paused for good: %s, which made it, was revoked",
@@ -98,6 +105,7 @@ cmd_show(struct cli *cli)
 {
 	struct client c = { 0 };
 	struct slc_err err;
+	struct buf said = { 0 };
 	json_t *batch = NULL;
 	enum slc_rc rc = client_open(&c, cli, &err);
 
@@ -105,9 +113,14 @@ cmd_show(struct cli *cli)
 		rc = batch_get(&c, cli->operand[0], &batch, &err);
 	if (rc == SLC_OK && !out_json(cli, buf_slice(&c.body))) {
 		say_waiting(batch);
+		batch_outlook(batch, &said);
+		if (said.n > 0)
+			json_object_set_new(
+			    batch, "outlook", json_string(buf_cstr(&said)));
 		view_print(cli, &show_view, batch);
 		batch_say_faults(cli, batch);
 	}
+	buf_fini(&said);
 	json_decref(batch);
 	client_close(&c);
 	return rc == SLC_OK ? CLI_OK : cli_fail(cli, &err);

@@ -29,6 +29,7 @@ static const struct cli_opt submit_opts[] = {
 	{ "priority", 'p', "LEVEL", "low, normal, high, critical or 1..4 "
 	    "[normal]" },
 	{ "within", 0, "SPAN", "finish by then: 1m to 30d [24h]" },
+	{ "require-feasible", 0, NULL, "refuse it if it cannot be done in time" },
 	{ "max-tokens", 0, "N", "output cap for lines that have none; only "
 	    "these are changed" },
 	{ "metadata", 'm', "KEY=VALUE", "kept with the batch; up to 16 times" },
@@ -226,6 +227,31 @@ const struct cli_cmd cli_cmds[] = {
 	    "Examples:\n"
 	    "  sluice cancel batch_...\n",
 	    cmd_cancel },
+	{ "Batches", "pause", "ID...", 1, ANY, NULL, "hand out no more of batches",
+	    "Lines that are under way still end.  The deadline stays: a batch that is\n"
+	    "paused expires as others do.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice pause batch_...\n",
+	    cmd_pause },
+	{ "Batches", "resume", "ID...", 1, ANY, NULL, "let paused batches go on",
+	    "Examples:\n"
+	    "  sluice resume batch_...\n",
+	    cmd_resume },
+	{ "Batches", "reprioritise", "ID... LEVEL", 2, ANY, NULL,
+	    "change the priority of batches",
+	    "LEVEL is low, normal, high, critical or 1..4, as far as the key may go.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice reprioritise batch_... high\n",
+	    cmd_reprioritise },
+	{ "Batches", "deadline", "ID... WHEN", 2, ANY, NULL,
+	    "change when batches must be done",
+	    "WHEN is a span from now or a Unix time.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice deadline batch_... 6h\n",
+	    cmd_deadline },
 
 	{ "Files", "files list", "", 0, 0, files_opts, "your files, newest first",
 	    "Examples:\n"

@@ -42,9 +42,12 @@ read_options(struct cli *cli, json_t *batch)
 		SLC_OK)
 		return cli_usage(cli, "--max-tokens: %s", err.text);
 	json_object_set_new(batch, "sluice",
-	    json_pack("{s:o*,s:o*}", "priority",
+	    json_pack("{s:o*,s:o*,s:o*}", "priority",
 		level != NULL ? json_integer(cli_priority(level)) : NULL,
-		"max_tokens", cap != NULL ? json_integer(tokens) : NULL));
+		"max_tokens", cap != NULL ? json_integer(tokens) : NULL,
+		"require_feasible",
+		cli_get(cli, "require-feasible") != NULL ? json_true()
+							 : NULL));
 	while ((pair = cli_next(cli, "metadata", &at)) != NULL) {
 		const char *eq = strchr(pair, '=');
 
@@ -138,6 +141,18 @@ wait_and_save(struct cli *cli, struct client *c, json_t **batch)
 	return code;
 }
 
+/* That it will not be done in time.  What goes wrong in asking is not said. */
+static void
+warn(const struct cli *cli, struct client *c, const char *id)
+{
+	json_t *batch = NULL;
+	struct slc_err err;
+
+	if (batch_get(c, id, &batch, &err) == SLC_OK)
+		batch_say_outlook(cli, batch);
+	json_decref(batch);
+}
+
 enum cli_exit
 cmd_submit(struct cli *cli)
 {
@@ -168,12 +183,16 @@ cmd_submit(struct cli *cli)
 		cli_note(cli, "%s failed: its lines are wrong",
 		    js_text(batch, "id"));
 		batch_say_faults(cli, batch);
-	} else if (waits) {
+		goto said;
+	}
+	warn(cli, &c, js_text(batch, "id"));
+	if (waits) {
 		code = wait_and_save(cli, &c, &batch);
 	} else {
 		cli_note(cli, "to wait for it: sluice watch %s",
 		    js_text(batch, "id"));
 	}
+said:
 	if (cli->json && stdout_free) {
 		char *text = json_dumps(batch, JSON_COMPACT);
 

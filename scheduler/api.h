@@ -132,6 +132,7 @@ void api_files_delete(struct call *call);
 void api_batches_create(struct call *call);
 void api_batches_list(struct call *call);
 void api_batches_get(struct call *call);
+void api_batches_edit(struct call *call);
 void api_batches_cancel(struct call *call);
 void api_plans_list(struct call *call);
 void api_plans_create(struct call *call);

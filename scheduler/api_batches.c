@@ -165,6 +165,24 @@ api_batches_get(struct call *call)
 }
 
 void
+api_batches_edit(struct call *call)
+{
+	json_t *doc = api_body(call);
+	struct buf options = { 0 };
+	char id[33];
+
+	if (doc == NULL)
+		return;
+	if (api_id(call, call->id, "batch_", "Batch", "batch_id", id) &&
+	    api_options(call, json_object_get(doc, "sluice"), API_OPTIONS_EDIT,
+		&options))
+		api_query(call, STMT_BATCH_EDIT, call->account, id,
+		    buf_cstr(&options));
+	buf_fini(&options);
+	json_decref(doc);
+}
+
+void
 api_batches_cancel(struct call *call)
 {
 	char id[33];

@@ -6,10 +6,11 @@
 #include <string.h>
 
 #include <sluice/slc.h>
+#include <sluice/spec.h>
 
 #include "api_json.h"
 
-enum kind { KIND_INT, KIND_BOOL, KIND_WORD, KIND_PRIORITY };
+enum kind { KIND_INT, KIND_BOOL, KIND_WORD, KIND_PRIORITY, KIND_DEADLINE };
 
 static const struct option {
 	const char *name;
@@ -20,6 +21,9 @@ static const struct option {
 } OPTIONS[] = {
 	{ "priority", KIND_PRIORITY, true, 0, 0, NULL },
 	{ "max_tokens", KIND_INT, false, 1, SLC_MAX_TOKENS_MAX, NULL },
+	{ "paused", KIND_BOOL, true, 0, 0, NULL },
+	{ "deadline", KIND_DEADLINE, true, 0, 0, NULL },
+	{ "require_feasible", KIND_BOOL, false, 0, 0, NULL },
 };
 
 static const char *const PRIORITIES[] = { "low", "normal", "high", "critical" };
@@ -89,6 +93,34 @@ read_priority(struct call *call, const json_t *v, const char *param,
 	return true;
 }
 
+/* To a Unix time, or "+90": seconds from now. */
+static bool
+read_deadline(struct call *call, const json_t *v, const char *param,
+    json_t *out, const char *name)
+{
+	const char *text = json_string_value(v);
+	struct slc_err err = { 0 };
+	char at[32];
+	int64_t s;
+
+	if (json_is_integer(v) && json_integer_value(v) > 0 &&
+	    json_integer_value(v) < INT64_C(100000000000)) {
+		json_object_set(out, name, (json_t *)v);
+		return true;
+	}
+	if (text == NULL ||
+	    spec_window(slice_str(text), SLC_WINDOW_MIN_S, SLC_WINDOW_MAX_S, &s,
+		&err) != SLC_OK) {
+		api_error(call, 400, "invalid_value", param,
+		    "'%s' must be a Unix time or a span from now as \"6h\"%s%s.",
+		    param, text != NULL ? ": " : "", err.text);
+		return false;
+	}
+	snprintf(at, sizeof(at), "+%lld", (long long)s);
+	json_object_set_new(out, name, json_string(at));
+	return true;
+}
+
 static bool
 read_option(struct call *call, const struct option *o, const json_t *v,
     const char *param, json_t *out)
@@ -98,6 +130,8 @@ read_option(struct call *call, const struct option *o, const json_t *v,
 	switch (o->kind) {
 	case KIND_PRIORITY:
 		return read_priority(call, v, param, out, o->name);
+	case KIND_DEADLINE:
+		return read_deadline(call, v, param, out, o->name);
 	case KIND_INT:
 		if (!api_int_of(call, v, param, o->min, o->max, &n))
 			return false;

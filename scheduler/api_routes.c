@@ -17,6 +17,7 @@ static const struct route routes[] = {
 	{ "POST", "/v1/batches", "batch", API_JSON, api_batches_create },
 	{ "GET", "/v1/batches", "read", API_NO_BODY, api_batches_list },
 	{ "GET", "/v1/batches/*", "read", API_NO_BODY, api_batches_get },
+	{ "POST", "/v1/batches/*", "batch", API_JSON, api_batches_edit },
 	{ "POST", "/v1/batches/*/cancel", "batch", API_NO_BODY,
 	    api_batches_cancel },
 	{ "POST", "/v1/chat/completions", "live", API_STREAM, api_live },

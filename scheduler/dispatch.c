@@ -1,7 +1,9 @@
 #include "dispatch_offer.h"
+#include "dispatch_order.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void
 dispatch_plan_fini(struct dispatch_plan *plan)
@@ -32,14 +34,12 @@ run_most(const struct dispatch *d, const struct dispatch_flow *f)
 
 static struct dispatch_run *
 run_for(struct dispatch *d, struct dispatch_plan *plan,
-    const struct dispatch_lane *lane, const struct dispatch_line *line,
+    struct dispatch_lane *lane, const struct dispatch_line *line,
     const struct dispatch_offer *o, bool again)
 {
-	struct dispatch_run *run =
-	    plan->nruns > 0 ? plan->runs[plan->nruns - 1] : NULL;
+	struct dispatch_run *run = lane->run;
 
-	if (run != NULL && run->lane == lane->id &&
-	    run->path == o->flow->path->id && run->again == again &&
+	if (run != NULL && run->path == o->flow->path->id && run->again == again &&
 	    run->chunk == line->chunk && run->keep_us == o->keep_us &&
 	    run->n < run->most && o->slot_us >= run->send_us &&
 	    o->slot_us - run->send_us < INT32_MAX)
@@ -55,7 +55,7 @@ run_for(struct dispatch *d, struct dispatch_plan *plan,
 	run->keep_us = o->keep_us;
 	run->most = run_most(d, o->flow);
 	plan->runs = xrealloc(plan->runs, (plan->nruns + 1) * sizeof(run));
-	plan->runs[plan->nruns++] = run;
+	plan->runs[plan->nruns++] = lane->run = run;
 	return run;
 }
 
@@ -99,24 +99,26 @@ enum fate { FATE_GOES, FATE_ASIDE, FATE_FAILS, FATE_WAITS };
 static enum fate
 plan_line(struct dispatch *d, struct dispatch_lane *lane,
     const struct dispatch_line *line, bool again, int64_t now_us,
-    struct dispatch_plan *plan)
+    struct dispatch_plan *plan, struct dispatch_offer *o)
 {
-	struct dispatch_offer o = { 0 };
-	bool goes = dispatch_offer_best(d, lane, line, now_us, &o);
+	bool goes = dispatch_offer_best(d, lane, line, now_us, o);
 	char why[160];
 
-	if ((o.large || o.waits_large) && plan->nfailed < DISPATCH_FAILED_MAX &&
+	if ((o->large || o->waits_large) &&
+	    plan->nfailed < DISPATCH_FAILED_MAX &&
 	    dispatch_too_large(d, lane, line, why, sizeof(why))) {
 		mark(&plan->failed, &plan->nfailed, lane, line, again, why);
 		return FATE_FAILS;
 	}
 	if (goes) {
-		dispatch_offer_take(d, &o);
-		run_add(run_for(d, plan, lane, line, &o, again), line, &o);
+		o->limit_us = dispatch_limit_us(
+		    o->flow, o->input, o->output, now_us);
+		dispatch_offer_take(d, o);
+		run_add(run_for(d, plan, lane, line, o, again), line, o);
 		plan->lines++;
 		return FATE_GOES;
 	}
-	if (o.waits_large && !again && lane->naside < DISPATCH_ASIDE_MAX) {
+	if (o->waits_large && !again && lane->naside < DISPATCH_ASIDE_MAX) {
 		struct dispatch_line aside = *line;
 
 		mark(&plan->aside, &plan->naside, lane, line, again,
@@ -129,54 +131,118 @@ plan_line(struct dispatch *d, struct dispatch_lane *lane,
 	return FATE_WAITS;
 }
 
-/* Lines that went before; a large one that waits lets the others pass. */
-static void
+/* The next line that went before; a large one that waits lets others pass. */
+static bool
 plan_again(struct dispatch *d, struct dispatch_lane *lane, int64_t now_us,
-    struct dispatch_plan *plan)
+    struct dispatch_plan *plan, struct dispatch_offer *o)
 {
 	struct dispatch_queue *q = &lane->again;
-	size_t kept = 0, i = q->first;
 
-	for (; i < q->n && plan->lines < DISPATCH_PLAN_LINES; i++) {
-		struct dispatch_line line = q->lines[i];
+	while (lane->at < lane->end) {
+		struct dispatch_line line = q->lines[lane->at++];
+		enum fate fate;
 
-		if (plan_line(d, lane, &line, true, now_us, plan) == FATE_WAITS)
-			q->lines[kept++] = line;
+		*o = (struct dispatch_offer){ 0 };
+		fate = plan_line(d, lane, &line, true, now_us, plan, o);
+		if (fate == FATE_WAITS)
+			q->lines[lane->kept++] = line;
 		else
 			lane->naside -= line.aside;
+		if (fate == FATE_GOES)
+			return true;
 	}
-	for (; i < q->n; i++)
-		q->lines[kept++] = q->lines[i];
-	q->first = 0;
-	q->n = kept;
+	return false;
 }
 
+/* The cursor moves past a line. */
 static void
-plan_fresh(struct dispatch *d, struct dispatch_lane *lane, int64_t now_us,
+plan_move(struct dispatch_lane *lane, const struct dispatch_line *line,
     struct dispatch_plan *plan)
 {
+	struct dispatch_move *m;
+
+	if (lane->move == 0) {
+		plan->moves = xrealloc(plan->moves,
+		    (plan->nmoves + 1) * sizeof(*plan->moves));
+		plan->moves[plan->nmoves++] = (struct dispatch_move){
+			.lane = lane->id, .from = lane->next_line
+		};
+		lane->move = plan->nmoves;
+	}
+	m = &plan->moves[lane->move - 1];
+	m->next = lane->next_line = line->first_line + line->index;
+	m->lines++;
+	lane->lines_left--;
+}
+
+static bool
+plan_fresh(struct dispatch *d, struct dispatch_lane *lane, int64_t now_us,
+    struct dispatch_plan *plan, struct dispatch_offer *o)
+{
 	struct dispatch_queue *q = &lane->fresh;
-	struct dispatch_move move = { .lane = lane->id,
-		.from = lane->next_line };
+	bool goes = false;
 
-	while (q->first < q->n && plan->lines < DISPATCH_PLAN_LINES) {
+	while (!goes && q->first < q->n) {
 		const struct dispatch_line *line = &q->lines[q->first];
+		enum fate fate;
 
-		if (plan_line(d, lane, line, false, now_us, plan) == FATE_WAITS)
-			break;
-		move.next = line->first_line + line->index;
-		move.lines++;
+		*o = (struct dispatch_offer){ 0 };
+		fate = plan_line(d, lane, line, false, now_us, plan, o);
+		if (fate == FATE_WAITS)
+			return false;
+		goes = fate == FATE_GOES;
+		plan_move(lane, line, plan);
 		q->first++;
 	}
 	if (q->first == q->n)
 		q->first = q->n = 0;
-	if (move.lines == 0)
+	if (!goes && lane->lines_left > 0)
+		lane->starved = true;
+	return goes;
+}
+
+/* Lines of the account whose turn it is; more than one of a plan of many. */
+static void
+plan_turn(struct dispatch *d, struct dispatch_turn *t, int64_t now_us,
+    struct dispatch_plan *plan)
+{
+	int64_t most = 1 + t->book->last_lines / DISPATCH_TURNS;
+	int64_t n = 0, tokens = 0;
+	double limit_us = 0;
+	struct dispatch_lane *lane;
+
+	while (n < most && plan->lines < DISPATCH_PLAN_LINES &&
+	    (lane = dispatch_order_lane(d, t)) != NULL) {
+		struct dispatch_offer o;
+
+		if (!plan_again(d, lane, now_us, plan, &o) &&
+		    !plan_fresh(d, lane, now_us, plan, &o)) {
+			lane->over = true;
+			continue;
+		}
+		limit_us += o.limit_us;
+		tokens += o.input + o.output;
+		n++;
+	}
+	if (n > 0)
+		fair_charge(t->book, t->class, limit_us, tokens);
+	else
+		fair_done(t->book, t->class);
+	t->book->lines += n;
+}
+
+/* Those that went before and did not go now wait on, in their order. */
+static void
+plan_close(struct dispatch_lane *lane)
+{
+	struct dispatch_queue *q = &lane->again;
+
+	if (lane->at == q->first)
 		return;
-	lane->next_line = move.next;
-	lane->lines_left -= move.lines;
-	plan->moves =
-	    xrealloc(plan->moves, (plan->nmoves + 1) * sizeof(*plan->moves));
-	plan->moves[plan->nmoves++] = move;
+	memmove(q->lines + lane->kept, q->lines + lane->at,
+	    (q->n - lane->at) * sizeof(*q->lines));
+	q->n = lane->kept + q->n - lane->at;
+	q->first = 0;
 }
 
 void
@@ -191,9 +257,13 @@ dispatch_lost(struct dispatch *d, int64_t now_us, int64_t lost_us)
 void
 dispatch_plan(struct dispatch *d, int64_t now_us, struct dispatch_plan *plan)
 {
+	struct dispatch_turn *t;
+
 	dispatch_begin(d, now_us);
-	for (size_t i = 0; i < d->nlanes; i++) {
-		plan_again(d, d->lanes[i], now_us, plan);
-		plan_fresh(d, d->lanes[i], now_us, plan);
-	}
+	dispatch_order_begin(d, now_us);
+	while (plan->lines < DISPATCH_PLAN_LINES &&
+	    (t = dispatch_order_next(d)) != NULL)
+		plan_turn(d, t, now_us, plan);
+	for (size_t i = 0; i < d->nlanes; i++)
+		plan_close(d->lanes[i]);
 }

@@ -27,6 +27,7 @@
 #include "breaker.h"
 #include "clock.h"
 #include "estimate.h"
+#include "fair.h"
 #include "foreign.h"
 #include "pace.h"
 #include "seats.h"
@@ -44,6 +45,7 @@ enum {
 	DISPATCH_DIALECT_MAX = 31,
 	DISPATCH_PENDING_MS = 3600000,
 	DISPATCH_READINGS = 8, /* of a path that are kept for people */
+	DISPATCH_OWNERS = 4096,
 };
 /* Deviations of what calls under way may use above their estimates. */
 #define DISPATCH_MARGIN 4.0
@@ -84,6 +86,8 @@ struct dispatch_path {
 	/* learned */
 	struct dispatch_spread connect, late;
 	char dialect[DISPATCH_DIALECT_MAX + 1];
+	int64_t contended_us; /* its concurrency, undeclared, was all taken */
+	size_t joins;         /* as of a rate */
 	struct dispatch_reading *readings; /* DISPATCH_READINGS, or NULL */
 	size_t nreadings;
 	/* slots granted in each of the last seconds, by second % 64 */
@@ -114,6 +118,8 @@ struct dispatch_rate {
 	char why[128]; /* it is paused */
 	/* of this plan: a line waits for it, a large one */
 	bool waited, large_waited;
+	int64_t contended_us; /* the last time that one waited */
+	size_t joins;         /* in this plan: a model + 1 that contends */
 	bool crowded;        /* large ones wait for several windows */
 	int64_t large_units; /* the first of them that waits */
 	/* Live calls: units they ever took, as of live_us, and a microsecond */
@@ -129,6 +135,8 @@ struct dispatch_seats {
 	int64_t reserve; /* beside it: for live calls alone */
 	int64_t granted; /* to live workers */
 	int64_t out;
+	int64_t contended_us; /* the last time that none was free */
+	size_t joins;         /* as of a rate */
 	int64_t live;     /* open live calls */
 	bool live_waited; /* one found no seat */
 	int64_t live_us;   /* when there were some last */
@@ -144,11 +152,27 @@ enum dispatch_waits {
 	DISPATCH_WAITS_RATE, /* waits_rate, for waits_units */
 };
 
+/* A model that lines are for.  Those that wait for the same limits stand in one
+ * book; one that waits for none has its own. */
+struct dispatch_model {
+	char *name;
+	struct dispatch_flow **flows; /* one for each path that serves it */
+	size_t nflows;
+	bool resolved; /* all of them are there */
+	struct fair_book own;
+	/* of this plan: */
+	struct fair_book *book;
+	bool waits; /* lines of it do */
+	size_t joins;
+	int64_t key; /* of the book; INT64_MAX: its own */
+};
+
 /* A model on a path: what applies to it and what was learned of it. */
 struct dispatch_flow {
 	int32_t path_id;
 	char *model;
 	struct dispatch_path *path;
+	struct dispatch_model *of;
 	struct dispatch_rate **rates;
 	size_t nrates;
 	struct dispatch_seats **seats;
@@ -203,6 +227,26 @@ struct dispatch_lane {
 	struct dispatch_queue fresh, again;
 	size_t naside; /* of again */
 	bool keep;     /* while the working set is exchanged */
+	struct dispatch_model *of;
+	int weight; /* of the account, 1 at least */
+	/* The order, reckoned anew about once a second. */
+	double need_s;    /* for what is left, with all of the account's share */
+	int start;        /* latest start from now, in steps; it can wait */
+	bool danger;      /* of missing its deadline; it can still make it */
+	bool late;        /* it cannot */
+	/* of this plan: */
+	bool over;     /* nothing more of it can go */
+	bool starved;  /* its turn came and none of its lines was at hand */
+	size_t at, end; /* of again: the next to be looked at, the last + 1 */
+	size_t kept;   /* of those before: they wait on */
+	size_t move;   /* of the plan's, + 1 */
+	struct dispatch_run *run; /* of the plan's, the last one of its */
+};
+
+/* Who a line belongs to, when its lane has left the working set. */
+struct dispatch_owner {
+	int64_t lane, account;
+	int class;
 };
 
 /* A plan --------------------------------------------------------------- */
@@ -264,10 +308,20 @@ struct dispatch {
 	size_t nseats;
 	struct dispatch_flow **flows;
 	size_t nflows;
-	struct dispatch_lane **lanes; /* in the order they go */
+	struct dispatch_lane **lanes; /* by book, class, account, and then in
+					 the order they go */
 	size_t nlanes;
+	struct dispatch_lane **by_id; /* the same lanes */
 	int64_t workers; /* live */
 	double margin;   /* DISPATCH_MARGIN */
+	/* dispatch_order.c */
+	struct dispatch_model **models;
+	size_t nmodels;
+	struct fair_book **books; /* of limits */
+	size_t nbooks;
+	struct dispatch_turns *turns; /* of this plan; NULL before the first */
+	struct dispatch_owner *owners; /* DISPATCH_OWNERS, or NULL */
+	size_t owner;                  /* the next to be overwritten */
 };
 
 /* dispatch_conf.c: configuration and flows ------------------------------ */
@@ -307,6 +361,10 @@ dispatch_configure(struct dispatch *d, const struct dispatch_conf_path *paths,
 
 struct dispatch_rate *dispatch_rate(struct dispatch *d, int32_t id);
 struct dispatch_path *dispatch_path(struct dispatch *d, int32_t id);
+/* Made on first use. */
+struct dispatch_model *dispatch_model(struct dispatch *d, const char *name);
+/* See to it that all its flows are there. */
+void dispatch_model_resolve(struct dispatch *d, struct dispatch_model *m);
 /* The flow, made on first use; NULL when there is no such path any more. */
 struct dispatch_flow *
 dispatch_flow(struct dispatch *d, int32_t path, const char *model);
@@ -353,6 +411,7 @@ struct dispatch_entry { /* a line under rate limits */
 	int64_t slot_us, keep_us, sent_us;
 	int64_t est_input, est_output, input, output;
 	int64_t ms; /* latency of an answer whose tokens are known, else 0 */
+	int64_t lane;
 };
 void dispatch_settle(struct dispatch *d, int32_t path, const char *model,
     const struct dispatch_entry *e);
@@ -414,6 +473,8 @@ struct dispatch_lane *
 dispatch_lane_put(struct dispatch *d, int64_t id, const char *model,
     int priority, int64_t deadline_us, int32_t next_line, int32_t lines_left);
 void dispatch_lanes_end(struct dispatch *d);
+/* What is known of it is old: read it again.  An unknown id is nothing. */
+void dispatch_lane_drop(struct dispatch *d, int64_t id);
 struct dispatch_lane *dispatch_lane(struct dispatch *d, int64_t id);
 void dispatch_lane_fresh(
     struct dispatch_lane *lane, const struct dispatch_line *line);
@@ -423,6 +484,15 @@ void dispatch_lane_again(
     struct dispatch_lane *lane, const struct dispatch_line *line);
 /* It has fewer fresh lines at hand than one plan may want. */
 bool dispatch_lane_wants(const struct dispatch_lane *lane);
+
+/* dispatch_order.c: who goes first ---------------------------------------- */
+
+/* What lines took more (less: negative) than they were charged with. */
+void dispatch_order_settle(struct dispatch *d, const struct dispatch_flow *f,
+    int64_t lane, double limit_us, int64_t tokens);
+/* The book of a limit (path: its id below 0), made on first use. */
+struct fair_book *
+dispatch_book(struct dispatch *d, int64_t id, int64_t now_us);
 
 /* dispatch.c: the plan --------------------------------------------------- */
 

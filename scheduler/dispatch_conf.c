@@ -6,6 +6,8 @@
 
 #include <sluice/glob.h>
 
+#include "dispatch_order.h"
+
 static void *
 grow(void *array, size_t n)
 {
@@ -73,6 +75,8 @@ dispatch_fini(struct dispatch *d)
 	free(d->seats);
 	free(d->flows);
 	free(d->lanes);
+	free(d->by_id);
+	dispatch_order_fini(d);
 	*d = (struct dispatch){ 0 };
 }
 
@@ -123,6 +127,44 @@ flow_resolve(struct dispatch *d, struct dispatch_flow *f)
 	return true;
 }
 
+struct dispatch_model *
+dispatch_model(struct dispatch *d, const char *name)
+{
+	struct dispatch_model *m;
+
+	for (size_t i = 0; i < d->nmodels; i++)
+		if (strcmp(d->models[i]->name, name) == 0)
+			return d->models[i];
+	m = xcalloc(1, sizeof(*m));
+	m->name = xstrdup(name);
+	/* No limit's, no path's. */
+	m->own.id = INT64_MIN + 1 + (int64_t)d->nmodels;
+	d->models = grow(d->models, d->nmodels);
+	d->models[d->nmodels++] = m;
+	return m;
+}
+
+static void
+model_add(struct dispatch_flow *f)
+{
+	f->of->flows = grow(f->of->flows, f->of->nflows);
+	f->of->flows[f->of->nflows++] = f;
+}
+
+void
+dispatch_model_resolve(struct dispatch *d, struct dispatch_model *m)
+{
+	if (m->resolved)
+		return;
+	m->resolved = true;
+	for (size_t i = 0; i < d->npaths; i++)
+		for (size_t k = 0; k < d->paths[i]->nmodels; k++)
+			if (glob_match(d->paths[i]->models[k], m->name)) {
+				dispatch_flow(d, d->paths[i]->id, m->name);
+				break;
+			}
+}
+
 struct dispatch_flow *
 dispatch_flow(struct dispatch *d, int32_t path, const char *model)
 {
@@ -137,6 +179,8 @@ dispatch_flow(struct dispatch *d, int32_t path, const char *model)
 	f = xcalloc(1, sizeof(*f));
 	f->path_id = path;
 	f->model = xstrdup(model);
+	f->of = dispatch_model(d, model);
+	model_add(f);
 	flow_resolve(d, f);
 	d->flows = grow(d->flows, d->nflows);
 	d->flows[d->nflows++] = f;
@@ -192,6 +236,7 @@ rate_new(struct dispatch *d, const struct dispatch_conf_limit *conf)
 		r->live_us = old->live_us;
 		r->live_rate = old->live_rate;
 		r->kept = old->kept;
+		r->contended_us = old->contended_us;
 	} else {
 		pace_init(&r->pace, conf->dimension, 1, conf->window_us);
 		r->pace.next_us = conf->next_us;
@@ -265,13 +310,19 @@ dispatch_configure(struct dispatch *d, const struct dispatch_conf_path *paths,
 	free(d->rates);
 	free(d->seats);
 	*d = next;
+	for (size_t i = 0; i < d->nmodels; i++) {
+		d->models[i]->nflows = 0;
+		d->models[i]->resolved = false;
+	}
 	for (size_t i = 0; i < d->nflows; i++) {
 		struct dispatch_flow *f = d->flows[i];
 
-		if (flow_resolve(d, f))
+		if (flow_resolve(d, f)) {
 			d->flows[kept++] = f;
-		else
+			model_add(f);
+		} else {
 			flow_free(f);
+		}
 	}
 	d->nflows = kept;
 }

@@ -7,6 +7,8 @@
 #ifndef SCHEDULER_DISPATCH_JSON_H
 #define SCHEDULER_DISPATCH_JSON_H
 
+#include <jansson.h>
+
 #include "dispatch.h"
 
 struct world_seat {
@@ -64,6 +66,12 @@ void dispatch_explain(const struct dispatch *d,
     const struct dispatch_path *path, int64_t now_us, struct buf *out);
 void dispatch_learned(const struct dispatch *d,
     const struct dispatch_path *path, struct buf *out);
+
+/* Books and who stands where in them (sluice.fairness.books): as they are, and
+ * into a d that has none.  The plan has them about once a second. */
+void dispatch_books_write(const struct dispatch *d, struct buf *out);
+void dispatch_books_read(
+    struct dispatch *d, const json_t *list, int64_t now_us);
 
 /* Nothing to write: the commit can be left out. */
 bool dispatch_plan_empty(const struct buf *plan);

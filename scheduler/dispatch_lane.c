@@ -1,7 +1,7 @@
-#include "dispatch.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "dispatch_order.h"
 
 static void
 queue_put(struct dispatch_queue *q, const struct dispatch_line *line)
@@ -39,13 +39,42 @@ dispatch_lanes_begin(struct dispatch *d)
 		d->lanes[i]->keep = false;
 }
 
+/* Where in by_id the lane is, or would be. */
+static size_t
+lane_at(const struct dispatch *d, int64_t id)
+{
+	size_t from = 0, to = d->nlanes;
+
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+
+		if (d->by_id[mid]->id < id)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return from;
+}
+
 struct dispatch_lane *
 dispatch_lane(struct dispatch *d, int64_t id)
 {
-	for (size_t i = 0; i < d->nlanes; i++)
-		if (d->lanes[i]->id == id)
-			return d->lanes[i];
-	return NULL;
+	size_t at = lane_at(d, id);
+
+	return at < d->nlanes && d->by_id[at]->id == id ? d->by_id[at] : NULL;
+}
+
+static void
+lane_add(struct dispatch *d, struct dispatch_lane *lane)
+{
+	size_t at = lane_at(d, lane->id);
+
+	d->lanes = xrealloc(d->lanes, (d->nlanes + 1) * sizeof(*d->lanes));
+	d->by_id = xrealloc(d->by_id, (d->nlanes + 1) * sizeof(*d->by_id));
+	memmove(d->by_id + at + 1, d->by_id + at,
+	    (d->nlanes - at) * sizeof(*d->by_id));
+	d->by_id[at] = lane;
+	d->lanes[d->nlanes++] = lane;
 }
 
 struct dispatch_lane *
@@ -60,25 +89,14 @@ dispatch_lane_put(struct dispatch *d, int64_t id, const char *model,
 		lane->model = xstrdup(model);
 		lane->next_line = lane->read_line = next_line;
 		lane->lines_left = lines_left;
-		d->lanes =
-		    xrealloc(d->lanes, (d->nlanes + 1) * sizeof(*d->lanes));
-		d->lanes[d->nlanes++] = lane;
+		lane->of = dispatch_model(d, model);
+		lane->weight = 1;
+		lane_add(d, lane);
 	}
 	lane->priority = priority;
 	lane->deadline_us = deadline_us;
 	lane->keep = true;
 	return lane;
-}
-
-static int
-lane_compare(const void *a, const void *b)
-{
-	const struct dispatch_lane *x = *(struct dispatch_lane *const *)a;
-	const struct dispatch_lane *y = *(struct dispatch_lane *const *)b;
-
-	if (x->priority != y->priority)
-		return y->priority - x->priority;
-	return x->id < y->id ? -1 : x->id > y->id;
 }
 
 void
@@ -87,14 +105,29 @@ dispatch_lanes_end(struct dispatch *d)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < d->nlanes; i++) {
-		if (d->lanes[i]->keep)
-			d->lanes[kept++] = d->lanes[i];
-		else
-			lane_free(d->lanes[i]);
+		struct dispatch_lane *lane = d->by_id[i];
+
+		if (lane->keep) {
+			d->by_id[kept++] = lane;
+			continue;
+		}
+		dispatch_order_gone(d, lane);
+		lane_free(lane);
 	}
 	d->nlanes = kept;
-	if (kept > 1)
-		qsort(d->lanes, kept, sizeof(*d->lanes), lane_compare);
+	if (kept > 0)
+		memcpy(d->lanes, d->by_id, kept * sizeof(*d->lanes));
+	dispatch_order_stale(d);
+}
+
+void
+dispatch_lane_drop(struct dispatch *d, int64_t id)
+{
+	struct dispatch_lane *gone = dispatch_lane(d, id);
+
+	for (size_t i = 0; i < d->nlanes; i++)
+		d->lanes[i]->keep = d->lanes[i] != gone;
+	dispatch_lanes_end(d);
 }
 
 void

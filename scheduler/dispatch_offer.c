@@ -68,8 +68,10 @@ flow_keep_us(const struct dispatch *d, const struct dispatch_flow *f,
 	for (size_t i = 0; i < f->nseats; i++)
 		f->seats[i]->wanted_us = now_us;
 	if (f->undeclared &&
-	    !aimd_allows(&f->path->aimd, dispatch_path_open(f->path)))
+	    !aimd_allows(&f->path->aimd, dispatch_path_open(f->path))) {
+		f->path->contended_us = now_us;
 		return -1;
+	}
 	for (size_t i = 0; i < f->nseats; i++) {
 		const struct dispatch_seats *s = f->seats[i];
 		double seats = (double)s->granted;
@@ -89,7 +91,7 @@ flow_keep_us(const struct dispatch *d, const struct dispatch_flow *f,
 	if (strict)
 		return dispatch_late_us(f->path);
 	for (size_t i = 0; i < f->nseats; i++) {
-		const struct dispatch_seats *s = f->seats[i];
+		struct dispatch_seats *s = f->seats[i];
 		double seats = (double)s->granted;
 		/* Unknown latency: guess high where a guess costs nothing. */
 		double guess_s = isfinite(rate) ? 4 : 0.1;
@@ -98,8 +100,10 @@ flow_keep_us(const struct dispatch *d, const struct dispatch_flow *f,
 		double stock =
 		    fmin(rate, turn) * round_s + (double)d->workers + 1;
 
-		if ((double)s->out >= seats + stock)
+		if ((double)s->out >= seats + stock) {
+			s->contended_us = now_us;
 			return -1;
+		}
 		turns = i == 0 ? turn : fmin(turns, turn);
 	}
 	keep_us = (int64_t)(latency_s * 3e6);
@@ -141,6 +145,47 @@ offer_cost(struct dispatch_offer *o, const struct dispatch_flow *f,
 		o->large |= pace_is_large(&f->rates[i]->pace,
 		    pace_cost(&f->rates[i]->pace, f->path->charge, o->input,
 			o->output));
+}
+
+double
+dispatch_lines_s(const struct dispatch_flow *f,
+    const struct dispatch_lane *lane, const struct dispatch_line *line,
+    int64_t now_us)
+{
+	struct dispatch_offer o = { 0 };
+	double rate;
+
+	/* How fast others' batches are is not known. */
+	if (f->path->kind == DISPATCH_BATCHES)
+		return 0;
+	offer_cost(&o, f, lane, line);
+	rate = flow_rate(f, now_us, &o);
+	for (size_t i = 0; f->estimate.n > 0 && i < f->nseats; i++)
+		rate = fmin(rate,
+		    (double)f->seats[i]->granted * 1000 /
+			fmax(f->estimate.ms, 1));
+	return rate;
+}
+
+double
+dispatch_limit_us(const struct dispatch_flow *f, int64_t input, int64_t output,
+    int64_t now_us)
+{
+	double us = 1;
+
+	for (size_t i = 0; i < f->nrates; i++) {
+		const struct pace *p = &f->rates[i]->pace;
+
+		us = fmax(us,
+		    pace_interval_us(p, now_us) *
+			(double)pace_cost(p, f->path->charge, input, output));
+	}
+	for (size_t i = 0; i < f->nseats; i++)
+		if (f->seats[i]->granted > 0)
+			us = fmax(us,
+			    f->estimate.ms * 1000 /
+				(double)f->seats[i]->granted);
+	return us;
 }
 
 /* A large line would pass small ones that came before it: one a window may, or
@@ -198,6 +243,7 @@ flow_offer(struct dispatch *d, struct dispatch_flow *f,
 				continue;
 			}
 		}
+		r->contended_us = now_us;
 		f->waits = DISPATCH_WAITS_RATE;
 		f->waits_rate = r;
 		f->waits_units = units;

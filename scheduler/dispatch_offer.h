@@ -18,6 +18,7 @@ struct dispatch_offer {
 	int32_t cap;           /* output tokens allowed, -1: not said */
 	bool large;
 	bool waits_large; /* no offer: there is no room for its size yet */
+	double limit_us;  /* of dispatch_limit_us() */
 };
 
 /* The path that lets the line go first; false: none does now. */
@@ -28,6 +29,14 @@ bool dispatch_offer_best(struct dispatch *d, const struct dispatch_lane *lane,
 /* Charge the ledgers for it. */
 void
 dispatch_offer_take(const struct dispatch *d, const struct dispatch_offer *o);
+
+/* Such lines a second that the flow lets through, of those of all. */
+double dispatch_lines_s(const struct dispatch_flow *f,
+    const struct dispatch_lane *lane, const struct dispatch_line *line,
+    int64_t now_us);
+/* How long the limit that it takes most of is busy with a line. */
+double dispatch_limit_us(const struct dispatch_flow *f, int64_t input,
+    int64_t output, int64_t now_us);
 
 /*
  * The line is more than a limit of each of its paths, beyond doubt: a body has

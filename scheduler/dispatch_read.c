@@ -219,6 +219,8 @@ dispatch_read_config(struct dispatch *d, struct slice text, struct slc_err *err)
 	d->failed_over = d->timeline_new && get_int(doc, "timeline_was") > 0;
 	json_array_foreach(json_object_get(doc, "estimates"), i, v)
 	    read_estimate(d, v);
+	dispatch_books_read(d, json_object_get(doc, "fair"),
+	    get_time(d, doc, "now_us"));
 	for (i = 0; i < npaths; i++)
 		free((void *)paths[i].models);
 	free(paths);
@@ -341,6 +343,7 @@ read_seen(struct dispatch *d, const json_t *o, int64_t now_us)
 			.input = entry_int(entry, 5),
 			.output = entry_int(entry, 6),
 			.ms = entry_int(entry, 7),
+			.lane = entry_int(entry, 8),
 		};
 
 		dispatch_settle(d, seen.path, seen.model, &e);
@@ -440,6 +443,8 @@ dispatch_read_world(
 	json_array_foreach(json_object_get(doc, "out"), i, v)
 	    dispatch_out(d, (int32_t)get_int(v, "path"), get_text(v, "model"),
 		get_int(v, "lines"));
+	json_array_foreach(json_object_get(doc, "opened"), i, v)
+	    dispatch_lane_drop(d, json_integer_value(v));
 	read_live(d, json_object_get(doc, "live"), w->now_us);
 	json_array_foreach(json_object_get(doc, "seen"), i, v)
 	    read_seen(d, v, w->now_us);

@@ -61,6 +61,7 @@ rows_lanes(struct dispatch *d, const struct db_result *res, int s)
 		lane->account = db_int(res, s, i, 2);
 		if (!db_null(res, s, i, 11))
 			lane->max_tokens = (int32_t)db_int(res, s, i, 11);
+		lane->weight = (int)db_int(res, s, i, 12);
 	}
 	dispatch_lanes_end(d);
 }

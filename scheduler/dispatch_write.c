@@ -108,6 +108,20 @@ write_runs(
 				1);
 	close_list(out, open);
 	open = false;
+	for (size_t i = 0; i < plan->nruns; i++) {
+		item(out, "of", &open);
+		buf_addf(out, "%lld", (long long)plan->runs[i]->lane);
+	}
+	for (size_t i = 0; i < plan->nfailed; i++) {
+		item(out, "of", &open);
+		buf_addf(out, "%lld", (long long)plan->failed[i].lane);
+	}
+	for (size_t i = 0; i < plan->naside; i++) {
+		item(out, "of", &open);
+		buf_addf(out, "%lld", (long long)plan->aside[i].lane);
+	}
+	close_list(out, open);
+	open = false;
 	for (size_t i = 0; i < plan->nmoves; i++) {
 		const struct dispatch_move *m = &plan->moves[i];
 
@@ -232,6 +246,29 @@ write_explain(struct dispatch *d, int64_t now_us, struct buf *out)
 	close_list(out, open);
 }
 
+/* Who stands where, and whom time presses. */
+static void
+write_danger(struct dispatch *d, struct buf *out)
+{
+	bool open = false;
+
+	for (size_t i = 0; i < d->nlanes; i++)
+		if (d->lanes[i]->danger) {
+			item(out, "danger", &open);
+			buf_addf(out, "%lld", (long long)d->lanes[i]->batch);
+		}
+	close_list(out, open);
+	open = false;
+	for (size_t i = 0; i < d->nlanes; i++)
+		if (d->lanes[i]->late) {
+			item(out, "late", &open);
+			buf_addf(out, "%lld", (long long)d->lanes[i]->batch);
+		}
+	close_list(out, open);
+	buf_adds(out, out->n > 1 ? ",\"fair\":" : "\"fair\":");
+	dispatch_books_write(d, out);
+}
+
 static void
 write_paths(struct dispatch *d, struct buf *out)
 {
@@ -339,8 +376,10 @@ dispatch_write_plan(struct dispatch *d, const struct dispatch_plan *plan,
 	write_seats(d, w, out);
 	if (estimates)
 		write_estimates(d, out);
-	if (explain)
+	if (explain) {
 		write_explain(d, w->now_us, out);
+		write_danger(d, out);
+	}
 	for (size_t i = 0; i < w->nseen; i++) {
 		item(out, "seen", &open);
 		buf_addf(out, "%lld", (long long)w->seen[i]);

@@ -87,6 +87,8 @@ dispatcher_on_loaded(struct db_result *res, void *arg)
 		return;
 	}
 	configure(dr, res, 0);
+	/* What comes in first is told of lines that are out already. */
+	rows_lanes(&dr->d, res, 2);
 	dr->live_us = 0;
 	dispatcher_stage(dr, STAGE_IDLE);
 	dr->lanes_at_ms = 0;
@@ -112,6 +114,7 @@ dispatcher_on_lease(struct db_result *res, void *arg)
 	call = db_call(dr->db, dispatcher_on_loaded, dr);
 	db_add(call, STMT_DISPATCH_CONFIG);
 	db_add(call, STMT_DISPATCH_CELLS);
+	db_add(call, STMT_DISPATCH_LANES, (int64_t)LANES_EACH, "{}");
 	dispatcher_stage(dr, STAGE_LOADING);
 	db_send(call);
 }

@@ -2,7 +2,6 @@
 
 enum {
 	LANES_EVERY_MS = 1000,
-	LANES_EACH = 256, /* of one account and model */
 	CHUNKS_READ = 16, /* of one lane in one look */
 	RETRIES_READ = 512,
 	RETRY_AHEAD_MS = 700,
@@ -36,14 +35,17 @@ look_for_lines_of(
 	dr->lines_of[dr->nlines++] = l->id;
 }
 
-/* Half the room is for those that go first, the rest for all in turn. */
+/* Half the room is for those whose turn has come, the rest for all in turn. */
 static void
 look_for_lines(struct dispatcher *dr, struct db_call *call)
 {
 	size_t n = dr->d.nlanes, from = dr->lines_from;
 
-	for (size_t i = 0; i < n && dr->nlines < LANES_READ / 2; i++)
-		look_for_lines_of(dr, call, dr->d.lanes[i]);
+	for (int class = FAIR_CLASSES - 1; class > 0; class--)
+		for (size_t i = 0; i < n && dr->nlines < LANES_READ / 2; i++)
+			if (dr->d.lanes[i]->starved &&
+			    dr->d.lanes[i]->priority == class)
+				look_for_lines_of(dr, call, dr->d.lanes[i]);
 	for (size_t i = 0; i < n && dr->nlines < LANES_READ; i++) {
 		dr->lines_from = (from + i + 1) % n;
 		look_for_lines_of(dr, call, dr->d.lanes[(from + i) % n]);

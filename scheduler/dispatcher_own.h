@@ -14,7 +14,8 @@
 
 enum {
 	LEASE_MS = 3000,
-	LANES_READ = 8, /* whose lines are read in one look */
+	LANES_READ = 8,   /* whose lines are read in one look */
+	LANES_EACH = 128, /* of one account, model and class */
 };
 
 /* Where the loop is; every answer of the database moves it on. */

@@ -18,7 +18,10 @@ begin
 		'*?', '%_');
 end $$;
 
-create or replace function sluice.batch_object(p_batch sluice.batch) returns json
+drop function if exists sluice.batch_object(sluice.batch);
+create or replace function sluice.batch_object(
+    p_batch sluice.batch, p_outlook json default null
+) returns json
 language plpgsql stable security definer set search_path = '' as $$
 declare
 	v_input sluice.file;
@@ -82,8 +85,11 @@ begin
 		'metadata', p_batch.metadata,
 		'sluice', json_build_object('priority', p_batch.priority,
 			'max_tokens', p_batch.max_tokens,
+			'paused_at', case when p_batch.state in ('validating', 'in_progress')
+				then sluice.epoch(p_batch.paused_at) end,
 			'waiting', case when p_batch.state = 'in_progress'
-				then sluice.batch_waiting(p_batch.id) end)));
+				then sluice.batch_waiting(p_batch.id) end,
+			'outlook', p_outlook)));
 end $$;
 
 create or replace function sluice.batch_mine(p_account bigint, p_uid uuid, p_param text)
@@ -158,9 +164,12 @@ begin
 	update sluice.batch b set output_id = v_output, error_id = v_error
 	where b.id = p_batch;
 	insert into sluice.batch_lane (batch_id, account_id, file_id, purge_day, model,
-		model_index, endpoint, priority, deadline, lines_left, max_tokens)
+		model_index, endpoint, priority, deadline, start_by, lines_left, max_tokens)
 	select p_batch, v_batch.account_id, v_input.id, v_input.purge_day, m.name,
 		m.i, v_batch.endpoint, v_batch.priority, v_batch.deadline,
+		v_batch.deadline - make_interval(secs => coalesce(least(
+			sluice.lines_need_s(v_input, m.name, v_batch.max_tokens,
+				v_input.model_lines[m.i]), 1e8), 0)),
 		v_input.model_lines[m.i], v_batch.max_tokens
 	from unnest(v_input.models) with ordinality m (name, i);
 end $$;
@@ -179,7 +188,8 @@ declare
 	v_batch sluice.batch;
 	v_before bigint;
 	v_faults json;
-	v_deadline timestamptz := now() + make_interval(secs => p_window_s);
+	v_deadline timestamptz := coalesce(sluice.deadline_at(p_options ->> 'deadline'),
+		now() + make_interval(secs => p_window_s));
 begin
 	perform set_config('sluice.account', p_account::text, true);
 	-- Nothing that has happened since is a reason to refuse it now.
@@ -220,18 +230,33 @@ begin
 	end if;
 	if v_faults is null then
 		perform sluice.batch_furnish(v_batch.id, p_keep_s);
+		if p_options -> 'deadline' is not null then
+			perform sluice.deadline_check(v_batch, v_deadline);
+		end if;
+		if (p_options ->> 'paused')::boolean then
+			perform sluice.batch_pause(v_batch.id, true);
+		end if;
+		if (p_options ->> 'require_feasible')::boolean then
+			perform sluice.batch_require_feasible(v_batch);
+		end if;
 		perform sluice.batch_admit(v_batch.id);
 		select * into v_batch from sluice.batch b where b.id = v_batch.id;
 	end if;
 	return sluice.batch_object(v_batch);
 end $$;
 
+-- With how it stands to its deadline, which is too dear for a list.
 create or replace function sluice.batch_get(p_account bigint, p_uid uuid)
 returns json
 language plpgsql stable set search_path = '' as $$
+declare
+	v_batch sluice.batch;
 begin
 	perform set_config('sluice.account', p_account::text, true);
-	return sluice.batch_object(sluice.batch_mine(p_account, p_uid, 'batch_id'));
+	v_batch := sluice.batch_mine(p_account, p_uid, 'batch_id');
+	return sluice.batch_object(v_batch, case
+		when v_batch.state in ('validating', 'in_progress')
+		then sluice.batch_outlook(v_batch) end);
 end $$;
 
 -- Newest first, as OpenAI lists them.

@@ -49,6 +49,9 @@ language sql stable security definer set search_path = '' as $$
 		select json_build_object('key', 'key_' || k.id, 'why', 'its key was revoked')
 		from sluice.batch b join sluice.api_key k on k.id = b.key_id
 		where b.id = p_batch and k.revoked_at is not null
+	), (
+		select json_build_object('paused', true, 'why', 'it is paused')
+		from sluice.batch b where b.id = p_batch and b.paused_at is not null
 	), sluice.batch_waiting_limit(p_batch))
 $$;
 

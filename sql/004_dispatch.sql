@@ -64,6 +64,7 @@ language sql stable set search_path = '' security definer as $$
 			from sluice.rate_limit l
 			left join sluice.rate_limit_state s on s.limit_id = l.id
 			where l.removed_at is null and l.dimension not like 'enqueued%'),
+		'fair', (select f.books from sluice.fairness f),
 		'estimates', (select coalesce(json_agg(json_build_object('path', e.path_id,
 				'model', e.model, 'learned', e.learned)), '[]')
 			from sluice.estimate e))
@@ -77,12 +78,23 @@ language sql stable set search_path = '' security definer as $$
 	order by c.limit_id, c.cell
 $$;
 
--- Batches of a revoked key pause: key_revoke() closes their lanes, so that the
--- index of open ones stays short; this is for those it could not see.
+-- Batches of a revoked key pause: key_revoke() stops their lanes; this is for
+-- those it could not see.
 create or replace function sluice.key_is_revoked(p_key bigint) returns boolean
 language sql stable set search_path = '' as $$
 	select exists (select from sluice.api_key k
 		where k.id = p_key and k.revoked_at is not null)
+$$;
+
+-- Lanes of batches that are let in, or go on after a pause, begin to be handed
+-- out.
+create or replace function sluice.lanes_open(p_batches bigint[]) returns void
+language sql set search_path = '' as $$
+	update sluice.batch_lane l set open = true
+	from sluice.batch b
+	where l.batch_id = any (p_batches) and l.lines_left > 0 and not l.open
+	    and b.id = l.batch_id and b.paused_at is null
+	    and not sluice.key_is_revoked(b.key_id)
 $$;
 
 -- One look at the world.  Validated batches are let in on the way.  p_live_us:
@@ -93,7 +105,8 @@ create or replace function sluice.dispatch_poll(
 ) returns json
 language plpgsql set search_path = '' security definer as $$
 declare
-	v_admitted integer;
+	v_admitted bigint[];
+	v_opening bigint[];
 	v_ending boolean;
 begin
 	perform sluice.fence(p_epoch);
@@ -107,13 +120,22 @@ begin
 			where c.state = 'validating' order by c.id limit 200
 			for update skip locked)
 		    and b.state = 'validating'
-		returning b.id, b.key_id
-	), opened as (
-		update sluice.batch_lane l set open = true
-		where l.batch_id in (select a.id from admitted a
-			where not sluice.key_is_revoked(a.key_id))
+		returning b.id
 	)
-	select count(*) into v_admitted from admitted;
+	select array_agg(a.id) into v_admitted from admitted a;
+	if exists (select from sluice.batch b where b.opening) then
+		with opening as (
+			update sluice.batch b set opening = false
+			where b.id in (select c.id from sluice.batch c
+				where c.opening order by c.id limit 200
+				for update skip locked)
+			returning b.id
+		)
+		select array_agg(o.id) into v_opening from opening o;
+	end if;
+	if v_admitted is not null or v_opening is not null then
+		perform sluice.lanes_open(v_admitted || v_opening);
+	end if;
 	v_ending := exists (select from sluice.batch b
 		where b.state in ('finalizing', 'cancelling') and b.ending is not null)
 	    or exists (select from sluice.batch b
@@ -121,7 +143,10 @@ begin
 	return json_build_object(
 		'now_us', sluice.epoch_us(clock_timestamp()),
 		'revision', (select revision from sluice.config),
-		'admitted', v_admitted,
+		'admitted', coalesce(cardinality(v_admitted || v_opening), 0),
+		-- What is known of their lanes is old.
+		'opened', (select json_agg(l.id) from sluice.batch_lane l
+			where l.batch_id = any (v_opening)),
 		'ending', v_ending,
 		'unplaced', exists (select from sluice.unplaced),
 		'live', sluice.room_seen(sluice.at_us(p_live_us)),
@@ -136,8 +161,9 @@ begin
 		'due', (select json_agg(distinct r.lane_id) from sluice.retry r
 			where r.not_before <= now() + make_interval(secs => p_ahead_ms / 1000.0)
 			    and not exists (select from sluice.batch b
-				join sluice.api_key k on k.id = b.key_id
-				where b.id = r.batch_id and k.revoked_at is not null)),
+				left join sluice.api_key k on k.id = b.key_id
+				where b.id = r.batch_id and (b.paused_at is not null
+					or k.revoked_at is not null))),
 		'workers', (select json_agg(json_build_object('id', w.id,
 				'most', w.max_in_flight, 'live', w.state = 'live'
 					and w.lease_until > now()) order by w.id)
@@ -147,41 +173,57 @@ begin
 			from sluice.seat s));
 end $$;
 
--- The working set: of every account and model the lanes that go first.  A lane
+-- The working set: of every account, model and class the lanes that can least
+-- wait and the oldest, p_each in all, fewer when there are many of those.  A lane
 -- that is at its end but has lines to go again is there by p_due.  None of a
--- revoked key.
+-- revoked key or a paused batch.
 drop function if exists sluice.dispatch_lanes(integer, bigint[]);
 create function sluice.dispatch_lanes(p_each integer, p_due bigint[])
 returns table (id bigint, batch_id bigint, account_id bigint, file_id bigint,
     purge_day date, model text, priority smallint, deadline_us bigint,
-    next_line integer, lines_left integer, open boolean, max_tokens integer)
+    next_line integer, lines_left integer, open boolean, max_tokens integer,
+    weight integer, key_id bigint)
 language sql stable set search_path = '' security definer as $$
 	with recursive flow as (
-		(select l.account_id, l.model from sluice.batch_lane l where l.open
-		 order by l.account_id, l.model limit 1)
+		(select l.account_id, l.model, l.priority from sluice.batch_lane l
+		 where l.open order by l.account_id, l.model, l.priority limit 1)
 		union all
-		select n.account_id, n.model
+		select n.account_id, n.model, n.priority
 		from flow f cross join lateral (
-			select l.account_id, l.model from sluice.batch_lane l
-			where l.open and (l.account_id, l.model) > (f.account_id, f.model)
-			order by l.account_id, l.model limit 1
+			select l.account_id, l.model, l.priority from sluice.batch_lane l
+			where l.open and (l.account_id, l.model, l.priority)
+				> (f.account_id, f.model, f.priority)
+			order by l.account_id, l.model, l.priority limit 1
 		) n
+	), each as (
+		select greatest(2, least(p_each, 16384 / greatest(count(*), 1))) / 2 as n
+		from flow
 	), chosen as (
-		select h.id from flow f cross join lateral (
+		select h.id from flow f cross join each e cross join lateral (
 			select l.id from sluice.batch_lane l
 			where l.open and l.account_id = f.account_id and l.model = f.model
-			order by l.priority desc, l.id
-			limit p_each
+			    and l.priority = f.priority
+			order by l.start_by, l.id
+			limit e.n
+		) h
+		union
+		select h.id from flow f cross join each e cross join lateral (
+			select l.id from sluice.batch_lane l
+			where l.open and l.account_id = f.account_id and l.model = f.model
+			    and l.priority = f.priority
+			order by l.id
+			limit e.n
 		) h
 		union
 		select d.id from unnest(p_due) d (id)
 	)
 	select l.id, l.batch_id, l.account_id, l.file_id, l.purge_day, l.model,
 		l.priority, sluice.epoch_us(l.deadline), l.next_line, l.lines_left, l.open,
-		l.max_tokens
+		l.max_tokens, a.weight, b.key_id
 	from chosen c join sluice.batch_lane l on l.id = c.id
 	join sluice.batch b on b.id = l.batch_id
-	where b.state = 'in_progress' and b.ending is null
+	join sluice.account a on a.id = l.account_id
+	where b.state = 'in_progress' and b.ending is null and b.paused_at is null
 	    and not sluice.key_is_revoked(b.key_id)
 	order by l.priority desc, l.id
 $$;
@@ -265,7 +307,8 @@ end $$;
 
 -- Write a plan: the runs with their slots and the ledger that paid for them, in
 -- one transaction.  A plan that does not fit what is there (a cursor elsewhere,
--- a retry gone) is refused whole with SL409: the dispatcher looks again.
+-- a retry gone) is refused whole with SL409: the dispatcher looks again.  What it
+-- has of lanes that were stopped meanwhile is left out, at the price of its slots.
 create or replace function sluice.dispatch_commit(p_epoch bigint, p_plan json)
 returns integer
 language plpgsql set search_path = '' security definer as $$
@@ -273,8 +316,15 @@ declare
 	v_want integer;
 	v_got integer;
 	v_runs integer;
+	v_stopped bigint[];	-- lanes: paused since the look, or their key revoked
 begin
 	perform sluice.fence(p_epoch);
+	select coalesce(array_agg(l.id), '{}') into v_stopped
+	from (select distinct o.id::bigint as id
+		from json_array_elements_text(p_plan -> 'of') o (id)) o
+	join sluice.batch_lane l on l.id = o.id
+	join sluice.batch b on b.id = l.batch_id
+	where b.paused_at is not null or b.opening or sluice.key_is_revoked(b.key_id);
 	if p_plan -> 'lease' is not null then
 		perform sluice.clock_jumped(l.clock_offset_us
 			- (p_plan #>> '{lease,clock_offset_us}')::bigint)
@@ -284,13 +334,14 @@ begin
 	with moved as (
 		select * from json_to_recordset(p_plan -> 'lanes')
 			as m (id bigint, "from" integer, next integer, lines integer)
+		where m.id <> all (v_stopped)
 	), done as (
 		update sluice.batch_lane l
 		set next_line = m.next, lines_left = l.lines_left - m.lines,
 			open = l.open and l.lines_left > m.lines
 		from moved m
 		where l.id = m.id and l.next_line = m."from" and l.lines_left >= m.lines
-		    and (l.open or m.lines = 0)	-- else its key was revoked
+		    and (l.open or m.lines = 0)	-- else it was stopped just now
 		returning 1
 	)
 	select (select count(*) from moved), (select count(*) from done)
@@ -302,6 +353,7 @@ begin
 	with again as (
 		select * from json_to_recordset(p_plan -> 'again')
 			as a (lane bigint, line integer)
+		where a.lane <> all (v_stopped)
 	), done as (
 		delete from sluice.retry r using again a
 		where r.lane_id = a.lane and r.line = a.line
@@ -318,14 +370,16 @@ begin
 	select l.id, a.first_line + a.line - 1, l.batch_id, now(), 0, 0, a.why
 	from json_to_recordset(p_plan -> 'aside')
 		as a (lane bigint, first_line integer, line integer, why text)
-	join sluice.batch_lane l on l.id = a.lane;
+	join sluice.batch_lane l on l.id = a.lane
+	where a.lane <> all (v_stopped);
 
 	perform sluice.end_lines(b, l.purge_day, f.chunk, f.first_line,
 		array[f.line], array[f.sends], 'request_exceeds_limit', f.why)
 	from json_to_recordset(p_plan -> 'failed') as f (lane bigint, chunk bigint,
 		first_line integer, line integer, sends smallint, why text)
 	join sluice.batch_lane l on l.id = f.lane
-	join sluice.batch b on b.id = l.batch_id;
+	join sluice.batch b on b.id = l.batch_id
+	where f.lane <> all (v_stopped);
 
 	insert into sluice.run (batch_id, lane_id, path_id, purge_day, chunk_id,
 		first_line, line, slot_us, est_input, est_output, tries, sends, refused,
@@ -338,9 +392,11 @@ begin
 		chunk bigint, first_line integer, line smallint[], slot_us integer[],
 		est_input integer[], est_output integer[], tries smallint[],
 		sends smallint[], refused smallint[], send_us bigint, keep_us bigint)
-	join sluice.batch_lane l on l.id = r.lane;
+	join sluice.batch_lane l on l.id = r.lane
+	where r.lane <> all (v_stopped);
 	get diagnostics v_runs = row_count;
-	if v_runs <> coalesce(json_array_length(p_plan -> 'runs'), 0) then
+	if v_stopped = '{}'
+	    and v_runs <> coalesce(json_array_length(p_plan -> 'runs'), 0) then
 		raise exception using errcode = 'SL409', message = 'a lane has gone';
 	end if;
 
@@ -381,6 +437,12 @@ begin
 		as c (id integer, now json, learned json)
 	on conflict (path_id) do update set now = excluded.now,
 		learned = excluded.learned;
+
+	update sluice.fairness f
+	set books = p_plan -> 'fair', at = clock_timestamp(),
+		danger = array(select json_array_elements_text(p_plan -> 'danger'))::bigint[],
+		late = array(select json_array_elements_text(p_plan -> 'late'))::bigint[]
+	where p_plan -> 'fair' is not null;
 
 	insert into sluice.estimate as e (path_id, model, learned)
 	select c.path, c.model, c.learned

@@ -189,17 +189,11 @@ create or replace function sluice.key_pause(p_key bigint) returns void
 language plpgsql set search_path = '' as $$
 declare
 	v_batches bigint[];
-	v_run sluice.run;
 begin
 	v_batches := array(select b.id from sluice.batch b
 		where b.key_id = p_key and b.state in ('validating', 'in_progress')
 		order by b.id for update);
-	update sluice.batch_lane l set open = false
-	where l.batch_id = any (v_batches) and l.open;
-	for v_run in delete from sluice.run r
-	    where r.batch_id = any (v_batches) and r.worker_id is null returning * loop
-		perform sluice.run_give_back(v_run, false, 'key revoked');
-	end loop;
+	perform sluice.lanes_stop(v_batches, 'key revoked');
 end $$;
 
 drop function if exists sluice.key_revoke(bigint);

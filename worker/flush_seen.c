@@ -173,7 +173,7 @@ write_refusals(const struct result *const *list, size_t n, struct buf *out)
 /* All of it -------------------------------------------------------------- */
 
 /* What a rate limit must learn:
- * [slot, keep, sent, est in, est out, in, out, ms] */
+ * [slot, keep, sent, est in, est out, in, out, ms, lane] */
 static void
 write_entry(const struct result *r, struct buf *out)
 {
@@ -182,10 +182,11 @@ write_entry(const struct result *r, struct buf *out)
 
 	buf_addf(out,
 	    "[%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId32 ",%" PRId32
-	    ",%" PRId64 ",%" PRId64 ",%" PRId64 "]",
+	    ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 "]",
 	    l->slot_us, l->run->keep_us, r->sent_us, l->est_input,
 	    l->est_output, known ? r->usage.input : l->est_input,
-	    known ? r->usage.output : l->est_output, known ? r->ms : 0);
+	    known ? r->usage.output : l->est_output, known ? r->ms : 0,
+	    l->run->lane);
 }
 
 static void

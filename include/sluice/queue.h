@@ -30,6 +30,7 @@
 	    " $10, $11)")                                                     \
 	X(STMT_BATCH_GET, "iu", "select sluice.batch_get($1, $2)")            \
 	X(STMT_BATCH_LIST, "iui", "select sluice.batch_list($1, $2, $3)")     \
+	X(STMT_BATCH_EDIT, "ius", "select sluice.batch_edit($1, $2, $3)")     \
 	X(STMT_BATCH_CANCEL, "iu", "select sluice.batch_cancel($1, $2)")      \
 	/* sluiced: the door */                                               \
 	X(STMT_DOOR_OPEN, "si", "select sluice.door_open($1, $2)")            \

@@ -1,0 +1,156 @@
+-- migrate: on change
+--
+-- Can it be done in time?  What the upstreams' limits let through, against what
+-- must be done by then.
+
+-- What a line of a model with so many tokens takes of each limit on its way by a
+-- path, and how much of it there is in a second.  Concurrency: calls, for as long
+-- as they take on average, once that is known.
+create or replace function sluice.path_rates(
+    p_path integer, p_model text, p_input double precision, p_output double precision
+) returns table (limit_id integer, units double precision, rate double precision)
+language sql stable set search_path = '' as $$
+	select l.id, case l.dimension when 'concurrent' then 1.0
+			else sluice.limit_units(l, p.charge, p_input::bigint,
+				p_output::bigint)::double precision end,
+		l.amount * (1 - l.headroom) * (1 - l.reserve)
+			/ case l.dimension when 'concurrent' then e.ms / 1000
+				else l.window_s end
+	from sluice.path p
+	join sluice.rate_limit l on l.pool_id = p.pool_id and l.removed_at is null
+	    and (l.path_id is null or l.path_id = p.id)
+	    and sluice.glob_match(l.model, p_model)
+	left join lateral (select nullif((q.learned ->> 'ms')::double precision, 0) as ms
+		from sluice.estimate q where q.path_id = p.id and q.model = p_model) e on true
+	where p.id = p_path and l.dimension not like 'enqueued%'
+	    and (l.window_s > 0 or e.ms is not null)
+$$;
+
+-- The same of all paths that serve the model, each with its share of the lines:
+-- in proportion to what it lets through.  Of a path without any limit: one row
+-- that has none.
+create or replace function sluice.way_rates(
+    p_model text, p_input double precision, p_output double precision
+) returns table (path_id integer, limit_id integer, units double precision,
+    rate double precision, lines_s double precision, share double precision)
+language sql stable set search_path = '' as $$
+	with way as (
+		select p.id, r.limit_id, r.units, r.rate,
+			coalesce(min(r.rate / r.units) over (partition by p.id), 1e9) as lines_s
+		from sluice.path p
+		left join lateral sluice.path_rates(p.id, p_model, p_input, p_output) r on true
+		where p.removed_at is null and p.kind <> 'batches' and exists (
+			select from unnest(p.models) g where sluice.glob_match(g, p_model))
+	)
+	select w.id, w.limit_id, w.units, w.rate, w.lines_s,
+		w.lines_s / (select sum(d.lines_s)
+			from (select distinct on (o.id) o.id, o.lines_s from way o) d)
+	from way w
+$$;
+
+-- Tokens of a line of the model in a file, as far as is known without reading
+-- all of it: as learned, else as scheduler/estimate.h guesses.
+create or replace function sluice.line_tokens(
+    p_file sluice.file, p_model text, p_max_tokens integer,
+    out input double precision, out output double precision
+)
+language sql stable set search_path = '' as $$
+	select p_file.bytes::double precision / greatest(p_file.lines, 1)
+			* coalesce(avg((e.learned ->> 'ratio')::double precision), 1.0 / 3),
+		coalesce(avg((e.learned ->> 'output')::double precision),
+			p_max_tokens, 512)
+	from sluice.estimate e
+	where e.model = p_model and (e.learned ->> 'n')::double precision > 0
+$$;
+
+-- Seconds that so many lines need with all of what there is.
+create or replace function sluice.lines_need_s(
+    p_file sluice.file, p_model text, p_max_tokens integer, p_lines bigint
+) returns double precision
+language plpgsql stable set search_path = '' as $$
+declare
+	v_tokens record := sluice.line_tokens(p_file, p_model, p_max_tokens);
+begin
+	return p_lines / nullif((select sum(w.lines_s) from (
+		select distinct on (r.path_id) r.path_id, r.lines_s
+		from sluice.way_rates(p_model, v_tokens.input, v_tokens.output) r) w), 0);
+end $$;
+
+-- How a batch stands to its deadline, if all that are due by then (p_ahead, and
+-- their lines) go first and in that order: of the limits on its ways the one that
+-- needs longest.  A twentieth of the time is kept for retries.
+create or replace function sluice.batch_outlook(p_batch sluice.batch) returns json
+language plpgsql stable security definer set search_path = '' as $$
+declare
+	v_left_s double precision := extract(epoch from p_batch.deadline - now());
+	v_limit record;
+	v_fair sluice.fairness;
+begin
+	with lane as (
+		select l.model, l.max_tokens, l.file_id, l.batch_id = p_batch.id as own,
+			l.lines_left + case when l.batch_id = p_batch.id then (
+				select count(*) from sluice.retry r where r.lane_id = l.id)
+				else 0 end as lines
+		from sluice.batch_lane l
+		join sluice.batch b on b.id = l.batch_id
+		where b.state in ('validating', 'in_progress') and b.paused_at is null
+		    and (l.batch_id = p_batch.id or l.lines_left > 0
+			and (b.deadline, b.id) < (p_batch.deadline, p_batch.id))
+	), load as (
+		select r.limit_id, max(r.rate) as rate, bool_or(n.own) as own,
+			sum(n.lines * r.share * r.units) / max(r.rate) as need_s,
+			sum(n.lines) filter (where n.own) as own_lines,
+			sum(n.lines) filter (where not n.own) as ahead,
+			sum(n.lines * r.share * r.units) filter (where not n.own)
+				/ max(r.rate) as ahead_s
+		from lane n
+		join sluice.file f on f.id = n.file_id
+		cross join lateral sluice.line_tokens(f, n.model, n.max_tokens) t
+		cross join lateral sluice.way_rates(n.model, t.input, t.output) r
+		where r.limit_id is not null
+		group by r.limit_id
+	)
+	select x.*, sluice.limit_text(l) as text,
+		case when l.path_id is null then 'pool ' || o.name
+			else 'path ' || p.name end as whose
+	into v_limit
+	from load x join sluice.rate_limit l on l.id = x.limit_id
+	join sluice.pool o on o.id = l.pool_id
+	left join sluice.path p on p.id = l.path_id
+	where x.own
+	order by x.need_s desc, x.limit_id limit 1;
+	select * into v_fair from sluice.fairness f where f.at > now() - interval '10 s';
+	return json_strip_nulls(json_build_object(
+		'feasible', coalesce(v_limit.need_s <= v_left_s * 0.95, true),
+		'danger', case when p_batch.id = any (v_fair.late) then 'will miss it'
+			when p_batch.id = any (v_fair.danger) then 'goes first' end,
+		'need_s', ceil(v_limit.need_s), 'left_s', floor(v_left_s),
+		'ends_at', sluice.epoch(now() + make_interval(secs =>
+			least(v_limit.need_s, 1e9))),
+		'lines', v_limit.own_lines, 'lines_ahead', v_limit.ahead,
+		-- Of its own, how many can be done by then.
+		'lines_in_time', case when v_limit.need_s > v_left_s * 0.95 then
+			floor(v_limit.own_lines * greatest(0, least(1,
+				(v_left_s * 0.95 - coalesce(v_limit.ahead_s, 0))
+				/ nullif(v_limit.need_s - coalesce(v_limit.ahead_s, 0), 0)))) end,
+		'limit', v_limit.text, 'of', v_limit.whose));
+end $$;
+
+-- Refuse what cannot be done in time, with the numbers.
+create or replace function sluice.batch_require_feasible(p_batch sluice.batch)
+returns void
+language plpgsql stable security definer set search_path = '' as $$
+declare
+	v_outlook json := sluice.batch_outlook(p_batch);
+begin
+	if (v_outlook ->> 'feasible')::boolean then
+		return;
+	end if;
+	perform sluice.refuse(422, 'not_feasible', 'completion_window', format(
+		'The batch cannot be done in time: its %s lines, with %s of other batches '
+		'due before, take %s s under %s of %s, and there are %s s; %s of its lines '
+		'can be done by then.', v_outlook ->> 'lines',
+		coalesce(v_outlook ->> 'lines_ahead', '0'), v_outlook ->> 'need_s',
+		v_outlook ->> 'limit', v_outlook ->> 'of', v_outlook ->> 'left_s',
+		v_outlook ->> 'lines_in_time'));
+end $$;
