@@ -51,6 +51,7 @@ PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/spec_price lib/header \
 	scheduler/estimate scheduler/seats \
 	scheduler/breaker scheduler/aimd scheduler/clock scheduler/ladder scheduler/foreign scheduler/foreign_log \
 	scheduler/dispatch scheduler/dispatch_conf scheduler/dispatch_offer \
+	scheduler/route scheduler/dispatch_route \
 	scheduler/dispatch_begin scheduler/dispatch_live \
 	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_read \
 	scheduler/dispatch_write scheduler/dispatch_explain scheduler/reply \

@@ -29,6 +29,7 @@
 #include "estimate.h"
 #include "foreign.h"
 #include "pace.h"
+#include "route.h"
 #include "seats.h"
 
 enum {
@@ -65,6 +66,8 @@ struct dispatch_path {
 	enum dispatch_kind kind;
 	char **models; /* globs */
 	size_t nmodels;
+	struct route_price *prices; /* times of the database */
+	size_t nprices;
 	enum pace_charge charge;
 	struct breaker breaker;
 	int64_t out;      /* lines handed out without an outcome */
@@ -83,6 +86,12 @@ struct dispatch_path {
 struct dispatch_scope {
 	int32_t pool, path; /* path 0: all of the pool */
 	char *model;        /* glob */
+};
+
+/* Of the choice of paths: seconds of a limit that lanes want. */
+struct dispatch_work {
+	double due_s;    /* those with a deadline before this lane's */
+	double direct_s; /* those that go direct anyway and are due later */
 };
 
 struct dispatch_rate {
@@ -106,6 +115,7 @@ struct dispatch_rate {
 	int64_t live_total, live_us;
 	double live_rate;
 	int64_t kept; /* for others and doubts, as last written */
+	struct dispatch_work work;
 };
 
 struct dispatch_seats {
@@ -155,6 +165,7 @@ struct dispatch_flow {
 	int64_t waits_units;
 	bool blocked;
 	bool large_blocked; /* lines with large costs */
+	struct dispatch_work work; /* where no rate limit binds */
 };
 
 /* Backlog -------------------------------------------------------------- */
@@ -175,6 +186,13 @@ struct dispatch_queue {
 	size_t first, n, cap;
 };
 
+/* A path that a lane may take. */
+struct dispatch_way {
+	struct dispatch_flow *flow;
+	double cost; /* money in millionths, of a line as its lines are */
+	int rank;    /* 0 first; -1: not now */
+};
+
 struct dispatch_lane {
 	int64_t id, batch, account;
 	char *model;
@@ -187,6 +205,12 @@ struct dispatch_lane {
 	struct dispatch_queue fresh, again;
 	size_t naside; /* of again */
 	bool keep;     /* while the working set is exchanged */
+	enum route_choice choice;
+	bool no_escalate;
+	/* dispatch_route.c, a moment ago */
+	struct dispatch_way *ways; /* those now open first, best first */
+	size_t nways;
+	int64_t spare_us; /* until only direct paths make the deadline */
 };
 
 /* A plan --------------------------------------------------------------- */
@@ -252,6 +276,7 @@ struct dispatch {
 	size_t nlanes;
 	int64_t workers; /* live */
 	double margin;   /* DISPATCH_MARGIN */
+	int64_t route_us; /* paths were chosen; 0: they must be anew */
 };
 
 /* dispatch_conf.c: configuration and flows ------------------------------ */
@@ -265,6 +290,8 @@ struct dispatch_conf_path {
 	enum dispatch_kind kind;
 	const char *const *models;
 	size_t nmodels;
+	struct route_price *prices; /* moved */
+	size_t nprices;
 	enum breaker_health
 	    health; /* these three for a path that is new here */
 	int64_t until_us;
@@ -299,6 +326,11 @@ void dispatch_out(
     struct dispatch *d, int32_t path, const char *model, int64_t lines);
 void dispatch_worker(struct dispatch *d, int32_t most);
 void dispatch_granted(struct dispatch *d, int32_t limit, int64_t seats);
+
+/* dispatch_route.c: which paths a lane may take --------------------------- */
+
+/* Bring the lanes' ways up to date, at most twice a second. */
+void dispatch_route(struct dispatch *d, int64_t now_us);
 
 /* dispatch_live.c: live calls ------------------------------------------- */
 

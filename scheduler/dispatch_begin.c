@@ -191,4 +191,5 @@ dispatch_begin(struct dispatch *d, int64_t now_us)
 		r->large_waited = false;
 	}
 	plan_hurry(d, now_us);
+	dispatch_route(d, now_us);
 }

@@ -19,6 +19,7 @@ path_free(struct dispatch_path *p)
 		free(p->models[i]);
 	free(p->models);
 	free(p->readings);
+	route_prices_free(p->prices, p->nprices);
 	free(p);
 }
 
@@ -163,6 +164,8 @@ path_new(struct dispatch *d, const struct dispatch_conf_path *conf)
 	p->pool = conf->pool;
 	p->kind = conf->kind;
 	p->charge = conf->charge;
+	p->prices = conf->prices; /* moved */
+	p->nprices = conf->nprices;
 	p->nmodels = conf->nmodels;
 	p->models = xcalloc(conf->nmodels, sizeof(*p->models));
 	for (size_t i = 0; i < conf->nmodels; i++)
@@ -263,6 +266,10 @@ dispatch_configure(struct dispatch *d, const struct dispatch_conf_path *paths,
 	free(d->rates);
 	free(d->seats);
 	*d = next;
+	/* Flows may go with their paths. */
+	d->route_us = 0;
+	for (size_t i = 0; i < d->nlanes; i++)
+		d->lanes[i]->nways = 0;
 	for (size_t i = 0; i < d->nflows; i++) {
 		struct dispatch_flow *f = d->flows[i];
 

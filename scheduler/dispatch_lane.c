@@ -29,6 +29,7 @@ lane_free(struct dispatch_lane *lane)
 	free(lane->model);
 	free(lane->fresh.lines);
 	free(lane->again.lines);
+	free(lane->ways);
 	free(lane);
 }
 
@@ -93,6 +94,7 @@ dispatch_lanes_end(struct dispatch *d)
 			lane_free(d->lanes[i]);
 	}
 	d->nlanes = kept;
+	d->route_us = 0;
 	if (kept > 1)
 		qsort(d->lanes, kept, sizeof(*d->lanes), lane_compare);
 }
