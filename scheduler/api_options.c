@@ -25,6 +25,7 @@ static const struct option {
 	{ "max_tokens", KIND_INT, false, 1, SLC_MAX_TOKENS_MAX, NULL },
 	{ "path", KIND_WORD, false, 0, 0, " auto direct cheap " },
 	{ "escalate", KIND_BOOL, false, 0, 0, NULL },
+	{ "details", KIND_BOOL, false, 0, 0, NULL },
 	{ "not_before", KIND_INT, false, 1, TIME_MAX, NULL },
 	{ "hours", KIND_TEXT, false, 1, SPEC_HOURS_MAX, NULL },
 };
