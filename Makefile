@@ -54,10 +54,11 @@ PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/spec_price lib/header \
 	scheduler/dispatch_books scheduler/dispatch_conf scheduler/dispatch_offer \
 	scheduler/dispatch_begin scheduler/dispatch_hurry \
 	scheduler/dispatch_live \
+	scheduler/route scheduler/dispatch_route \
 	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_read \
 	scheduler/dispatch_write scheduler/dispatch_explain scheduler/reply \
 	scheduler/admit_limits scheduler/admit_batch \
-	worker/outcome worker/answer worker/health worker/cap worker/usage \
+	worker/outcome worker/answer worker/health worker/cap worker/suffix worker/usage \
 	worker/hook_net worker/hook_sign \
 	cli/js cli/limits cli/prices cli/preset cli/chart cli/rule
 O = $(B)/obj/$(MODE)
@@ -159,7 +160,7 @@ test-sdk: deps
 bench: deps
 	@command -v redis-server >/dev/null || tools/deps redis-server
 	@$(MAKE) --no-print-directory -j2 all build/upstream build/door \
-	    build/bench/curl_loop build/bench/redis_door
+	    build/bench/curl_loop build/bench/redis_door build/unit/routes
 	@find bench -maxdepth 1 -type f -executable | sort | sed 's/^/  /'
 build/bench/curl_loop: bench/curl_loop.c
 	@mkdir -p $(@D)

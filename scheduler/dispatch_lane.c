@@ -29,6 +29,7 @@ lane_free(struct dispatch_lane *lane)
 	free(lane->model);
 	free(lane->fresh.lines);
 	free(lane->again.lines);
+	free(lane->ways);
 	free(lane);
 }
 
@@ -117,6 +118,7 @@ dispatch_lanes_end(struct dispatch *d)
 	d->nlanes = kept;
 	if (kept > 0)
 		memcpy(d->lanes, d->by_id, kept * sizeof(*d->lanes));
+	d->route_us = 0;
 	dispatch_order_stale(d);
 }
 

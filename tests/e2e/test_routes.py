@@ -1,0 +1,160 @@
+"""Which way lines go: kinds of paths, prices, deadlines, caps."""
+import json
+import threading
+import time
+import unittest
+
+from e2e.harness import CHAT, Answering, Sluice, line, lines, until
+
+OK = json.dumps({"object": "chat.completion", "choices": [], "usage": {
+    "prompt_tokens": 1000, "completion_tokens": 100}}).encode()
+ODD = b'{ "model" : "m1",\t"n": 12345678901234567890,"z":1e400, "a":-0.0}'
+
+
+class Suffix(unittest.TestCase):
+    def test_the_suffix_is_all_that_changes(self):
+        seen = []
+        up = Answering(lambda body, headers: (seen.append(body), (200, OK))[1])
+        s = Sluice()
+        s.path(up, name="cheap", suffix=":batch")
+        odd = ('{"custom_id":"odd","method":"POST","url":"' + CHAT +
+               '","body":' + ODD.decode() + '}')
+        capped = line("capped")
+        done = line("done", model="m1:batch")
+        b = s.submit("\n".join([odd, done]) + "\n")
+        s.wait(b)
+        c = s.submit(capped + "\n", sluice={"max_tokens": 321})
+        s.wait(c)
+        body = json.dumps(json.loads(capped)["body"])
+        self.assertEqual(sorted(seen), sorted([
+            ODD.replace(b'"m1"', b'"m1:batch"'),
+            json.dumps(json.loads(done)["body"]).encode(),
+            ('{"max_tokens":321,' + body[1:]).replace(
+                '"m1"', '"m1:batch"').encode()]))
+        s.stop()
+        up.stop()
+
+    def test_a_live_call_that_names_the_suffix_goes_that_way(self):
+        seen = []
+
+        def answer(name):
+            return lambda body, headers: (
+                seen.append((name, body)), (200, OK))[1]
+
+        direct, cheap = Answering(answer("direct")), Answering(answer("cheap"))
+        s = Sluice()
+        s.path(direct, name="main", models=["m*"])
+        s.path(cheap, name="flex", models=["m*"], suffix=":flex")
+        until(lambda: s.sql("select count(*) from sluice.worker where "
+                            "live_url is not null") == "1")
+        body = ODD.replace(b"m1", b"m1:batch")
+
+        def call(sent):
+            return s.call("POST", CHAT, sent,
+                          {"Content-Type": "application/json"})
+        no = call(body)
+        self.assertEqual((no.status, no.error["code"]), (400, "no_cheap_path"))
+        s.path(cheap, name="cheap", models=["m1"], suffix=":batch")
+        self.assertEqual(call(body).status, 200)
+        self.assertEqual(call(ODD).status, 200)
+        self.assertEqual(call(body.replace(b"m1", b"m2")).status, 400)
+        self.assertEqual(seen, [("cheap", body), ("direct", ODD)])
+        s.stop()
+        direct.stop()
+        cheap.stop()
+
+
+class Choice(unittest.TestCase):
+    def setUp(self):
+        self.seen = []
+
+        def answer(name):
+            return lambda body, headers: (
+                self.seen.append(name), (200, OK))[1]
+        self.direct = Answering(answer("direct"))
+        self.cheap = Answering(answer("cheap"))
+        self.s = Sluice()
+
+        def price(amount):
+            return [{"model": "*", "input": amount, "output": amount}]
+        self.s.path(self.direct, name="main", prices=price(2000000),
+                    limits=[("requests", 60, 6000)])
+        self.s.path(self.cheap, name="cheap", pool="main", suffix=":batch",
+                    prices=price(1000000), limits=[("concurrent", 0, 1)])
+
+    def tearDown(self):
+        self.s.stop()
+        self.direct.stop()
+        self.cheap.stop()
+
+    def goes(self, n=6, **own):
+        """By which paths so many lines went."""
+        self.seen.clear()
+        b = self.s.submit(lines(n), **({"sluice": own} if own else {}))
+        self.assertEqual(self.s.wait(b)["request_counts"]["completed"], n)
+        return sorted(set(self.seen)), self.s.show(b)
+
+    def test_patient_lines_go_the_cheap_way_and_urgent_ones_direct(self):
+        self.assertEqual(self.goes()[0], ["cheap"])
+        self.assertEqual(self.goes(priority="low")[0], ["cheap"])
+        self.assertEqual(self.goes(priority="high")[0], ["direct"])
+        self.assertEqual(self.goes(priority="high", path="cheap")[0], ["cheap"])
+        way, b = self.goes(path="direct", escalate=False)
+        self.assertEqual((way, b["sluice"]["path"], b["sluice"]["escalate"]),
+                         (["direct"], "direct", False))
+        no = self.s.batch(self.s.upload(lines(1)).json["id"],
+                          sluice={"path": "fast"})
+        self.assertEqual((no.status, no.error["param"]), (400, "sluice.path"))
+
+    def test_who_waits_for_the_cheap_path_holds_up_nobody_else(self):
+        hold = threading.Event()
+
+        def answer(body, headers):
+            self.seen.append("cheap")
+            hold.wait(60)
+            return 200, OK
+        self.s.path(Answering(answer), name="cheap", pool="main",
+                    suffix=":batch", limits=[("concurrent", 0, 1)])
+        waits = self.s.submit(lines(30))
+        until(lambda: "cheap" in self.seen)
+        b = self.s.submit(lines(20), sluice={"path": "direct"})
+        self.assertEqual(self.s.wait(b)["request_counts"]["completed"], 20)
+        self.assertEqual(self.seen.count("direct"), 20)
+        self.assertEqual(self.s.show(waits)["status"], "in_progress")
+        hold.set()
+        self.s.wait(waits)
+
+    def test_results_tell_what_they_cost_and_what_direct_would_have(self):
+        # A line is 1,000 tokens in and 100 out: 1,100 millionths cheap.
+        _, b = self.goes(4, details=True)
+        self.assertEqual(
+            {k: b["sluice"][k] for k in ("cost", "direct_cost", "paths")},
+            {"cost": 4400, "direct_cost": 8800, "paths": [
+                {"path": "cheap", "lines": 4, "cost": 4400,
+                 "direct_cost": 8800}]})
+        for r in self.s.results(b["id"]).values():
+            self.assertEqual(r.pop("sluice"), {
+                "path": "cheap", "attempts": 1, "input_tokens": 1000,
+                "output_tokens": 100, "cost": 1100, "direct_cost": 2200})
+            self.assertEqual(sorted(r), ["custom_id", "error", "id",
+                                         "response"])
+        way, b = self.goes(2, priority="high")
+        self.assertEqual((b["sluice"]["cost"], b["sluice"]["direct_cost"]),
+                         (4400, 4400))
+        self.assertNotIn("sluice", list(self.s.results(b["id"]).values())[0])
+
+    def test_a_batch_goes_in_its_hours(self):
+        soon = int(time.time()) + 4
+        b = self.s.submit(lines(2), sluice={"not_before": soon})
+        done = self.s.wait(b)
+        self.assertEqual(done["sluice"]["not_before"], soon)
+        at = self.s.sql("select extract(epoch from completed_at) from "
+                        "sluice.batch order by id desc limit 1")
+        self.assertGreaterEqual(float(at), soon)
+        no = self.s.batch(self.s.upload(lines(1)).json["id"],
+                          sluice={"hours": "at night"})
+        self.assertEqual((no.status, no.error["param"]), (400, "sluice.hours"))
+
+
+if __name__ == "__main__":
+    unittest.main()
