@@ -68,7 +68,8 @@ language sql stable set search_path = '' security definer as $$
 	select json_build_object(
 		'revision', (select revision from sluice.config),
 		'paths', (select coalesce(json_agg(json_build_object('id', p.id,
-				'pool', p.pool_id, 'name', p.name, 'url', p.url,
+				'pool', p.pool_id, 'kind', p.kind, 'suffix', p.suffix,
+				'name', p.name, 'url', p.url,
 				'secret_file', p.secret_file, 'ca_file', p.ca_file,
 				'http2', p.http2, 'dialect', p.dialect,
 				'attempts', p.attempts, 'connect_ms', p.connect_ms,
@@ -178,12 +179,13 @@ begin
 	return v_lines;
 end $$;
 
+drop function if exists sluice.run_chunk(date, bigint);
 create or replace function sluice.run_chunk(p_day date, p_chunk bigint)
 returns table (bytes bytea, id_at integer[], id_len integer[], body_at integer[],
-    body_len integer[])
+    body_len integer[], model_at integer[], model_len integer[])
 language sql stable set search_path = '' security definer
 set plan_cache_mode = force_custom_plan as $$
-	select c.bytes, c.id_at, c.id_len, c.body_at, c.body_len
+	select c.bytes, c.id_at, c.id_len, c.body_at, c.body_len, c.model_at, c.model_len
 	from sluice.chunk c where c.purge_day = p_day and c.id = p_chunk
 $$;
 

@@ -178,7 +178,8 @@ $$;
 
 -- The way for one live call: the first path in order of their ids that is well
 -- and has room under all its limits, where the call then stands in the ledgers
--- from now on.  room_lock() was called for its model in this transaction.
+-- from now on.  p_cheap: the caller named it MODEL:batch, and goes by a path with
+-- that suffix.  room_lock() was called for its model in this transaction.
 --
 -- verdict: yes; busy (wait_us: when a path has room; -1: the call is larger than
 -- a limit of every path); no_model; no_cheap; no_path (all are down).
@@ -204,8 +205,10 @@ begin
 			sluice.concurrency_learned(s.learned) as learned
 		from sluice.path p
 		left join sluice.path_state s on s.path_id = p.id
-		where p.removed_at is null and (p.kind <> 'direct') = p_cheap and exists (
+		where p.removed_at is null and exists (
 			select from unnest(p.models) g where sluice.glob_match(g, p_model))
+		    and case when p_cheap then p.suffix = ':batch'
+			else p.kind = 'direct' end
 		order by p.id
 	loop
 		-- One that is down is tried again when its time has come.

@@ -38,6 +38,13 @@ chunk_body(const struct chunk *chunk, int index)
 		(size_t)at(&chunk->body_len, index) };
 }
 
+size_t
+chunk_model_quote(const struct chunk *chunk, int index)
+{
+	return (size_t)(at(&chunk->model_at, index) +
+	    at(&chunk->model_len, index) - 1 - at(&chunk->body_at, index));
+}
+
 struct chunks *
 chunks_new(struct db *db)
 {
@@ -56,6 +63,8 @@ chunk_free(struct chunk *k)
 	buf_fini(&k->id_len);
 	buf_fini(&k->body_at);
 	buf_fini(&k->body_len);
+	buf_fini(&k->model_at);
+	buf_fini(&k->model_len);
 	free(k);
 }
 
@@ -130,6 +139,8 @@ chunk_on_read(struct db_result *res, void *arg)
 		db_ints(res, 0, 0, 2, &k->id_len, 0);
 		db_ints(res, 0, 0, 3, &k->body_at, 0);
 		db_ints(res, 0, 0, 4, &k->body_len, 0);
+		db_ints(res, 0, 0, 5, &k->model_at, 0);
+		db_ints(res, 0, 0, 6, &k->model_len, 0);
 		c->bytes += k->bytes.n;
 	}
 	k->loaded = ok;

@@ -23,7 +23,7 @@ struct chunk {
 	bool loaded, failed;
 	struct buf bytes;
 	/* int32_t for each line */
-	struct buf id_at, id_len, body_at, body_len;
+	struct buf id_at, id_len, body_at, body_len, model_at, model_len;
 	size_t lines;
 	struct chunk_wait *waiting;
 };
@@ -43,5 +43,7 @@ void chunk_drop(struct chunk *chunk);
 /* custom_id (with quotes) and body of line index, from 1. */
 struct slice chunk_custom_id(const struct chunk *chunk, int index);
 struct slice chunk_body(const struct chunk *chunk, int index);
+/* In the body: where the value of its model has its closing quote. */
+size_t chunk_model_quote(const struct chunk *chunk, int index);
 
 #endif

@@ -31,6 +31,7 @@ paths_fini(struct paths *p)
 		free(path->url);
 		free(path->ca_file);
 		free(path->dialect);
+		free(path->suffix);
 		free(path->secret_file);
 		free(path);
 	}
@@ -168,6 +169,7 @@ path_read(struct paths *p, const json_t *o)
 	set_text(&path->url, o, "url");
 	set_text(&path->ca_file, o, "ca_file");
 	set_text(&path->dialect, o, "dialect");
+	set_text(&path->suffix, o, "suffix");
 	path->http2 = json_is_true(json_object_get(o, "http2"));
 	path->attempts = (int)get_int(o, "attempts");
 	path->connect_ms = get_int(o, "connect_ms");

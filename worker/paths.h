@@ -27,6 +27,7 @@ struct path {
 	char *name, *url;
 	char *ca_file;     /* NULL: the system's authorities */
 	char *dialect;     /* NULL: to be recognised (dialect.h) */
+	char *suffix;      /* to models' names; NULL: none */
 	char *secret_file; /* NULL: no secret */
 	struct buf secret; /* empty when it cannot be read */
 	int64_t secret_mtime_ns;

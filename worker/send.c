@@ -7,6 +7,7 @@
 
 #include "cap.h"
 #include "result.h"
+#include "suffix.h"
 
 enum {
 	SEND_BUFFER_MAX = 64 << 20, /* bytes of answers in memory */
@@ -156,6 +157,29 @@ send_on_done(const struct upstream_result *got, void *arg)
 	sender_pump(s);
 }
 
+/* The body as it came, or with what the path and the batch put into it. */
+static struct slice
+make_body(struct line *line)
+{
+	const struct run *run = line->run;
+	struct slice plain = chunk_body(run->chunk, line->index), body = plain;
+	const char *suffix = run->path->suffix;
+	struct buf with = { 0 };
+
+	if (run->max_tokens > 0 &&
+	    cap_add(body, run->endpoint, run->max_tokens, &line->body))
+		body = buf_slice(&line->body);
+	if (suffix == NULL || suffix_has(run->model, suffix))
+		return body;
+	/* A cap stands before all else. */
+	suffix_put(body,
+	    chunk_model_quote(run->chunk, line->index) + body.n - plain.n,
+	    suffix, &with);
+	buf_fini(&line->body);
+	line->body = with; /* moved */
+	return buf_slice(&line->body);
+}
+
 static void
 start_call(struct sender *s, struct line *line)
 {
@@ -166,7 +190,7 @@ start_call(struct sender *s, struct line *line)
 		.headers = path->headers,
 		.own_header = key,
 		.ca_file = path->ca_file,
-		.body = chunk_body(run->chunk, line->index),
+		.body = make_body(line),
 		.connect_ms = path->connect_ms,
 		.idle_ms = path->idle_ms,
 		.whole_ms = path->whole_ms,
@@ -179,9 +203,6 @@ start_call(struct sender *s, struct line *line)
 	buf_clear(&s->url);
 	paths_url(path->url, run->endpoint, &s->url);
 	request.url = buf_cstr(&s->url);
-	if (run->max_tokens > 0 &&
-	    cap_add(request.body, run->endpoint, run->max_tokens, &line->body))
-		request.body = buf_slice(&line->body);
 	line_hash(line, "attempt", key + 17);
 	line_set(line, LINE_SENDING);
 	s->in_flight++;
