@@ -30,6 +30,7 @@
 #include "fair.h"
 #include "foreign.h"
 #include "pace.h"
+#include "route.h"
 #include "seats.h"
 
 enum {
@@ -79,6 +80,8 @@ struct dispatch_path {
 	enum dispatch_kind kind;
 	char **models; /* globs */
 	size_t nmodels;
+	struct route_price *prices; /* times of the database */
+	size_t nprices;
 	enum pace_charge charge;
 	struct breaker breaker;
 	int64_t out;      /* lines handed out without an outcome */
@@ -100,6 +103,12 @@ struct dispatch_path {
 struct dispatch_scope {
 	int32_t pool, path; /* path 0: all of the pool */
 	char *model;        /* glob */
+};
+
+/* Of the choice of paths: seconds of a limit that lanes want. */
+struct dispatch_work {
+	double due_s;    /* those with a deadline before this lane's */
+	double direct_s; /* those that go direct anyway and are due later */
 };
 
 struct dispatch_rate {
@@ -126,6 +135,7 @@ struct dispatch_rate {
 	int64_t live_total, live_us;
 	double live_rate;
 	int64_t kept; /* for others and doubts, as last written */
+	struct dispatch_work work;
 };
 
 struct dispatch_seats {
@@ -195,6 +205,7 @@ struct dispatch_flow {
 	int64_t waits_units;
 	bool blocked;
 	bool large_blocked; /* lines with large costs */
+	struct dispatch_work work; /* where no rate limit binds */
 };
 
 /* Backlog -------------------------------------------------------------- */
@@ -213,6 +224,13 @@ struct dispatch_line {
 struct dispatch_queue {
 	struct dispatch_line *lines;
 	size_t first, n, cap;
+};
+
+/* A path that a lane may take. */
+struct dispatch_way {
+	struct dispatch_flow *flow;
+	double cost; /* money in millionths, of a line as its lines are */
+	int rank;    /* 0 first; -1: not now */
 };
 
 struct dispatch_lane {
@@ -241,6 +259,12 @@ struct dispatch_lane {
 	size_t kept;   /* of those before: they wait on */
 	size_t move;   /* of the plan's, + 1 */
 	struct dispatch_run *run; /* of the plan's, the last one of its */
+	enum route_choice choice;
+	bool no_escalate;
+	/* dispatch_route.c, a moment ago */
+	struct dispatch_way *ways; /* those now open first, best first */
+	size_t nways;
+	int64_t spare_us; /* until only direct paths make the deadline */
 };
 
 /* Who a line belongs to, when its lane has left the working set. */
@@ -322,6 +346,7 @@ struct dispatch {
 	struct dispatch_turns *turns; /* of this plan; NULL before the first */
 	struct dispatch_owner *owners; /* DISPATCH_OWNERS, or NULL */
 	size_t owner;                  /* the next to be overwritten */
+	int64_t route_us; /* paths were chosen; 0: they must be anew */
 };
 
 /* dispatch_conf.c: configuration and flows ------------------------------ */
@@ -335,6 +360,8 @@ struct dispatch_conf_path {
 	enum dispatch_kind kind;
 	const char *const *models;
 	size_t nmodels;
+	struct route_price *prices; /* moved */
+	size_t nprices;
 	enum breaker_health
 	    health; /* these three for a path that is new here */
 	int64_t until_us;
@@ -375,6 +402,11 @@ void dispatch_out(
     struct dispatch *d, int32_t path, const char *model, int64_t lines);
 void dispatch_worker(struct dispatch *d, int32_t most);
 void dispatch_granted(struct dispatch *d, int32_t limit, int64_t seats);
+
+/* dispatch_route.c: which paths a lane may take --------------------------- */
+
+/* Bring the lanes' ways up to date, at most twice a second. */
+void dispatch_route(struct dispatch *d, int64_t now_us);
 
 /* dispatch_live.c: live calls ------------------------------------------- */
 

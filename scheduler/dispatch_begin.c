@@ -135,4 +135,5 @@ dispatch_begin(struct dispatch *d, int64_t now_us)
 		r->large_waited = false;
 	}
 	dispatch_hurry(d, now_us);
+	dispatch_route(d, now_us);
 }

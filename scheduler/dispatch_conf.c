@@ -21,6 +21,7 @@ path_free(struct dispatch_path *p)
 		free(p->models[i]);
 	free(p->models);
 	free(p->readings);
+	route_prices_free(p->prices, p->nprices);
 	free(p);
 }
 
@@ -208,6 +209,8 @@ path_new(struct dispatch *d, const struct dispatch_conf_path *conf)
 	p->pool = conf->pool;
 	p->kind = conf->kind;
 	p->charge = conf->charge;
+	p->prices = conf->prices; /* moved */
+	p->nprices = conf->nprices;
 	p->nmodels = conf->nmodels;
 	p->models = xcalloc(conf->nmodels, sizeof(*p->models));
 	for (size_t i = 0; i < conf->nmodels; i++)
@@ -314,6 +317,10 @@ dispatch_configure(struct dispatch *d, const struct dispatch_conf_path *paths,
 		d->models[i]->nflows = 0;
 		d->models[i]->resolved = false;
 	}
+	/* Flows may go with their paths. */
+	d->route_us = 0;
+	for (size_t i = 0; i < d->nlanes; i++)
+		d->lanes[i]->nways = 0;
 	for (size_t i = 0; i < d->nflows; i++) {
 		struct dispatch_flow *f = d->flows[i];
 

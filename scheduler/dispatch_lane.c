@@ -29,6 +29,7 @@ lane_free(struct dispatch_lane *lane)
 	free(lane->model);
 	free(lane->fresh.lines);
 	free(lane->again.lines);
+	free(lane->ways);
 	free(lane);
 }
 
@@ -118,6 +119,7 @@ dispatch_lanes_end(struct dispatch *d)
 	if (kept > 0)
 		memcpy(d->lanes, d->by_id, kept * sizeof(*d->lanes));
 	dispatch_order_stale(d);
+	d->route_us = 0;
 }
 
 void

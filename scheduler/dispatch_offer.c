@@ -349,9 +349,9 @@ dispatch_offer_take(const struct dispatch *d, const struct dispatch_offer *o)
 		f->seats[i]->out++;
 }
 
-/* A path of the line's model, from *at on; NULL when there is no other. */
-static struct dispatch_flow *
-next_flow(struct dispatch *d, const struct dispatch_lane *lane, size_t *at)
+struct dispatch_flow *
+dispatch_next_flow(
+    struct dispatch *d, const struct dispatch_lane *lane, size_t *at)
 {
 	while (*at < d->npaths) {
 		const struct dispatch_path *path = d->paths[(*at)++];
@@ -368,13 +368,16 @@ dispatch_offer_best(struct dispatch *d, const struct dispatch_lane *lane,
     const struct dispatch_line *line, int64_t now_us,
     struct dispatch_offer *best)
 {
-	struct dispatch_flow *f;
 	bool found = false, waits_large = false;
-	size_t at = 0;
+	int rank = 0;
 
-	while ((f = next_flow(d, lane, &at)) != NULL) {
+	for (size_t i = 0; i < lane->nways && lane->ways[i].rank >= 0; i++) {
+		struct dispatch_flow *f = lane->ways[i].flow;
 		struct dispatch_offer o = { 0 };
 
+		if (found && lane->ways[i].rank > rank)
+			break;
+		rank = lane->ways[i].rank;
 		if (flow_offer(d, f, lane, line, now_us, &o)) {
 			if (!found || o.slot_us < best->slot_us)
 				*best = o;
@@ -396,7 +399,7 @@ dispatch_too_large(struct dispatch *d, const struct dispatch_lane *lane,
 	bool all = false;
 	size_t at = 0;
 
-	while ((f = next_flow(d, lane, &at)) != NULL) {
+	while ((f = dispatch_next_flow(d, lane, &at)) != NULL) {
 		struct dispatch_offer o = { 0 };
 		int64_t output = 0;
 		bool fits = true;

@@ -21,7 +21,12 @@ struct dispatch_offer {
 	double limit_us;  /* of dispatch_limit_us() */
 };
 
-/* The path that lets the line go first; false: none does now. */
+/* A path of the lane's model, from *at on; NULL when there is no other. */
+struct dispatch_flow *dispatch_next_flow(
+    struct dispatch *d, const struct dispatch_lane *lane, size_t *at);
+
+/* Of the lane's best ways that have one the earliest slot; false: none does
+ * now. */
 bool dispatch_offer_best(struct dispatch *d, const struct dispatch_lane *lane,
     const struct dispatch_line *line, int64_t now_us,
     struct dispatch_offer *best);

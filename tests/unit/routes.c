@@ -1,0 +1,314 @@
+/*
+ * What a patient batch costs by a cheap and a direct path, in virtual time,
+ * against one who knows all that will be.  With SPEND set the money over time
+ * is printed, for bench/spend.
+ */
+#include "unit.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../scheduler/dispatch.h"
+
+#define S INT64_C(1000000)
+
+enum {
+	WINDOW_S = 5400,
+	LINES = 5000,
+	TICK_US = 200000,
+	DIRECT_MINUTE = 300, /* requests */
+	DIRECT_MS = 2000,
+	CHEAP_SEATS = 10,
+	DIRECT_PRICE = 2,
+	CHEAP_PRICE = 1,
+	OPEN_MAX = 4096,
+	TOKENS = 100,
+};
+
+/* How long a call takes on the cheap path, so long after the start; 0: it is
+ * down. */
+static int64_t
+steady_ms(int64_t at_s)
+{
+	(void)at_s;
+	return 15000;
+}
+
+static int64_t
+dies_ms(int64_t at_s)
+{
+	return at_s < WINDOW_S / 3 ? 15000 : 0;
+}
+
+static int64_t
+late_ms(int64_t at_s)
+{
+	return at_s < WINDOW_S * 2 / 3 ? 60000 : 4000;
+}
+
+static int64_t
+fast_ms(int64_t at_s)
+{
+	(void)at_s;
+	return 2000;
+}
+
+static int64_t
+comes_and_goes_ms(int64_t at_s)
+{
+	return at_s / 600 % 2 == 0 ? 12000 : 0;
+}
+
+struct call {
+	int path; /* 1 direct, 2 cheap */
+	int64_t slot_us, keep_us, start_us, end_us; /* 0: waits for a seat */
+	struct dispatch_line line;
+};
+
+static struct {
+	struct dispatch d;
+	int64_t now_us, start_us;
+	int64_t (*cheap_ms)(int64_t at_s);
+	struct call open[OPEN_MAX];
+	size_t nopen;
+	int next_line, done[3];
+	bool out[LINES + 1]; /* under way somewhere */
+} w;
+
+static struct route_price *
+price_of(int64_t money)
+{
+	struct route_price *p = xcalloc(1, sizeof(*p));
+
+	p->model = xstrdup("*");
+	p->input = p->output = money * 1000000;
+	return p;
+}
+
+static void
+world_start(int64_t (*cheap_ms)(int64_t at_s))
+{
+	static const char *const all[] = { "*" };
+	struct dispatch_conf_path paths[] = {
+		{ .id = 1, .pool = 1, .models = all, .nmodels = 1,
+		    .kind = DISPATCH_DIRECT, .prices = price_of(DIRECT_PRICE),
+		    .nprices = 1 },
+		{ .id = 2, .pool = 1, .models = all, .nmodels = 1,
+		    .kind = DISPATCH_SUFFIX, .prices = price_of(CHEAP_PRICE),
+		    .nprices = 1 },
+	};
+	const struct dispatch_conf_limit limits[] = {
+		{ .id = 1, .pool = 1, .path = 1, .model = "*",
+		    .dimension = PACE_REQUESTS, .window_us = 60 * S,
+		    .amount = DIRECT_MINUTE },
+		{ .id = 2, .pool = 1, .path = 2, .model = "*",
+		    .dimension = PACE_CONCURRENT, .amount = CHEAP_SEATS },
+	};
+
+	memset(&w, 0, sizeof(w));
+	w.now_us = w.start_us = 1000 * S;
+	w.cheap_ms = cheap_ms;
+	w.next_line = 1;
+	dispatch_init(&w.d);
+	dispatch_configure(&w.d, paths, NITEMS(paths), limits, NITEMS(limits));
+	dispatch_lanes_begin(&w.d);
+	dispatch_lane_put(&w.d, 7, "m", SLC_PRIORITY_NORMAL,
+	    w.start_us + WINDOW_S * S, 1, LINES);
+	dispatch_lanes_end(&w.d);
+}
+
+static void
+feed(struct dispatch_lane *lane)
+{
+	for (; w.next_line <= LINES && dispatch_lane_wants(lane);
+	     w.next_line++) {
+		struct dispatch_line line = {
+			.chunk = 1 + (w.next_line - 1) / 256,
+			.first_line = 1 + (w.next_line - 1) / 256 * 256,
+			.index = (int16_t)(1 + (w.next_line - 1) % 256),
+			.bytes = 300,
+			.cap = -1,
+		};
+
+		dispatch_lane_fresh(lane, &line);
+	}
+}
+
+static int64_t
+latency_us(int path)
+{
+	return path == 1
+	    ? DIRECT_MS * INT64_C(1000)
+	    : w.cheap_ms((w.now_us - w.start_us) / S) * 1000;
+}
+
+static void
+end_call(const struct call *c, bool down)
+{
+	struct dispatch_seen seen = { .path = c->path, .model = "m" };
+	struct dispatch_entry e = { .slot_us = c->slot_us,
+		.keep_us = c->keep_us,
+		.sent_us = c->start_us,
+		.est_input = TOKENS,
+		.input = TOKENS };
+	double ms = (double)(c->end_us - c->start_us) / 1000;
+
+	w.out[c->line.first_line + c->line.index - 1] = false;
+	dispatch_settle(&w.d, c->path, "m", &e);
+	if (down) {
+		seen.down = true;
+		seen.why = "gone";
+		dispatch_lane_again(dispatch_lane(&w.d, 7), &c->line);
+	} else {
+		seen.ok = 1;
+		seen.sample = (struct estimate_sample){ .n = 1, .bytes = 300,
+			.input = TOKENS, .ms = ms, .ms2 = ms * ms };
+		w.done[c->path]++;
+	}
+	dispatch_seen(&w.d, w.now_us, &seen);
+}
+
+/* Calls end, and those that wait for a seat find one. */
+static void
+calls(void)
+{
+	size_t kept = 0;
+	int busy[3] = { 0 };
+
+	for (size_t i = 0; i < w.nopen; i++) {
+		struct call *c = &w.open[i];
+		bool down = latency_us(c->path) == 0;
+
+		if (down || (c->end_us > 0 && c->end_us <= w.now_us))
+			end_call(c, down);
+		else
+			w.open[kept++] = *c;
+	}
+	w.nopen = kept;
+	for (size_t i = 0; i < w.nopen; i++)
+		busy[w.open[i].path] += w.open[i].end_us > 0;
+	for (size_t i = 0; i < w.nopen; i++) {
+		struct call *c = &w.open[i];
+
+		if (c->end_us > 0 || c->slot_us > w.now_us ||
+		    (c->path == 2 && busy[2] >= CHEAP_SEATS))
+			continue;
+		busy[c->path]++;
+		c->start_us = w.now_us;
+		c->end_us = w.now_us + latency_us(c->path);
+	}
+}
+
+static void
+take(const struct dispatch_run *run)
+{
+	for (size_t k = 0; k < run->n; k++) {
+		int32_t number = run->first_line + run->lines[k].index - 1;
+
+		CU_ASSERT_FATAL(w.nopen < OPEN_MAX);
+		/* Never out on two paths. */
+		CU_ASSERT_FALSE(w.out[number]);
+		w.out[number] = true;
+		w.open[w.nopen++] = (struct call){ .path = run->path,
+			.slot_us = run->send_us + run->lines[k].slot_us,
+			.keep_us = run->keep_us,
+			.line = { .chunk = run->chunk,
+			    .first_line = run->first_line,
+			    .index = run->lines[k].index,
+			    .bytes = 300,
+			    .cap = -1 } };
+	}
+}
+
+static double
+spent(void)
+{
+	return (double)(w.done[1] * DIRECT_PRICE + w.done[2] * CHEAP_PRICE) /
+	    (LINES * DIRECT_PRICE);
+}
+
+static void
+tick(void)
+{
+	struct dispatch_plan plan = { 0 };
+	int out[3] = { 0 };
+
+	calls();
+	for (size_t i = 0; i < w.nopen; i++)
+		out[w.open[i].path]++;
+	dispatch_world_begin(&w.d);
+	dispatch_worker(&w.d, 1000);
+	dispatch_granted(&w.d, 2, CHEAP_SEATS);
+	dispatch_out(&w.d, 1, "m", out[1]);
+	dispatch_out(&w.d, 2, "m", out[2]);
+	feed(dispatch_lane(&w.d, 7));
+	dispatch_plan(&w.d, w.now_us, &plan);
+	for (size_t i = 0; i < plan.nruns; i++)
+		take(plan.runs[i]);
+	dispatch_plan_fini(&plan);
+}
+
+/* The share of the direct price paid by one who knows the cheap path's whole
+ * future: of all numbers of cheap lines that end in time, the best. */
+static double
+clairvoyant(void)
+{
+	double cheap = 0, direct = 0, best = INFINITY;
+
+	for (int64_t s = 0; s < WINDOW_S; s++) {
+		int64_t ms = w.cheap_ms(s);
+
+		cheap += ms > 0 ? CHEAP_SEATS * 1000.0 / (double)ms : 0;
+		direct += DIRECT_MINUTE / 60.0;
+	}
+	for (int k = 0; k <= LINES; k++)
+		if (k <= cheap && LINES - k <= direct)
+			best = fmin(best,
+			    (double)(k * CHEAP_PRICE +
+				(LINES - k) * DIRECT_PRICE) /
+				(LINES * DIRECT_PRICE));
+	return best;
+}
+
+static void
+no_deadline_is_missed_and_little_is_paid(void)
+{
+	static const struct {
+		const char *why;
+		int64_t (*cheap_ms)(int64_t at_s);
+	} cases[] = {
+		{ "steady", steady_ms },
+		{ "dies at a third", dies_ms },
+		{ "slow, then fast", late_ms },
+		{ "fast", fast_ms },
+		{ "comes and goes", comes_and_goes_ms },
+	};
+
+	for (size_t i = 0; i < NITEMS(cases); i++) {
+		double best;
+
+		world_start(cases[i].cheap_ms);
+		best = clairvoyant();
+		for (; w.now_us < w.start_us + WINDOW_S * S;
+		     w.now_us += TICK_US) {
+			tick();
+			if (getenv("SPEND") != NULL &&
+			    (w.now_us - w.start_us) % (60 * S) == 0)
+				printf("# spend,%s,%lld,%.4f,%d,%d\n",
+				    cases[i].why,
+				    (long long)((w.now_us - w.start_us) / S /
+					60),
+				    spent(), w.done[2], w.done[1]);
+		}
+		calls();
+		printf("# %s: %d cheap, %d direct, paid %.4f of direct, "
+		       "clairvoyant %.4f\n",
+		    cases[i].why, w.done[2], w.done[1], spent(), best);
+		CHECK(w.done[1] + w.done[2] == LINES, cases[i].why);
+		CHECK(spent() <= 1.03 * best, cases[i].why);
+		dispatch_fini(&w.d);
+	}
+}
+
+UNIT_MAIN("routes", UNIT(no_deadline_is_missed_and_little_is_paid))
