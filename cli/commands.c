@@ -24,6 +24,15 @@ static const struct cli_opt migrate_opts[] = {
 	END,
 };
 
+#define ROUTE_OPTS                                                            \
+	{ "path", 0, "WORD", "auto, direct, cheap: which way it goes [auto]" }, \
+	{ "no-escalate", 0, NULL, "never direct instead of cheap, even if it " \
+	    "is late" },                                                      \
+	{ "not-before", 0, "TIME", "nothing is sent earlier: 2h, or "          \
+	    "2026-01-31T22:00Z" },                                            \
+	{ "only-between", 0, "HOURS", "sent in these hours alone, as "         \
+	    "'mon-fri 22:00-06:00 Europe/Berlin'" }
+
 static const struct cli_opt submit_opts[] = {
 	{ "endpoint", 0, "PATH", "such as /v1/chat/completions [line 1's url]" },
 	{ "priority", 'p', "LEVEL", "low, normal, high, critical or 1..4 "
@@ -32,6 +41,7 @@ static const struct cli_opt submit_opts[] = {
 	{ "require-feasible", 0, NULL, "refuse it if it cannot be done in time" },
 	{ "max-tokens", 0, "N", "output cap for lines that have none; only "
 	    "these are changed" },
+	ROUTE_OPTS,
 	{ "metadata", 'm', "KEY=VALUE", "kept with the batch; up to 16 times" },
 	{ "wait", 'w', NULL, "stay until the batch has ended" },
 	{ "output", 'o', "FILE", "with --wait: results to FILE, failed lines to "
@@ -102,7 +112,7 @@ static const struct cli_opt path_add_opts[] = {
 static const struct cli_opt path_edit_opts[] = {
 	PATH_SETTINGS,
 	EDIT,
-	{ "no-price", 0, "MODEL", "remove a price" },
+	{ "no-price", 0, "MODEL[@HOURS]", "remove a price" },
 	END,
 };
 
@@ -142,7 +152,8 @@ static const struct cli_opt usage_opts[] = {
 	"k, m and g.  MODEL is a glob; all it matches share one counter.\n"
 
 #define PRICES                                                                \
-	"A price is [MODEL:]input=MONEY,cached=MONEY,output=MONEY for a million tokens;\n" \
+	"A price is [MODEL[@HOURS]:]input=MONEY,cached=MONEY,output=MONEY for a million\n"  \
+	"tokens, HOURS as in 'm@mon-fri 16:30-00:30 UTC:input=0.07';\n" \
 	"cached input costs as input where it is not named.  Of several that match, the\n" \
 	"one that names the model counts, else the one with the most letters.\n"
 

@@ -306,7 +306,7 @@ static void
 print_prices(const struct cli *cli, const json_t *prices)
 {
 	static const struct out_col cols[] = { { "PRICE OF", false },
-		{ "INPUT", true }, { "CACHED", true }, { "OUTPUT", true } };
+		{ "HOURS", false }, { "INPUT", true }, { "CACHED", true }, { "OUTPUT", true } };
 	static const char *const members[] = { "input", "cached_input",
 		"output" };
 	char text[32];
@@ -320,6 +320,7 @@ print_prices(const struct cli *cli, const json_t *prices)
 		const json_t *price = json_array_get(prices, i);
 
 		out_cell(&t, "%s", js_text(price, "model"));
+		out_cell(&t, "%s", js_text(price, "hours"));
 		for (size_t k = 0; k < NITEMS(members); k++) {
 			prices_cell(price, members[k], text);
 			out_cell(&t, "%s", text);

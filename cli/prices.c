@@ -22,12 +22,15 @@ prices_of(const json_t *shown)
 }
 
 static ssize_t
-find(const json_t *prices, const char *model)
+find(const json_t *prices, const char *model, const char *hours)
 {
-	for (size_t i = 0; i < json_array_size(prices); i++)
-		if (strcmp(js_text(json_array_get(prices, i), "model"),
-			model) == 0)
+	for (size_t i = 0; i < json_array_size(prices); i++) {
+		const json_t *price = json_array_get(prices, i);
+
+		if (strcmp(js_text(price, "model"), model) == 0 &&
+		    strcmp(js_text(price, "hours"), hours) == 0)
 			return (ssize_t)i;
+	}
 	return -1;
 }
 
@@ -45,7 +48,7 @@ prices_set(json_t *doc, const char *text, struct slc_err *err)
 		prices = json_array();
 		json_object_set_new(doc, "prices", prices);
 	}
-	at = find(prices, p.model);
+	at = find(prices, p.model, p.hours);
 	if (at >= 0 &&
 	    json_object_get(json_array_get(prices, (size_t)at), "shown") ==
 		NULL)
@@ -53,6 +56,8 @@ prices_set(json_t *doc, const char *text, struct slc_err *err)
 		    "\"%.80s\": that model's price is given twice", text);
 	price = json_pack("{s:s, s:I, s:I}", "model", p.model, "input",
 	    (json_int_t)p.input, "output", (json_int_t)p.output);
+	if (p.hours[0] != '\0')
+		json_object_set_new(price, "hours", json_string(p.hours));
 	if (p.cached >= 0)
 		json_object_set_new(
 		    price, "cached_input", json_integer(p.cached));
@@ -67,8 +72,17 @@ enum slc_rc
 prices_unset(json_t *doc, const char *model, struct slc_err *err)
 {
 	json_t *prices = json_object_get(doc, "prices");
-	ssize_t at = find(prices, model);
+	struct spec_price p;
+	struct buf text = { 0 };
+	enum slc_rc rc;
+	ssize_t at;
 
+	buf_addf(&text, "%s:input=0", model);
+	rc = spec_price(buf_cstr(&text), &p, err);
+	buf_fini(&text);
+	if (rc != SLC_OK)
+		return rc;
+	at = find(prices, p.model, p.hours);
 	if (at < 0)
 		return slc_fail(
 		    err, SLC_ENOTFOUND, "there is no price for %.80s", model);

@@ -1,6 +1,6 @@
 /*
- * prices - the list of prices in the document of a path: [{model, input,
- * cached_input, output}], millionths for a million tokens.
+ * prices - the list of prices in the document of a path: [{model, hours,
+ * input, cached_input, output}], millionths for a million tokens.
  *
  * Pure.
  */
@@ -20,7 +20,7 @@ json_t *prices_of(const json_t *shown);
  */
 enum slc_rc prices_set(json_t *doc, const char *text, struct slc_err *err);
 
-/* Remove the one of that model; "*" is the one that names none. */
+/* Remove the one of MODEL or MODEL@HOURS; "*" is the one that names none. */
 enum slc_rc prices_unset(json_t *doc, const char *model, struct slc_err *err);
 
 /* "0.15"; "" where a price has no such member. */

@@ -5,6 +5,7 @@
 #include <sluice/spec.h>
 
 #include "batch.h"
+#include "batch_options.h"
 #include "js.h"
 #include "out.h"
 #include "source.h"
@@ -21,6 +22,7 @@ read_options(struct cli *cli, json_t *batch)
 	json_t *metadata = json_object();
 	struct slc_err err;
 	int64_t s, tokens = 0;
+	enum cli_exit code;
 	size_t at = 0;
 
 	json_object_set_new(batch, "metadata", metadata);
@@ -48,6 +50,9 @@ read_options(struct cli *cli, json_t *batch)
 		"require_feasible",
 		cli_get(cli, "require-feasible") != NULL ? json_true()
 							 : NULL));
+	code = batch_options(cli, json_object_get(batch, "sluice"));
+	if (code != CLI_OK)
+		return code;
 	while ((pair = cli_next(cli, "metadata", &at)) != NULL) {
 		const char *eq = strchr(pair, '=');
 

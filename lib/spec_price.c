@@ -1,5 +1,6 @@
 #include <sluice/spec.h>
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,6 +84,38 @@ parse_kind(
 	    QUOTE(one));
 }
 
+/* A clock's time and a hyphen: what no model's name has. */
+static bool
+is_hours(const char *p, const char *end)
+{
+	for (; end - p >= 6; p++)
+		if (isdigit((unsigned char)p[0]) &&
+		    isdigit((unsigned char)p[1]) && p[2] == ':' &&
+		    isdigit((unsigned char)p[3]) &&
+		    isdigit((unsigned char)p[4]) && p[5] == '-')
+			return true;
+	return false;
+}
+
+/* What stands behind the last @ of the model, if that are hours. */
+static enum slc_rc
+take_hours(struct slice *model, struct spec_price *out, struct slc_err *err)
+{
+	const char *at = memrchr(model->p, '@', model->n);
+	const char *end = model->p + model->n;
+
+	if (at == NULL || !is_hours(at + 1, end))
+		return SLC_OK;
+	if (end - at - 1 > SPEC_HOURS_MAX)
+		return slc_fail(err, SLC_EINPUT,
+		    "hours have at most %d bytes", SPEC_HOURS_MAX);
+	memcpy(out->hours, at + 1, (size_t)(end - at - 1));
+	model->n = (size_t)(at - model->p);
+	if (model->n == 0)
+		*model = (struct slice)SLICE("*");
+	return SLC_OK;
+}
+
 enum slc_rc
 spec_price(const char *text, struct spec_price *out, struct slc_err *err)
 {
@@ -95,7 +128,10 @@ spec_price(const char *text, struct spec_price *out, struct slc_err *err)
 	if (colon != NULL) {
 		model = (struct slice){ text, (size_t)(colon - text) };
 		rest = slice_str(colon + 1);
+		rc = take_hours(&model, out, err);
 	}
+	if (rc != SLC_OK)
+		return rc;
 	if (model.n == 0 || model.n > SPEC_MODEL_MAX)
 		return slc_fail(err, SLC_EINPUT,
 		    "the model before \":\" takes 1 to %d bytes, as in "

@@ -167,7 +167,8 @@ prices_ok(struct call *call, const json_t *path, const char *where)
 {
 	static const char *const members[] = { "input", "cached_input",
 		"output" };
-	const json_t *prices = json_object_get(path, "prices"), *price, *model;
+	const json_t *prices = json_object_get(path, "prices"), *price, *model,
+	    *hours;
 	int64_t unused;
 	size_t i;
 
@@ -184,6 +185,16 @@ prices_ok(struct call *call, const json_t *path, const char *where)
 			    "%s: a price must be an object, its 'model' a "
 			    "string of 1 to %d bytes.",
 			    where, SPEC_MODEL_MAX);
+			return false;
+		}
+		hours = json_object_get(price, "hours");
+		if (hours != NULL && !json_is_null(hours) &&
+		    (!json_is_string(hours) ||
+			json_string_length(hours) > SPEC_HOURS_MAX)) {
+			api_error(call, 400, "invalid_value", "prices",
+			    "%s: 'hours' of a price must be a string of up to "
+			    "%d bytes.",
+			    where, SPEC_HOURS_MAX);
 			return false;
 		}
 		for (size_t k = 0; k < NITEMS(members); k++)

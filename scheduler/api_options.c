@@ -10,13 +10,22 @@
 
 #include "api_json.h"
 
-enum kind { KIND_INT, KIND_BOOL, KIND_WORD, KIND_PRIORITY, KIND_DEADLINE };
+enum kind {
+	KIND_INT,
+	KIND_BOOL,
+	KIND_WORD,
+	KIND_TEXT,
+	KIND_PRIORITY,
+	KIND_DEADLINE
+};
+
+#define TIME_MAX INT64_C(253402300799) /* the year 9999 */
 
 static const struct option {
 	const char *name;
 	enum kind kind;
 	bool edit;
-	int64_t min, max;
+	int64_t min, max; /* of texts: bytes */
 	const char *words; /* " a b c " */
 } OPTIONS[] = {
 	{ "priority", KIND_PRIORITY, true, 0, 0, NULL },
@@ -24,6 +33,10 @@ static const struct option {
 	{ "paused", KIND_BOOL, true, 0, 0, NULL },
 	{ "deadline", KIND_DEADLINE, true, 0, 0, NULL },
 	{ "require_feasible", KIND_BOOL, false, 0, 0, NULL },
+	{ "path", KIND_WORD, false, 0, 0, " auto direct cheap " },
+	{ "escalate", KIND_BOOL, false, 0, 0, NULL },
+	{ "not_before", KIND_INT, false, 1, TIME_MAX, NULL },
+	{ "hours", KIND_TEXT, false, 1, SPEC_HOURS_MAX, NULL },
 };
 
 static const char *const PRIORITIES[] = { "low", "normal", "high", "critical" };
@@ -141,6 +154,15 @@ read_option(struct call *call, const struct option *o, const json_t *v,
 			break;
 		api_error(call, 400, "invalid_type", param,
 		    "'%s' must be true or false.", param);
+		return false;
+	case KIND_TEXT:
+		if (json_is_string(v) &&
+		    (int64_t)json_string_length(v) >= o->min &&
+		    (int64_t)json_string_length(v) <= o->max)
+			break;
+		api_error(call, 400, "invalid_value", param,
+		    "'%s' must be a string of %lld to %lld bytes.", param,
+		    (long long)o->min, (long long)o->max);
 		return false;
 	case KIND_WORD:
 		if (is_word(o->words, v))

@@ -89,6 +89,35 @@ read_kind(const char *s)
 					: DISPATCH_DIRECT;
 }
 
+static struct route_price *
+read_prices(const json_t *list, size_t *n)
+{
+	struct route_price *prices = xcalloc(json_array_size(list), sizeof(*prices));
+	json_t *v, *span;
+	size_t i, k;
+
+	*n = json_array_size(list);
+	json_array_foreach(list, i, v)
+	{
+		const json_t *spans = json_object_get(v, "spans");
+		struct route_price *p = &prices[i];
+
+		p->model = xstrdup(get_text(v, "model"));
+		p->input = get_int(v, "input");
+		p->cached = get_int(v, "cached");
+		p->output = get_int(v, "output");
+		p->timed = json_is_array(spans);
+		p->nspans = json_array_size(spans);
+		p->spans = xcalloc(p->nspans, sizeof(*p->spans));
+		json_array_foreach(spans, k, span) p->spans[k] =
+		    (struct route_span){
+			    json_integer_value(json_array_get(span, 0)),
+			    json_integer_value(json_array_get(span, 1)),
+		    };
+	}
+	return prices;
+}
+
 static enum pace_charge
 read_charge(const char *s)
 {
@@ -175,17 +204,23 @@ dispatch_read_config(struct dispatch *d, struct slice text, struct slc_err *err)
 		const json_t *models = json_object_get(v, "models");
 		const json_t *concurrency = json_object_get(
 		    json_object_get(v, "learned"), "concurrency");
+		struct route_price *prices;
 		const char **globs;
+		size_t nprices;
 
 		globs = xcalloc(json_array_size(models), sizeof(*globs));
 		json_array_foreach(models, k, g) globs[k] =
 		    json_string_value(g);
+		prices =
+		    read_prices(json_object_get(v, "prices"), &nprices);
 		paths[i] = (struct dispatch_conf_path){
 			.id = (int32_t)get_int(v, "id"),
 			.pool = (int32_t)get_int(v, "pool"),
 			.kind = read_kind(get_text(v, "kind")),
 			.models = globs,
 			.nmodels = json_array_size(models),
+			.prices = prices,
+			.nprices = nprices,
 			.health = read_health(get_text(v, "health")),
 			.until_us = get_time(d, v, "until_us"),
 			.failures = (int)get_int(v, "failures"),

@@ -256,7 +256,8 @@ lane_rank(struct dispatch *d, struct dispatch_lane *lane,
 		lane->ways[i].rank = ways[i].rank;
 	}
 	free(ways);
-	qsort(lane->ways, lane->nways, sizeof(*lane->ways), by_rank);
+	if (lane->nways > 1)
+		qsort(lane->ways, lane->nways, sizeof(*lane->ways), by_rank);
 }
 
 static int

@@ -62,6 +62,11 @@ rows_lanes(struct dispatch *d, const struct db_result *res, int s)
 		if (!db_null(res, s, i, 11))
 			lane->max_tokens = (int32_t)db_int(res, s, i, 11);
 		lane->weight = (int)db_int(res, s, i, 12);
+		lane->choice = slice_eq(db_slice(res, s, i, 14), "direct")
+		    ? ROUTE_DIRECT
+		    : slice_eq(db_slice(res, s, i, 14), "cheap") ? ROUTE_CHEAP
+								 : ROUTE_AUTO;
+		lane->no_escalate = !db_bool(res, s, i, 15);
 	}
 	dispatch_lanes_end(d);
 }

@@ -16,6 +16,7 @@ enum {
 	ESTIMATES_EVERY_MS = 10000,
 	EXPLAIN_EVERY_MS = 1000,
 	LIVE_AGAIN_US = 5000000,
+	CONFIG_EVERY_MS = 86400000, /* it has the hours of a month */
 };
 
 void
@@ -69,6 +70,7 @@ static void
 configure(struct dispatcher *dr, const struct db_result *res, int s)
 {
 	rows_config(&dr->d, res, s);
+	dr->config_at_ms = (int64_t)uv_now(dr->loop) + CONFIG_EVERY_MS;
 	if (!dr->d.failed_over)
 		return;
 	log_warn("dispatch.failover", "timeline=%d charged_ms=%lld",
@@ -166,7 +168,8 @@ dispatcher_on_looked(struct db_result *res, void *arg)
 	if (dr->world.jumped_us != 0)
 		log_warn("dispatch.clock", "jumped_ms=%lld",
 		    (long long)dr->world.jumped_us / 1000);
-	dr->configure = dr->world.revision != dr->d.revision;
+	dr->configure = dr->world.revision != dr->d.revision ||
+	    now_ms >= dr->config_at_ms;
 	if (dr->at_live > 0)
 		rows_live_open(&dr->d, res, dr->at_live, dr->world.now_us);
 	if (dr->at_lanes > 0)

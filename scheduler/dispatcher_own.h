@@ -41,7 +41,7 @@ struct dispatcher {
 	struct dispatch d;
 	struct world world;
 	int64_t ask_at_ms, lanes_at_ms, reap_at_ms, publish_at_ms, sweep_at_ms,
-	    estimates_at_ms, explain_at_ms;
+	    estimates_at_ms, explain_at_ms, config_at_ms;
 	struct dispatcher_opts opts;
 	int64_t live_us;  /* live cells are known up to then; 0: none are */
 	int64_t asked_us; /* monotonic: the look under way */

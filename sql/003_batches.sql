@@ -87,6 +87,10 @@ begin
 			'max_tokens', p_batch.max_tokens,
 			'paused_at', case when p_batch.state in ('validating', 'in_progress')
 				then sluice.epoch(p_batch.paused_at) end,
+			'path', nullif(p_batch.choice, 'auto'),
+			'escalate', case when not p_batch.escalate then false end,
+			'not_before', sluice.epoch(p_batch.not_before),
+			'hours', p_batch.hours,
 			'waiting', case when p_batch.state = 'in_progress'
 				then sluice.batch_waiting(p_batch.id) end,
 			'outlook', p_outlook)));
@@ -210,15 +214,23 @@ begin
 			format('The file expires before a batch of %s could end; upload it again '
 				'with a longer expires_after.', p_window_text));
 	end if;
+	perform sluice.hours_check(p_options ->> 'hours', 'sluice.hours');
+	if to_timestamp((p_options ->> 'not_before')::bigint) >= v_deadline then
+		perform sluice.refuse(400, 'invalid_value', 'sluice.not_before',
+			'''sluice.not_before'' is not before the end of completion_window.');
+	end if;
 	v_faults := sluice.batch_faults(v_file, p_endpoint);
 	insert into sluice.batch (account_id, key_id, input_id, endpoint, priority,
-		window_text, metadata, state, lines, errors, deadline, failed_at, max_tokens)
+		window_text, metadata, state, lines, errors, deadline, failed_at, max_tokens,
+		choice, escalate, not_before, hours)
 	values (p_account, p_key_id, v_file.id, p_endpoint,
 		(p_options ->> 'priority')::smallint, p_window_text,
 		p_metadata, case when v_faults is null then 'validating' else 'failed' end,
 		case when v_faults is null then v_file.lines else 0 end, v_faults,
 		v_deadline, case when v_faults is not null then now() end,
-		(p_options ->> 'max_tokens')::integer)
+		(p_options ->> 'max_tokens')::integer, coalesce(p_options ->> 'path', 'auto'),
+		coalesce((p_options ->> 'escalate')::boolean, true),
+		to_timestamp((p_options ->> 'not_before')::bigint), p_options ->> 'hours')
 	returning * into v_batch;
 	if p_key is not null then
 		v_before := sluice.idempotent(p_account, p_key, p_hash, v_batch.id);

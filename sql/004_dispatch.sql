@@ -33,6 +33,19 @@ begin
 	end if;
 end $$;
 
+-- The prices of a path, those of hours with their times of the next month.
+create or replace function sluice.dispatch_prices(p_path integer) returns json
+language sql stable set search_path = '' as $$
+	select coalesce(json_agg(json_build_object('model', p.model, 'input', p.input,
+		'cached', coalesce(p.cached_input, p.input), 'output', p.output,
+		'spans', case when p.hours <> '' then (
+			select coalesce(json_agg(json_build_array(sluice.epoch_us(s.from_at),
+				sluice.epoch_us(s.until_at)) order by s.from_at), '[]')
+			from sluice.hours_spans(p.hours, now(), now() + interval '31 days') s)
+			end)), '[]')
+	from sluice.price p where p.path_id = p_path
+$$;
+
 -- Pools, paths and limits as the planner wants them, with the state that must
 -- outlive a dispatcher.
 create or replace function sluice.dispatch_config() returns json
@@ -46,7 +59,7 @@ language sql stable set search_path = '' security definer as $$
 		'clock_offset_us', (select clock_offset_us from sluice.dispatch_lease),
 		'paths', (select coalesce(json_agg(json_build_object('id', p.id,
 				'pool', p.pool_id, 'kind', p.kind, 'name', p.name,
-				'models', p.models,
+				'models', p.models, 'prices', sluice.dispatch_prices(p.id),
 				'whole_ms', p.whole_ms, 'dialect', p.dialect, 'charge', p.charge,
 				'learned', s.learned, 'health', coalesce(s.health, 'up'),
 				'until_us', sluice.epoch_us(s.until),
@@ -173,16 +186,24 @@ begin
 			from sluice.seat s));
 end $$;
 
+-- Its owner's times: not before, only between.
+create or replace function sluice.batch_may_go(p_batch sluice.batch) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+	return coalesce(p_batch.not_before <= now(), true)
+	    and (p_batch.hours is null or sluice.hours_hold(p_batch.hours, now()));
+end $$;
+
 -- The working set: of every account, model and class the lanes that can least
 -- wait and the oldest, p_each in all, fewer when there are many of those.  A lane
 -- that is at its end but has lines to go again is there by p_due.  None of a
--- revoked key or a paused batch.
+-- revoked key or a paused batch, none whose time has not come.
 drop function if exists sluice.dispatch_lanes(integer, bigint[]);
 create function sluice.dispatch_lanes(p_each integer, p_due bigint[])
 returns table (id bigint, batch_id bigint, account_id bigint, file_id bigint,
     purge_day date, model text, priority smallint, deadline_us bigint,
     next_line integer, lines_left integer, open boolean, max_tokens integer,
-    weight integer, key_id bigint)
+    weight integer, key_id bigint, choice text, escalate boolean)
 language sql stable set search_path = '' security definer as $$
 	with recursive flow as (
 		(select l.account_id, l.model, l.priority from sluice.batch_lane l
@@ -219,12 +240,12 @@ language sql stable set search_path = '' security definer as $$
 	)
 	select l.id, l.batch_id, l.account_id, l.file_id, l.purge_day, l.model,
 		l.priority, sluice.epoch_us(l.deadline), l.next_line, l.lines_left, l.open,
-		l.max_tokens, a.weight, b.key_id
+		l.max_tokens, a.weight, b.key_id, b.choice, b.escalate
 	from chosen c join sluice.batch_lane l on l.id = c.id
 	join sluice.batch b on b.id = l.batch_id
 	join sluice.account a on a.id = l.account_id
 	where b.state = 'in_progress' and b.ending is null and b.paused_at is null
-	    and not sluice.key_is_revoked(b.key_id)
+	    and not sluice.key_is_revoked(b.key_id) and sluice.batch_may_go(b)
 	order by l.priority desc, l.id
 $$;
 

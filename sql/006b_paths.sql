@@ -122,43 +122,53 @@ $$;
 
 create or replace function sluice.price_text(p_price sluice.price) returns text
 language sql immutable set search_path = '' as $$
-	select 'input ' || sluice.money_text(p_price.input)
+	select case when p_price.hours <> '' then p_price.hours || ': ' else '' end
+		|| 'input ' || sluice.money_text(p_price.input)
 		|| coalesce(', cached ' || sluice.money_text(p_price.cached_input), '')
 		|| ', output ' || sluice.money_text(p_price.output)
 $$;
 
--- Make the prices of a path exactly these; of two for one model the last counts.
+-- Make the prices of a path exactly these; of two for one model and the same hours
+-- the last counts.
 create or replace function sluice.prices_set(p_path integer, p_where text, p_prices json)
 returns text[]
 language plpgsql set search_path = '' security definer as $$
 declare
 	v_changes text[];
 begin
+	perform sluice.hours_check(j ->> 'hours', 'prices')
+	from json_array_elements(p_prices) j where j ->> 'hours' is not null;
 	with wanted as (
-		select distinct on (w.model) w.*
+		select distinct on (w.model, w.hours) w.*
 		from (
-			select coalesce(j.model, '*') as model, coalesce(j.input, 0) as input,
+			select coalesce(j.model, '*') as model, coalesce(j.hours, '') as hours,
+				coalesce(j.input, 0) as input,
 				j.cached_input, coalesce(j.output, 0) as output, j.i
-			from rows from (json_to_recordset(p_prices) as (model text,
+			from rows from (json_to_recordset(p_prices) as (model text, hours text,
 				input bigint, cached_input bigint, output bigint))
-				with ordinality as j (model, input, cached_input, output, i)
+				with ordinality as j (model, hours, input, cached_input, output, i)
 		) w
-		order by w.model, w.i desc
+		order by w.model, w.hours, w.i desc
 	), gone as (
 		delete from sluice.price p
-		where p.path_id = p_path and p.model not in (select w.model from wanted w)
+		where p.path_id = p_path and (p.model, p.hours) not in (
+			select w.model, w.hours from wanted w)
 		returning p.*
 	), made as (
-		insert into sluice.price as p (path_id, model, input, cached_input, output)
-		select p_path, w.model, w.input, w.cached_input, w.output from wanted w
-		on conflict (path_id, model) do update
+		insert into sluice.price as p (path_id, model, hours, input, cached_input,
+			output)
+		select p_path, w.model, w.hours, w.input, w.cached_input, w.output
+		from wanted w
+		on conflict (path_id, model, hours) do update
 		set input = excluded.input, cached_input = excluded.cached_input,
 			output = excluded.output
 		where (p.input, p.cached_input, p.output) is distinct from
 			(excluded.input, excluded.cached_input, excluded.output)
 		returning p
 	), said as (
-		select format('%s: price of %s removed', p_where, g.model) as text, g.model
+		select format('%s: price of %s removed', p_where, g.model
+			|| case when g.hours <> '' then ', ' || g.hours else '' end) as text,
+			g.model
 		from gone g
 		union all
 		select format('%s: price of %s is %s', p_where, (m.p).model,

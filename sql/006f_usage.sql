@@ -14,14 +14,16 @@ create or replace view sluice.usage_all as
 		d.output_tokens, d.money, d.resource
 	from sluice.usage_delta d;
 
--- The price of a model by a path: of those that match, one that names it, else
--- the one with most letters.  No row: it costs nothing.
+-- The price of a model by a path: of those that match, one of these hours, else one
+-- that names it, else the one with most letters (scheduler/route.h has the same
+-- rule).  No row: it costs nothing.
 create or replace function sluice.price_of(p_path integer, p_model text)
 returns setof sluice.price
 language sql stable set search_path = '' as $$
 	select p.* from sluice.price p
 	where p.path_id = p_path and sluice.glob_match(p.model, p_model)
-	order by p.model = p_model desc, length(translate(p.model, '*?', '')) desc,
+	    and (p.hours = '' or sluice.hours_hold(p.hours, now()))
+	order by p.hours <> '' desc, p.model = p_model desc, length(translate(p.model, '*?', '')) desc,
 		p.model
 	limit 1
 $$;

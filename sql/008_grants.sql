@@ -29,7 +29,8 @@ begin
 	for f in select p.oid::regprocedure from pg_catalog.pg_proc p
 	    where p.pronamespace = 'sluice'::regnamespace and p.proname in ('me',
 		'epoch', 'epoch_us', 'at_us', 'file_name', 'batch_name', 'purge_day',
-		'glob_match', 'refuse', 'cell_us', 'window_text', 'limit_text')
+		'glob_match', 'refuse', 'cell_us', 'window_text', 'limit_text', 'hours_read',
+		'hours_check')
 	loop
 		execute format('grant execute on function %s to sluice_api, sluice_worker, '
 			'sluice_reader', f);

@@ -71,10 +71,13 @@ void spec_money_text(int64_t micros, char out[32]);
 /*
  * "gpt-4*:input=0.15,cached=0.075,output=0.60": money for a million tokens.
  * What is not named costs nothing, but cached input: that costs what input
- * does.
+ * does.  "gpt-4*@mon-fri 16:30-00:30 UTC:input=0.08": in these hours alone
+ * (sql/002b_hours.sql knows their form).
  */
+enum { SPEC_HOURS_MAX = 200 };
 struct spec_price {
 	char model[SPEC_MODEL_MAX + 1]; /* glob, "*" when none is named */
+	char hours[SPEC_HOURS_MAX + 1]; /* "": always */
 	int64_t input, output;          /* millionths, 0..SPEC_PRICE_MAX */
 	int64_t cached;                 /* -1: as input */
 };

@@ -1,8 +1,10 @@
 """Which way lines go: kinds of paths, prices, deadlines, caps."""
 import json
+import threading
+import time
 import unittest
 
-from e2e.harness import CHAT, Answering, Sluice, line, until
+from e2e.harness import CHAT, Answering, Sluice, line, lines, until
 
 OK = json.dumps({"object": "chat.completion", "choices": [], "usage": {
     "prompt_tokens": 1000, "completion_tokens": 100}}).encode()
@@ -60,6 +62,79 @@ class Suffix(unittest.TestCase):
         s.stop()
         direct.stop()
         cheap.stop()
+
+
+class Choice(unittest.TestCase):
+    def setUp(self):
+        self.seen = []
+
+        def answer(name):
+            return lambda body, headers: (
+                self.seen.append(name), (200, OK))[1]
+        self.direct = Answering(answer("direct"))
+        self.cheap = Answering(answer("cheap"))
+        self.s = Sluice()
+
+        def price(amount):
+            return [{"model": "*", "input": amount, "output": amount}]
+        self.s.path(self.direct, name="main", prices=price(2000000),
+                    limits=[("requests", 60, 6000)])
+        self.s.path(self.cheap, name="cheap", pool="main", suffix=":batch",
+                    prices=price(1000000), limits=[("concurrent", 0, 1)])
+
+    def tearDown(self):
+        self.s.stop()
+        self.direct.stop()
+        self.cheap.stop()
+
+    def goes(self, n=6, **own):
+        """By which paths so many lines went."""
+        self.seen.clear()
+        b = self.s.submit(lines(n), **({"sluice": own} if own else {}))
+        self.assertEqual(self.s.wait(b)["request_counts"]["completed"], n)
+        return sorted(set(self.seen)), self.s.show(b)
+
+    def test_patient_lines_go_the_cheap_way_and_urgent_ones_direct(self):
+        self.assertEqual(self.goes()[0], ["cheap"])
+        self.assertEqual(self.goes(priority="low")[0], ["cheap"])
+        self.assertEqual(self.goes(priority="high")[0], ["direct"])
+        self.assertEqual(self.goes(priority="high", path="cheap")[0], ["cheap"])
+        way, b = self.goes(path="direct", escalate=False)
+        self.assertEqual((way, b["sluice"]["path"], b["sluice"]["escalate"]),
+                         (["direct"], "direct", False))
+        no = self.s.batch(self.s.upload(lines(1)).json["id"],
+                          sluice={"path": "fast"})
+        self.assertEqual((no.status, no.error["param"]), (400, "sluice.path"))
+
+    def test_who_waits_for_the_cheap_path_holds_up_nobody_else(self):
+        hold = threading.Event()
+
+        def answer(body, headers):
+            self.seen.append("cheap")
+            hold.wait(60)
+            return 200, OK
+        self.s.path(Answering(answer), name="cheap", pool="main",
+                    suffix=":batch", limits=[("concurrent", 0, 1)])
+        waits = self.s.submit(lines(30))
+        until(lambda: "cheap" in self.seen)
+        b = self.s.submit(lines(20), sluice={"path": "direct"})
+        self.assertEqual(self.s.wait(b)["request_counts"]["completed"], 20)
+        self.assertEqual(self.seen.count("direct"), 20)
+        self.assertEqual(self.s.show(waits)["status"], "in_progress")
+        hold.set()
+        self.s.wait(waits)
+
+    def test_a_batch_goes_in_its_hours(self):
+        soon = int(time.time()) + 4
+        b = self.s.submit(lines(2), sluice={"not_before": soon})
+        done = self.s.wait(b)
+        self.assertEqual(done["sluice"]["not_before"], soon)
+        at = self.s.sql("select extract(epoch from completed_at) from "
+                        "sluice.batch order by id desc limit 1")
+        self.assertGreaterEqual(float(at), soon)
+        no = self.s.batch(self.s.upload(lines(1)).json["id"],
+                          sluice={"hours": "at night"})
+        self.assertEqual((no.status, no.error["param"]), (400, "sluice.hours"))
 
 
 if __name__ == "__main__":

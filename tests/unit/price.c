@@ -67,6 +67,16 @@ prices_are_read(void)
 		{ "output=2", "*", 0, -1, 2000000 },
 		{ "a:batch:output=2,cached=0", "a:batch", 0, 0, 2000000 },
 	};
+	static const struct {
+		const char *text, *model, *hours;
+	} timed[] = {
+		{ "m@mon-fri 16:30-00:30 UTC:input=1", "m",
+		    "mon-fri 16:30-00:30 UTC" },
+		{ "@cf/m:batch@16:30-00:30:input=1", "@cf/m:batch",
+		    "16:30-00:30" },
+		{ "@16:30-00:30:input=1", "*", "16:30-00:30" },
+		{ "a@b:input=1", "a@b", "" },
+	};
 	static const char *const wrong[] = { "", "m:", "m", ":input=1",
 		"m:input", "m:input=", "m:input=1,", "m:input=1,,output=2",
 		"m:input=1,input=1", "m:price=1", "m:Input=1" };
@@ -78,6 +88,11 @@ prices_are_read(void)
 		CU_ASSERT_EQUAL(p.input, cases[i].input);
 		CU_ASSERT_EQUAL(p.cached, cases[i].cached);
 		CU_ASSERT_EQUAL(p.output, cases[i].output);
+	}
+	for (size_t i = 0; i < NITEMS(timed); i++) {
+		CU_ASSERT_EQUAL(spec_price(timed[i].text, &p, NULL), SLC_OK);
+		CU_ASSERT_STRING_EQUAL(p.model, timed[i].model);
+		CU_ASSERT_STRING_EQUAL(p.hours, timed[i].hours);
 	}
 	for (size_t i = 0; i < NITEMS(wrong); i++)
 		CU_ASSERT_EQUAL(spec_price(wrong[i], &p, NULL), SLC_EINPUT);
@@ -101,6 +116,11 @@ shown_prices_may_be_given_anew_and_others_once(void)
 	prices_cell(json_array_get(json_object_get(doc, "prices"), 0),
 	    "cached_input", text);
 	CU_ASSERT_STRING_EQUAL(text, "");
+	CU_ASSERT_EQUAL(
+	    prices_set(doc, "m@22:00-06:00:input=3", NULL), SLC_OK);
+	CU_ASSERT_EQUAL(
+	    prices_unset(doc, "m@22:00-05:00", NULL), SLC_ENOTFOUND);
+	CU_ASSERT_EQUAL(prices_unset(doc, "m@22:00-06:00", NULL), SLC_OK);
 	CU_ASSERT_EQUAL(prices_unset(doc, "m", NULL), SLC_OK);
 	CU_ASSERT_EQUAL(prices_unset(doc, "m", NULL), SLC_ENOTFOUND);
 	json_decref(doc);
