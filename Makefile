@@ -160,7 +160,7 @@ test-sdk: deps
 bench: deps
 	@command -v redis-server >/dev/null || tools/deps redis-server
 	@$(MAKE) --no-print-directory -j2 all build/upstream build/door \
-	    build/bench/curl_loop build/bench/redis_door
+	    build/bench/curl_loop build/bench/redis_door build/unit/routes
 	@find bench -maxdepth 1 -type f -executable | sort | sed 's/^/  /'
 build/bench/curl_loop: bench/curl_loop.c
 	@mkdir -p $(@D)

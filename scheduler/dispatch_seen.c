@@ -195,6 +195,14 @@ is_tokens(enum dialect_dim dim)
 	    dim == DIALECT_OUTPUT_TOKENS;
 }
 
+/* A cheap path is refused by limits of its own: what it shares with the direct
+ * one is not to blame. */
+static bool
+may_be_blamed(const struct dispatch_flow *f, const struct dispatch_rate *r)
+{
+	return f->path->kind == DISPATCH_DIRECT || r->scope.path != 0;
+}
+
 /* The limits' window that fits a refusal better: what it says, else the
  * shortest; for a day's the shortest of a day at least. */
 static bool
@@ -231,19 +239,21 @@ refused_rate(const struct dispatch_flow *f, const struct dispatch_seen *all,
 
 			best =
 			    said->remaining == 0 ? reading_rate(f, said) : NULL;
-			if (best != NULL)
+			if (best != NULL && may_be_blamed(f, best))
 				return best;
+			best = NULL;
 		}
 	for (size_t i = 0; i < f->nrates; i++) {
 		struct dispatch_rate *r = f->rates[i];
 
 		if ((r->pace.dimension != PACE_REQUESTS) == tokens &&
-		    fits_better(seen, r, best))
+		    may_be_blamed(f, r) && fits_better(seen, r, best))
 			best = r;
 	}
 	if (best == NULL && seen->dim == DIALECT_UNKNOWN)
 		for (size_t i = 0; i < f->nrates; i++)
-			if (fits_better(seen, f->rates[i], best))
+			if (may_be_blamed(f, f->rates[i]) &&
+			    fits_better(seen, f->rates[i], best))
 				best = f->rates[i];
 	return best;
 }

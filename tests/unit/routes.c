@@ -311,4 +311,107 @@ no_deadline_is_missed_and_little_is_paid(void)
 	}
 }
 
-UNIT_MAIN("routes", UNIT(no_deadline_is_missed_and_little_is_paid))
+static void
+put_lines(struct dispatch *d, int64_t lane, int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct dispatch_line line = { .chunk = lane,
+			.first_line = 1,
+			.index = (int16_t)(i + 1),
+			.bytes = 300,
+			.cap = -1 };
+
+		dispatch_lane_fresh(dispatch_lane(d, lane), &line);
+	}
+}
+
+/* Lines that a plan sends by each path. */
+static void
+plan_paths(struct dispatch *d, int64_t now_us, int64_t out[3])
+{
+	struct dispatch_plan plan = { 0 };
+
+	dispatch_world_begin(d);
+	dispatch_worker(d, 1000);
+	dispatch_plan(d, now_us, &plan);
+	memset(out, 0, 3 * sizeof(out[0]));
+	for (size_t i = 0; i < plan.nruns; i++)
+		out[plan.runs[i]->path] += (int64_t)plan.runs[i]->n;
+	dispatch_plan_fini(&plan);
+}
+
+/* Paths 1 and 2 of one pool, which has a limit for both. */
+static void
+start_pool(struct dispatch *d, enum dispatch_kind second, int priority)
+{
+	static const char *const models[][1] = { { "a" }, { "b" } };
+	struct dispatch_conf_path paths[] = {
+		{ .id = 1, .pool = 1, .models = models[0], .nmodels = 1 },
+		{ .id = 2, .pool = 1, .models = models[1], .nmodels = 1,
+		    .kind = second },
+	};
+	const struct dispatch_conf_limit limits[] = {
+		{ .id = 1, .pool = 1, .model = "*",
+		    .dimension = PACE_REQUESTS, .window_us = 10 * S,
+		    .amount = 100 },
+	};
+
+	dispatch_init(d);
+	dispatch_configure(d, paths, 2, limits, 1);
+	dispatch_lanes_begin(d);
+	dispatch_lane_put(d, 1, "a", priority, 90000 * S, 1, 250);
+	dispatch_lane_put(d, 2, "b", SLC_PRIORITY_LOW, 90000 * S, 1, 250);
+	dispatch_lanes_end(d);
+	put_lines(d, 1, 250);
+	put_lines(d, 2, 250);
+}
+
+static void
+a_refusal_of_a_cheap_path_leaves_the_direct_one_alone(void)
+{
+	struct dispatch_refusal refusal = { .kind = DIALECT_RATE,
+		.dim = DIALECT_REQUESTS, .n = 1, .wait_us = 60 * S };
+	struct dispatch_seen seen = { .path = 2, .model = "b",
+		.refusals = &refusal, .nrefusals = 1 };
+	struct dispatch d;
+	int64_t n[3];
+
+	start_pool(&d, DISPATCH_SUFFIX, SLC_PRIORITY_LOW);
+	plan_paths(&d, 1000 * S, n);
+	dispatch_seen(&d, 1000 * S, &seen);
+	plan_paths(&d, 1001 * S, n);
+	CU_ASSERT(n[1] > 0);
+	CU_ASSERT_EQUAL(n[2], 0);
+	dispatch_fini(&d);
+	/* Of two direct ones the pool's limit is meant. */
+	start_pool(&d, DISPATCH_DIRECT, SLC_PRIORITY_LOW);
+	plan_paths(&d, 1000 * S, n);
+	dispatch_seen(&d, 1000 * S, &seen);
+	plan_paths(&d, 1001 * S, n);
+	CU_ASSERT_EQUAL(n[1] + n[2], 0);
+	dispatch_fini(&d);
+}
+
+static void
+secrets_of_one_account_share_its_budget(void)
+{
+	struct dispatch d;
+	int64_t n[3], sum[3] = { 0 };
+
+	start_pool(&d, DISPATCH_DIRECT, SLC_PRIORITY_LOW);
+	for (int64_t t = 0; t < 10 * S; t += 100000) {
+		if (t == 5 * S)
+			dispatch_lane(&d, 1)->priority = SLC_PRIORITY_CRITICAL;
+		plan_paths(&d, 1000 * S + t, n);
+		for (int i = 1; i < 3; i++)
+			sum[i] += n[i];
+	}
+	CU_ASSERT(sum[1] > 0);
+	CU_ASSERT(sum[1] + sum[2] <= 100);
+	CU_ASSERT(sum[1] + sum[2] >= 90);
+	dispatch_fini(&d);
+}
+
+UNIT_MAIN("routes", UNIT(no_deadline_is_missed_and_little_is_paid),
+    UNIT(a_refusal_of_a_cheap_path_leaves_the_direct_one_alone),
+    UNIT(secrets_of_one_account_share_its_budget))
