@@ -42,6 +42,8 @@ batch_options(struct cli *cli, json_t *own)
 	}
 	if (cli_get(cli, "no-escalate") != NULL)
 		json_object_set_new(own, "escalate", json_false());
+	if (cli_get(cli, "details") != NULL)
+		json_object_set_new(own, "details", json_true());
 	if (after != NULL) {
 		int64_t at = read_time(after);
 

@@ -1,6 +1,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <sluice/spec.h>
+
 #include "batch.h"
 #include "js.h"
 #include "out.h"
@@ -46,6 +48,8 @@ static const struct view_col show_cols[] = {
 	{ "cancelled", "cancelled_at", VIEW_TIME },
 	{ "input tokens", "usage.input_tokens", VIEW_COUNT },
 	{ "output tokens", "usage.output_tokens", VIEW_COUNT },
+	{ "cost", "paid", VIEW_TEXT },
+	{ "by", "ways", VIEW_TEXT },
 };
 static const struct view show_view = VIEW(VIEW_OBJECT, show_cols);
 
@@ -100,6 +104,32 @@ say_waiting(json_t *batch)
 	buf_fini(&said);
 }
 
+/* What it has cost, and by which paths its lines went. */
+static void
+say_cost(json_t *batch)
+{
+	const json_t *paths = js_at(batch, "sluice.paths"), *path;
+	struct buf ways = { 0 };
+	char cost[32], direct[32];
+	size_t i;
+
+	json_array_foreach(paths, i, path) buf_addf(&ways,
+	    "%s%s: %" PRId64 " lines", i > 0 ? ", " : "", js_text(path, "path"),
+	    js_int(path, "lines"));
+	if (paths != NULL)
+		json_object_set_new(
+		    batch, "ways", json_string(buf_cstr(&ways)));
+	if (js_at(batch, "sluice.cost") != NULL) {
+		spec_money_text(js_int(batch, "sluice.cost"), cost);
+		spec_money_text(js_int(batch, "sluice.direct_cost"), direct);
+		buf_clear(&ways);
+		buf_addf(&ways, "%s (all direct: %s)", cost, direct);
+		json_object_set_new(
+		    batch, "paid", json_string(buf_cstr(&ways)));
+	}
+	buf_fini(&ways);
+}
+
 enum cli_exit
 cmd_show(struct cli *cli)
 {
@@ -117,6 +147,7 @@ cmd_show(struct cli *cli)
 		if (said.n > 0)
 			json_object_set_new(
 			    batch, "outlook", json_string(buf_cstr(&said)));
+		say_cost(batch);
 		view_print(cli, &show_view, batch);
 		batch_say_faults(cli, batch);
 	}

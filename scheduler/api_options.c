@@ -35,6 +35,7 @@ static const struct option {
 	{ "require_feasible", KIND_BOOL, false, 0, 0, NULL },
 	{ "path", KIND_WORD, false, 0, 0, " auto direct cheap " },
 	{ "escalate", KIND_BOOL, false, 0, 0, NULL },
+	{ "details", KIND_BOOL, false, 0, 0, NULL },
 	{ "not_before", KIND_INT, false, 1, TIME_MAX, NULL },
 	{ "hours", KIND_TEXT, false, 1, SPEC_HOURS_MAX, NULL },
 };

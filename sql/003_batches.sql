@@ -29,6 +29,10 @@ declare
 	v_error sluice.file;
 	v_done record;
 	v_failed record;
+	v_paths json;
+	v_cost bigint;
+	v_direct bigint;
+	v_priced boolean;
 begin
 	select * into v_input from sluice.file f where f.id = p_batch.input_id;
 	select * into v_output from sluice.file f where f.id = p_batch.output_id;
@@ -46,6 +50,11 @@ begin
 		v_done := sluice.file_extent(v_output);
 		v_failed := sluice.file_extent(v_error);
 	end if;
+	v_paths := sluice.batch_paths(p_batch.id);
+	select sum((j ->> 'cost')::bigint), sum((j ->> 'direct_cost')::bigint),
+		sum((j ->> 'direct_cost')::bigint) > 0 or sum((j ->> 'cost')::bigint) > 0
+	into v_cost, v_direct, v_priced
+	from json_array_elements(v_paths) j;
 	return json_strip_nulls(json_build_object(
 		'id', sluice.batch_name(p_batch.uid),
 		'object', 'batch',
@@ -91,6 +100,10 @@ begin
 			'escalate', case when not p_batch.escalate then false end,
 			'not_before', sluice.epoch(p_batch.not_before),
 			'hours', p_batch.hours,
+			'details', case when p_batch.details then true end,
+			'cost', case when v_priced then v_cost end,
+			'direct_cost', case when v_priced then v_direct end,
+			'paths', v_paths,
 			'waiting', case when p_batch.state = 'in_progress'
 				then sluice.batch_waiting(p_batch.id) end,
 			'outlook', p_outlook)));
@@ -222,7 +235,7 @@ begin
 	v_faults := sluice.batch_faults(v_file, p_endpoint);
 	insert into sluice.batch (account_id, key_id, input_id, endpoint, priority,
 		window_text, metadata, state, lines, errors, deadline, failed_at, max_tokens,
-		choice, escalate, not_before, hours)
+		choice, escalate, not_before, hours, details)
 	values (p_account, p_key_id, v_file.id, p_endpoint,
 		(p_options ->> 'priority')::smallint, p_window_text,
 		p_metadata, case when v_faults is null then 'validating' else 'failed' end,
@@ -230,7 +243,8 @@ begin
 		v_deadline, case when v_faults is not null then now() end,
 		(p_options ->> 'max_tokens')::integer, coalesce(p_options ->> 'path', 'auto'),
 		coalesce((p_options ->> 'escalate')::boolean, true),
-		to_timestamp((p_options ->> 'not_before')::bigint), p_options ->> 'hours')
+		to_timestamp((p_options ->> 'not_before')::bigint), p_options ->> 'hours',
+		coalesce((p_options ->> 'details')::boolean, false))
 	returning * into v_batch;
 	if p_key is not null then
 		v_before := sluice.idempotent(p_account, p_key, p_hash, v_batch.id);

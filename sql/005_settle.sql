@@ -247,12 +247,16 @@ language sql stable set search_path = '' security definer as $$
 $$;
 
 -- The results of one batch in one flush: a chunk of its output or error file,
--- without a place yet.  Always in the transaction of settle_runs().
+-- without a place yet.  Always in the transaction of settle_runs().  p_lane and
+-- p_cached_each, of each line, are for what it cost; null: nothing is reckoned.
+drop function if exists sluice.settle_chunk(bigint, boolean, bytea, integer[],
+    integer[], smallint[], integer[], smallint[], integer[], integer[], bigint, bigint);
 create or replace function sluice.settle_chunk(
     p_batch bigint, p_failed boolean, p_bytes bytea, p_line_end integer[],
     p_answers integer[], p_status smallint[], p_path_id integer[],
     p_sends smallint[], p_input_tokens integer[], p_output_tokens integer[],
-    p_cached bigint, p_reasoning bigint
+    p_cached bigint, p_reasoning bigint, p_lane bigint[] default null,
+    p_cached_each integer[] default null
 ) returns void
 language plpgsql set search_path = '' security definer
 set plan_cache_mode = force_custom_plan as $$
@@ -260,19 +264,30 @@ declare
 	v_chunk bigint := nextval('sluice.chunk_id');
 	v_file bigint;
 	v_day date;
+	v_details boolean;
+	v_cost record;
 begin
-	select f.id, f.purge_day into strict v_file, v_day
+	select f.id, f.purge_day, b.details into strict v_file, v_day, v_details
 	from sluice.batch b
 	join sluice.file f on f.id = case when p_failed then b.error_id else b.output_id end
 	where b.id = p_batch;
+	v_cost := sluice.chunk_money(p_lane, p_path_id, p_input_tokens, p_cached_each,
+		p_output_tokens);
+	if v_details and p_path_id is not null then
+		select d.bytes, d.line_end into p_bytes, p_line_end
+		from sluice.chunk_details(p_bytes, p_line_end, p_path_id, p_sends,
+			p_input_tokens, p_output_tokens, v_cost.money, v_cost.direct_money) d;
+	end if;
 	insert into sluice.chunk (purge_day, id, file_id, bytes, line_end, answers,
-		status, path_id, sends, input_tokens, output_tokens)
+		status, path_id, sends, input_tokens, output_tokens, money, direct_money)
 	values (v_day, v_chunk, v_file, p_bytes, p_line_end, p_answers, p_status,
-		p_path_id, p_sends, p_input_tokens, p_output_tokens);
+		p_path_id, p_sends, p_input_tokens, p_output_tokens, v_cost.money,
+		v_cost.direct_money);
 	insert into sluice.unplaced (chunk_id, purge_day, file_id, batch_id, bytes, lines,
-		input_tokens, cached_tokens, output_tokens, reasoning_tokens)
+		input_tokens, cached_tokens, output_tokens, reasoning_tokens, paths)
 	values (v_chunk, v_day, v_file, p_batch, octet_length(p_bytes),
 		cardinality(p_line_end),
 		(select coalesce(sum(t), 0) from unnest(p_input_tokens) t), p_cached,
-		(select coalesce(sum(t), 0) from unnest(p_output_tokens) t), p_reasoning);
+		(select coalesce(sum(t), 0) from unnest(p_output_tokens) t), p_reasoning,
+		sluice.chunk_paths(p_path_id, v_cost.money, v_cost.direct_money));
 end $$;

@@ -190,6 +190,7 @@ begin
 		end if;
 		perform sluice.place_all(v_taken, true);
 	end;
+	perform sluice.batch_paths_add(v_taken);
 	placed := coalesce(cardinality(v_taken), 0);
 	finished := 0;
 	for v_batch in select distinct u.batch_id from unnest(v_taken) u order by 1 loop

@@ -36,7 +36,8 @@ $$;
 create or replace function sluice.price_objects(p_path integer) returns json
 language sql stable set search_path = '' security definer as $$
 	select coalesce(json_agg(json_strip_nulls(json_build_object('model', p.model,
-		'hours', nullif(p.hours, ''), 'input', p.input, 'cached_input', p.cached_input, 'output', p.output))
+		'hours', nullif(p.hours, ''), 'input', p.input,
+		'cached_input', p.cached_input, 'output', p.output))
 		order by p.model, p.hours), '[]')
 	from sluice.price p where p.path_id = p_path
 $$;

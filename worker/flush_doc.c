@@ -174,6 +174,8 @@ add_chunk(struct db_call *call, const struct sorted *s, size_t n)
 {
 	enum { MOST = SLC_CHUNK_LINES_MAX };
 	int32_t ends[MOST], answers[MOST], paths[MOST], in[MOST], out[MOST];
+	int32_t cached_each[MOST];
+	int64_t lanes[MOST];
 	int16_t status[MOST], sends[MOST];
 	const struct result *first = s[0].r;
 	int64_t cached = 0, reasoning = 0;
@@ -195,12 +197,15 @@ add_chunk(struct db_call *call, const struct sorted *s, size_t n)
 		sends[i] = r->sends;
 		in[i] = (int32_t)r->usage.input;
 		out[i] = (int32_t)r->usage.output;
+		lanes[i] = r->line->run->lane;
+		cached_each[i] = (int32_t)r->usage.cached;
 		cached += r->usage.cached;
 		reasoning += r->usage.reasoning;
 	}
 	db_add(call, STMT_SETTLE_CHUNK, first->line->run->batch,
 	    first->kind == RESULT_ERROR, buf_slice(&bytes), ends, i, answers, i,
-	    status, i, paths, i, sends, i, in, i, out, i, cached, reasoning);
+	    status, i, paths, i, sends, i, in, i, out, i, cached, reasoning,
+	    lanes, i, cached_each, i);
 	buf_fini(&bytes);
 	return i;
 }

@@ -130,9 +130,9 @@
 	X(STMT_HOOK_SETTLE, "iiisi",                                          \
 	    "select sluice.hook_settle($1, $2, $3, $4, $5)")                  \
 	X(STMT_RUNS_OPEN, "is", "select * from sluice.runs_open($1, $2)")     \
-	X(STMT_SETTLE_CHUNK, "itbaahahaaii",                                  \
+	X(STMT_SETTLE_CHUNK, "itbaahahaaiila",                                \
 	    "select sluice.settle_chunk($1, $2, $3, $4, $5, $6, $7, $8, $9,"  \
-	    " $10, $11, $12)")                                                \
+	    " $10, $11, $12, $13, $14)")                                      \
 	X(STMT_SETTLE_USAGE, "s", "select sluice.settle_usage($1)")
 /* clang-format on */
 

@@ -124,6 +124,25 @@ class Choice(unittest.TestCase):
         hold.set()
         self.s.wait(waits)
 
+    def test_results_tell_what_they_cost_and_what_direct_would_have(self):
+        # A line is 1,000 tokens in and 100 out: 1,100 millionths cheap.
+        _, b = self.goes(4, details=True)
+        self.assertEqual(
+            {k: b["sluice"][k] for k in ("cost", "direct_cost", "paths")},
+            {"cost": 4400, "direct_cost": 8800, "paths": [
+                {"path": "cheap", "lines": 4, "cost": 4400,
+                 "direct_cost": 8800}]})
+        for r in self.s.results(b["id"]).values():
+            self.assertEqual(r.pop("sluice"), {
+                "path": "cheap", "attempts": 1, "input_tokens": 1000,
+                "output_tokens": 100, "cost": 1100, "direct_cost": 2200})
+            self.assertEqual(sorted(r), ["custom_id", "error", "id",
+                                         "response"])
+        way, b = self.goes(2, priority="high")
+        self.assertEqual((b["sluice"]["cost"], b["sluice"]["direct_cost"]),
+                         (4400, 4400))
+        self.assertNotIn("sluice", list(self.s.results(b["id"]).values())[0])
+
     def test_a_batch_goes_in_its_hours(self):
         soon = int(time.time()) + 4
         b = self.s.submit(lines(2), sluice={"not_before": soon})

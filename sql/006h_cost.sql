@@ -1,0 +1,128 @@
+-- migrate: on change
+--
+-- What results cost, and what they would have cost by the direct path.
+
+-- The price that a direct path asks for a model: of this path, if it is one, else
+-- of the cheapest there is.
+create or replace function sluice.direct_price(p_path integer, p_model text)
+returns setof sluice.price
+language sql stable set search_path = '' as $$
+	select r.*
+	from sluice.path p cross join lateral sluice.price_of(p.id, p_model) r
+	where p.kind = 'direct' and (p.id = p_path or p.removed_at is null
+		and not exists (select from sluice.path o
+			where o.id = p_path and o.kind = 'direct')
+		and exists (select from unnest(p.models) g
+			where sluice.glob_match(g, p_model)))
+	order by r.input + r.output, p.id
+	limit 1
+$$;
+
+-- The money of the lines of one chunk, by the prices of now: of each what it cost
+-- and what direct would have; null, null when nothing has a price.  Generic plans
+-- for this and what follows: settling goes through it.
+create or replace function sluice.chunk_money(
+    p_lane bigint[], p_path integer[], p_input integer[], p_cached integer[],
+    p_output integer[], out money bigint[], out direct_money bigint[]
+)
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+begin
+	if p_lane is null or not exists (select from sluice.price) then
+		return;
+	end if;
+	with way as materialized (
+		select d.lane, d.path, p.input, coalesce(p.cached_input, p.input) as cached,
+			p.output, coalesce(q.input, p.input) as direct_input,
+			coalesce(q.cached_input, q.input, p.cached_input, p.input)
+				as direct_cached,
+			coalesce(q.output, p.output) as direct_output
+		from (select distinct u.lane, u.path from unnest(p_lane, p_path) u (lane, path))
+			d
+		join sluice.batch_lane l on l.id = d.lane
+		left join lateral sluice.price_of(d.path, l.model) p on true
+		left join lateral sluice.direct_price(d.path, l.model) q on true
+	), line as (
+		select u.i, round((greatest(u.input - u.cached, 0) * w.input::float8
+				+ least(u.cached, u.input) * w.cached::float8
+				+ u.output * w.output::float8) / 1e6) as money,
+			round((greatest(u.input - u.cached, 0) * w.direct_input::float8
+				+ least(u.cached, u.input) * w.direct_cached::float8
+				+ u.output * w.direct_output::float8) / 1e6) as direct_money
+		from unnest(p_lane, p_path, p_input, p_cached, p_output) with ordinality
+			u (lane, path, input, cached, output, i)
+		left join way w on w.lane = u.lane and w.path = u.path
+	)
+	select array_agg(coalesce(l.money, 0)::bigint order by l.i),
+		array_agg(coalesce(l.direct_money, 0)::bigint order by l.i)
+	into money, direct_money
+	from line l;
+end $$;
+
+-- By path: [{path, lines, money, direct}].
+create or replace function sluice.chunk_paths(
+    p_path integer[], p_money bigint[], p_direct bigint[]
+) returns json
+language plpgsql immutable set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+begin
+	return (select json_agg(json_build_object('path', s.path, 'lines', s.lines,
+			'money', s.money, 'direct', s.direct))
+		from (
+			select u.path, count(*) as lines, coalesce(sum(u.money), 0) as money,
+				coalesce(sum(u.direct), 0) as direct
+			from unnest(p_path, p_money, p_direct) u (path, money, direct)
+			where u.path is not null
+			group by u.path
+		) s);
+end $$;
+
+-- The lines of a chunk, each with a member `sluice` that tells its way and cost.
+create or replace function sluice.chunk_details(
+    p_bytes bytea, p_line_end integer[], p_path integer[], p_sends smallint[],
+    p_input integer[], p_output integer[], p_money bigint[], p_direct bigint[],
+    out bytes bytea, out line_end integer[]
+)
+language sql stable set search_path = '' as $$
+	with told as (
+		select u.i, substring(p_bytes from coalesce(p_line_end[u.i - 1], 0) + 1
+			for p_line_end[u.i] - coalesce(p_line_end[u.i - 1], 0) - 2)
+			|| convert_to(',"sluice":' || json_strip_nulls(json_build_object(
+				'path', p.name, 'attempts', p_sends[u.i],
+				'input_tokens', p_input[u.i], 'output_tokens', p_output[u.i],
+				'cost', p_money[u.i], 'direct_cost', p_direct[u.i]))
+			|| E'}\n', 'UTF8') as line
+		from unnest(p_path) with ordinality u (path, i)
+		left join sluice.path p on p.id = u.path
+	)
+	select string_agg(t.line, ''::bytea order by t.i),
+		array_agg(t.line_end::integer order by t.i)
+	from (select w.i, w.line, sum(octet_length(w.line)) over (order by w.i) as line_end
+		from told w) t
+$$;
+
+-- What chunks that get their places add to their batches, in their order.
+create or replace function sluice.batch_paths_add(p_taken sluice.unplaced[])
+returns void
+language sql set search_path = '' as $$
+	insert into sluice.batch_path as b (batch_id, path_id, lines, money, direct_money)
+	select u.batch_id, w.path, sum(w.lines), sum(w.money), sum(w.direct)
+	from unnest(p_taken) u
+	cross join lateral json_to_recordset(u.paths)
+		as w (path integer, lines integer, money bigint, direct bigint)
+	join sluice.batch k on k.id = u.batch_id
+	group by u.batch_id, w.path
+	order by u.batch_id, w.path
+	on conflict (batch_id, path_id) do update set lines = b.lines + excluded.lines,
+		money = b.money + excluded.money,
+		direct_money = b.direct_money + excluded.direct_money
+$$;
+
+-- For the batch's object: [{path, lines, cost, direct_cost}].
+create or replace function sluice.batch_paths(p_batch bigint) returns json
+language sql stable set search_path = '' as $$
+	select json_agg(json_build_object('path', p.name, 'lines', b.lines,
+		'cost', b.money, 'direct_cost', b.direct_money) order by b.lines desc, p.name)
+	from sluice.batch_path b join sluice.path p on p.id = b.path_id
+	where b.batch_id = p_batch
+$$;
