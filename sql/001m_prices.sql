@@ -22,3 +22,6 @@ create table sluice.batch_path (
 );
 -- The same of a chunk without a place: [{path, lines, money, direct}].
 alter table sluice.unplaced add column paths json;
+
+-- What the lines of a run may cost, where their batch has a cap.
+alter table sluice.run add column est_money bigint not null default 0;
