@@ -115,7 +115,7 @@ plan_line(struct dispatch *d, struct dispatch_lane *lane,
 		return FATE_FAILS;
 	}
 	/* Nothing will come back that it could be paid with. */
-	if (o.too_dear && !d->purses[lane->purse - 1].out &&
+	if (o->too_dear && !d->purses[lane->purse - 1].out &&
 	    plan->nfailed < DISPATCH_FAILED_MAX) {
 		mark(&plan->failed, &plan->nfailed, lane, line, again,
 		    "spending_limit_reached",

@@ -203,9 +203,9 @@ begin
 end $$;
 
 -- Of a batch with a spending cap: what is left, less what its lines that are out
--- may cost; out: there are such, or results that have no place yet.
+-- may cost; busy: there are such, or results that have no place yet.
 create or replace function sluice.batch_purse(
-    p_batch sluice.batch, out cap_left bigint, out out boolean
+    p_batch sluice.batch, out cap_left bigint, out busy boolean
 )
 language plpgsql stable set search_path = '' as $$
 declare
@@ -225,7 +225,7 @@ begin
 	cap_left := p_batch.cap - v_runs.money - v_unplaced.money - coalesce((
 		select sum(w.money) from sluice.batch_path w
 		where w.batch_id = p_batch.id), 0);
-	out := v_runs.n > 0 or v_unplaced.n > 0;
+	busy := v_runs.n > 0 or v_unplaced.n > 0;
 end $$;
 
 -- The working set: of every account, model and class the lanes that can least
@@ -278,7 +278,7 @@ language sql stable set search_path = '' security definer as $$
 	select l.id, l.batch_id, l.account_id, l.file_id, l.purge_day, l.model,
 		l.priority, sluice.epoch_us(l.deadline), l.next_line, l.lines_left, l.open,
 		l.max_tokens, a.weight, b.key_id, b.choice, b.escalate,
-		p.cap_left, p.out
+		p.cap_left, p.busy
 	from chosen c join sluice.batch_lane l on l.id = c.id
 	join sluice.batch b on b.id = l.batch_id
 	join sluice.account a on a.id = l.account_id

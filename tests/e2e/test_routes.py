@@ -77,10 +77,11 @@ class Choice(unittest.TestCase):
 
         def price(amount):
             return [{"model": "*", "input": amount, "output": amount}]
-        self.s.path(self.direct, name="main", prices=price(2000000),
+        self.s.path(self.direct, name="main", models=["m1"],
+                    prices=price(2000000),
                     limits=[("requests", 60, 6000)])
-        self.s.path(self.cheap, name="cheap", pool="main", suffix=":batch",
-                    prices=price(1000000), limits=[("concurrent", 0, 1)])
+        self.s.path(self.cheap, name="cheap", models=["m1"], pool="main",
+                    suffix=":batch", prices=price(1000000), limits=[("concurrent", 0, 1)])
 
     def tearDown(self):
         self.s.stop()
