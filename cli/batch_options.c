@@ -33,8 +33,16 @@ batch_options(struct cli *cli, json_t *own)
 	const char *path = cli_get(cli, "path");
 	const char *between = cli_get(cli, "only-between");
 	const char *after = cli_get(cli, "not-before");
+	const char *most = cli_get(cli, "max-cost");
 	struct slc_err err;
+	int64_t money;
 
+	if (most != NULL) {
+		if (spec_money(slice_str(most), SPEC_PRICE_MAX, &money, &err) !=
+		    SLC_OK)
+			return cli_usage(cli, "--max-cost: %s", err.text);
+		json_object_set_new(own, "max_cost", json_integer(money));
+	}
 	if (path != NULL) {
 		if (spec_word(path, NULL, paths, &err) != SLC_OK)
 			return cli_usage(cli, "--path: %s", err.text);

@@ -28,6 +28,8 @@ static const struct cli_opt migrate_opts[] = {
 	{ "path", 0, "WORD", "auto, direct, cheap: which way it goes [auto]" }, \
 	{ "no-escalate", 0, NULL, "never direct instead of cheap, even if it " \
 	    "is late" },                                                      \
+	{ "max-cost", 0, "MONEY", "no line is sent that could make it cost "   \
+	    "more, as 1.50" },                                                \
 	{ "details", 0, NULL, "each result tells its way, tokens and cost, in " \
 	    "a member \"sluice\"" },                                           \
 	{ "not-before", 0, "TIME", "nothing is sent earlier: 2h, or "          \

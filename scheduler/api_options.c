@@ -15,6 +15,7 @@ enum kind {
 	KIND_BOOL,
 	KIND_WORD,
 	KIND_TEXT,
+	KIND_MONEY,
 	KIND_PRIORITY,
 	KIND_DEADLINE
 };
@@ -35,6 +36,7 @@ static const struct option {
 	{ "require_feasible", KIND_BOOL, false, 0, 0, NULL },
 	{ "path", KIND_WORD, false, 0, 0, " auto direct cheap " },
 	{ "escalate", KIND_BOOL, false, 0, 0, NULL },
+	{ "max_cost", KIND_MONEY, false, 1, SPEC_PRICE_MAX, NULL },
 	{ "details", KIND_BOOL, false, 0, 0, NULL },
 	{ "not_before", KIND_INT, false, 1, TIME_MAX, NULL },
 	{ "hours", KIND_TEXT, false, 1, SPEC_HOURS_MAX, NULL },
@@ -147,6 +149,25 @@ read_option(struct call *call, const struct option *o, const json_t *v,
 	case KIND_DEADLINE:
 		return read_deadline(call, v, param, out, o->name);
 	case KIND_INT:
+		if (!api_int_of(call, v, param, o->min, o->max, &n))
+			return false;
+		break;
+	case KIND_MONEY:
+		if (json_is_string(v)) {
+			struct slc_err err;
+
+			if (spec_money(slice_str(json_string_value(v)), o->max,
+				&n, &err) != SLC_OK ||
+			    n < o->min) {
+				api_error(call, 400, "invalid_value", param,
+				    "'%s' must be more than 0: \"1.50\", or a "
+				    "number of millionths.",
+				    param);
+				return false;
+			}
+			json_object_set_new(out, o->name, json_integer(n));
+			return true;
+		}
 		if (!api_int_of(call, v, param, o->min, o->max, &n))
 			return false;
 		break;

@@ -65,6 +65,7 @@ run_add(struct dispatch_run *run, const struct dispatch_line *line,
 {
 	size_t i = run->n++;
 
+	run->money += o->money;
 	run->lines[i].index = line->index;
 	run->lines[i].tries = line->tries;
 	run->lines[i].sends = line->sends;
@@ -78,7 +79,8 @@ run_add(struct dispatch_run *run, const struct dispatch_line *line,
 
 static void
 mark(struct dispatch_mark **list, size_t *n, const struct dispatch_lane *lane,
-    const struct dispatch_line *line, bool again, const char *why)
+    const struct dispatch_line *line, bool again, const char *code,
+    const char *why)
 {
 	struct dispatch_mark *m;
 
@@ -89,7 +91,8 @@ mark(struct dispatch_mark **list, size_t *n, const struct dispatch_lane *lane,
 		.first_line = line->first_line,
 		.index = line->index,
 		.sends = line->sends,
-		.again = again };
+		.again = again,
+		.code = code };
 	snprintf(m->why, sizeof(m->why), "%s", why);
 }
 
@@ -107,7 +110,17 @@ plan_line(struct dispatch *d, struct dispatch_lane *lane,
 	if ((o->large || o->waits_large) &&
 	    plan->nfailed < DISPATCH_FAILED_MAX &&
 	    dispatch_too_large(d, lane, line, why, sizeof(why))) {
-		mark(&plan->failed, &plan->nfailed, lane, line, again, why);
+		mark(&plan->failed, &plan->nfailed, lane, line, again,
+		    "request_exceeds_limit", why);
+		return FATE_FAILS;
+	}
+	/* Nothing will come back that it could be paid with. */
+	if (o->too_dear && !d->purses[lane->purse - 1].out &&
+	    plan->nfailed < DISPATCH_FAILED_MAX) {
+		mark(&plan->failed, &plan->nfailed, lane, line, again,
+		    "spending_limit_reached",
+		    "The request was not sent: what is left of the batch's "
+		    "max_cost does not pay for it.");
 		return FATE_FAILS;
 	}
 	if (goes) {
@@ -121,7 +134,7 @@ plan_line(struct dispatch *d, struct dispatch_lane *lane,
 	if (o->waits_large && !again && lane->naside < DISPATCH_ASIDE_MAX) {
 		struct dispatch_line aside = *line;
 
-		mark(&plan->aside, &plan->naside, lane, line, again,
+		mark(&plan->aside, &plan->naside, lane, line, again, NULL,
 		    "large: others pass");
 		aside.aside = true;
 		dispatch_lane_again(lane, &aside);

@@ -231,6 +231,14 @@ struct dispatch_way {
 	struct dispatch_flow *flow;
 	double cost; /* money in millionths, of a line as its lines are */
 	int rank;    /* 0 first; -1: not now */
+	const struct route_price *price; /* now; NULL: none */
+};
+
+/* What is left of a batch's spending cap. */
+struct dispatch_purse {
+	int64_t batch;
+	double left; /* less what is out and this plan; millionths */
+	bool out;    /* lines are, or results are not counted yet */
 };
 
 struct dispatch_lane {
@@ -261,6 +269,7 @@ struct dispatch_lane {
 	struct dispatch_run *run; /* of the plan's, the last one of its */
 	enum route_choice choice;
 	bool no_escalate;
+	size_t purse; /* of d, + 1; 0: it has no cap */
 	/* dispatch_route.c, a moment ago */
 	struct dispatch_way *ways; /* those now open first, best first */
 	size_t nways;
@@ -280,6 +289,7 @@ struct dispatch_run {
 	int32_t path;
 	bool again;   /* lines that went before, and are taken from retry */
 	bool metered; /* under rate limits: slots and estimates matter */
+	double money; /* of all lines, at most as far as is known; millionths */
 	int64_t chunk;
 	int32_t first_line;
 	int64_t send_us, keep_us;
@@ -302,6 +312,7 @@ struct dispatch_mark {
 	int32_t first_line;
 	int16_t index, sends;
 	bool again; /* it stands in retry */
+	const char *code; /* of those that fail */
 	char why[160];
 };
 
@@ -347,6 +358,8 @@ struct dispatch {
 	struct dispatch_owner *owners; /* DISPATCH_OWNERS, or NULL */
 	size_t owner;                  /* the next to be overwritten */
 	int64_t route_us; /* paths were chosen; 0: they must be anew */
+	struct dispatch_purse *purses; /* of the working set */
+	size_t npurses;
 };
 
 /* dispatch_conf.c: configuration and flows ------------------------------ */
@@ -504,6 +517,10 @@ void dispatch_lanes_begin(struct dispatch *d);
 struct dispatch_lane *
 dispatch_lane_put(struct dispatch *d, int64_t id, const char *model,
     int priority, int64_t deadline_us, int32_t next_line, int32_t lines_left);
+/* Its batch may spend so much more; out: lines of it are out, or their results
+ * not counted. */
+void dispatch_lane_cap(struct dispatch *d, struct dispatch_lane *lane,
+    int64_t left, bool out);
 void dispatch_lanes_end(struct dispatch *d);
 /* What is known of it is old: read it again.  An unknown id is nothing. */
 void dispatch_lane_drop(struct dispatch *d, int64_t id);

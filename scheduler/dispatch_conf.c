@@ -78,6 +78,7 @@ dispatch_fini(struct dispatch *d)
 	free(d->lanes);
 	free(d->by_id);
 	dispatch_order_fini(d);
+	free(d->purses);
 	*d = (struct dispatch){ 0 };
 }
 

@@ -36,8 +36,11 @@ lane_free(struct dispatch_lane *lane)
 void
 dispatch_lanes_begin(struct dispatch *d)
 {
-	for (size_t i = 0; i < d->nlanes; i++)
+	d->npurses = 0;
+	for (size_t i = 0; i < d->nlanes; i++) {
 		d->lanes[i]->keep = false;
+		d->lanes[i]->purse = 0;
+	}
 }
 
 /* Where in by_id the lane is, or would be. */
@@ -101,6 +104,24 @@ dispatch_lane_put(struct dispatch *d, int64_t id, const char *model,
 }
 
 void
+dispatch_lane_cap(struct dispatch *d, struct dispatch_lane *lane, int64_t left,
+    bool out)
+{
+	size_t i = 0;
+
+	while (i < d->npurses && d->purses[i].batch != lane->batch)
+		i++;
+	if (i == d->npurses) {
+		d->purses = xrealloc(
+		    d->purses, (d->npurses + 1) * sizeof(*d->purses));
+		d->purses[d->npurses++] = (struct dispatch_purse){
+			lane->batch, (double)left, out
+		};
+	}
+	lane->purse = i + 1;
+}
+
+void
 dispatch_lanes_end(struct dispatch *d)
 {
 	size_t kept = 0;
@@ -120,6 +141,7 @@ dispatch_lanes_end(struct dispatch *d)
 		memcpy(d->lanes, d->by_id, kept * sizeof(*d->lanes));
 	d->route_us = 0;
 	dispatch_order_stale(d);
+	d->route_us = 0;
 }
 
 void

@@ -342,6 +342,10 @@ dispatch_offer_take(const struct dispatch *d, const struct dispatch_offer *o)
 	}
 	if (flow_guesses(f))
 		pending_add(f, o);
+	if (o->purse != NULL) {
+		o->purse->left -= o->money;
+		o->purse->out = true;
+	}
 	path_count(f->path, o->slot_us);
 	f->out++;
 	f->path->out++;
@@ -363,13 +367,33 @@ dispatch_next_flow(
 	return NULL;
 }
 
+/* Does the lane's purse hold what the line may cost on the way? */
+static bool
+can_pay(struct dispatch *d, const struct dispatch_lane *lane,
+    const struct dispatch_line *line, const struct dispatch_way *way,
+    struct dispatch_offer *o)
+{
+	const struct estimate *e = &way->flow->estimate;
+	int64_t cap = line->cap >= 0     ? line->cap
+	    : lane->max_tokens > 0 ? lane->max_tokens
+				   : -1;
+
+	if (lane->purse == 0)
+		return true;
+	o->purse = &d->purses[lane->purse - 1];
+	o->money = route_money(way->price,
+	    (double)estimate_input(e, line->bytes),
+	    (double)estimate_output(e, cap));
+	return o->money <= o->purse->left;
+}
+
 bool
 dispatch_offer_best(struct dispatch *d, const struct dispatch_lane *lane,
     const struct dispatch_line *line, int64_t now_us,
     struct dispatch_offer *best)
 {
-	bool found = false, waits_large = false;
-	int rank = 0;
+	bool found = false, waits_large = false, paid = false;
+	int rank = -1;
 
 	for (size_t i = 0; i < lane->nways && lane->ways[i].rank >= 0; i++) {
 		struct dispatch_flow *f = lane->ways[i].flow;
@@ -378,6 +402,9 @@ dispatch_offer_best(struct dispatch *d, const struct dispatch_lane *lane,
 		if (found && lane->ways[i].rank > rank)
 			break;
 		rank = lane->ways[i].rank;
+		if (!can_pay(d, lane, line, &lane->ways[i], &o))
+			continue;
+		paid = true;
 		if (flow_offer(d, f, lane, line, now_us, &o)) {
 			if (!found || o.slot_us < best->slot_us)
 				*best = o;
@@ -385,8 +412,10 @@ dispatch_offer_best(struct dispatch *d, const struct dispatch_lane *lane,
 		}
 		waits_large |= o.waits_large;
 	}
-	if (!found)
+	if (!found) {
 		best->waits_large = waits_large;
+		best->too_dear = !paid && lane->purse > 0 && rank >= 0;
+	}
 	return found;
 }
 

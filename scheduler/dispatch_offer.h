@@ -19,6 +19,9 @@ struct dispatch_offer {
 	bool large;
 	bool waits_large; /* no offer: there is no room for its size yet */
 	double limit_us;  /* of dispatch_limit_us() */
+	double money;     /* it will cost, at most as far as is known */
+	struct dispatch_purse *purse; /* that pays for it, or NULL */
+	bool too_dear; /* no offer: the purse does not hold it on any way */
 };
 
 /* A path of the lane's model, from *at on; NULL when there is no other. */

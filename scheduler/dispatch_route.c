@@ -253,6 +253,9 @@ lane_rank(struct dispatch *d, struct dispatch_lane *lane,
 	route_rank(&work, ways, lane->nways);
 	for (size_t i = 0; i < lane->nways; i++) {
 		lane->ways[i].cost = ways[i].cost;
+		lane->ways[i].price = route_price(
+		    lane->ways[i].flow->path->prices,
+		    lane->ways[i].flow->path->nprices, lane->model, at_us);
 		lane->ways[i].rank = ways[i].rank;
 	}
 	free(ways);

@@ -67,6 +67,9 @@ rows_lanes(struct dispatch *d, const struct db_result *res, int s)
 		    : slice_eq(db_slice(res, s, i, 14), "cheap") ? ROUTE_CHEAP
 								 : ROUTE_AUTO;
 		lane->no_escalate = !db_bool(res, s, i, 15);
+		if (!db_null(res, s, i, 16))
+			dispatch_lane_cap(d, lane, db_int(res, s, i, 16),
+			    db_bool(res, s, i, 17));
 	}
 	dispatch_lanes_end(d);
 }

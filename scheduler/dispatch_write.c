@@ -1,5 +1,6 @@
 #include "dispatch_json.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,6 +58,8 @@ write_marks(const char *list, const struct dispatch_mark *marks, size_t n,
 		    (long long)m->lane, (long long)m->chunk, m->first_line,
 		    m->index, m->sends);
 		buf_add_json(out, slice_str(m->why));
+		if (m->code != NULL)
+			buf_addf(out, ",\"code\":\"%s\"", m->code);
 		buf_addc(out, '}');
 	}
 	close_list(out, open);
@@ -79,6 +82,8 @@ write_runs(
 		    r->first_line,
 		    (long long)dispatch_database_time(d, r->send_us),
 		    (long long)r->keep_us);
+		if (r->money > 0)
+			buf_addf(out, ",\"money\":%.0f", ceil(r->money));
 		WRITE_ARRAY(out, r, "line", index);
 		if (r->metered) {
 			WRITE_ARRAY(out, r, "slot_us", slot_us);

@@ -101,6 +101,7 @@ begin
 			'not_before', sluice.epoch(p_batch.not_before),
 			'hours', p_batch.hours,
 			'details', case when p_batch.details then true end,
+			'max_cost', p_batch.cap,
 			'cost', case when v_priced then v_cost end,
 			'direct_cost', case when v_priced then v_direct end,
 			'paths', v_paths,
@@ -235,7 +236,7 @@ begin
 	v_faults := sluice.batch_faults(v_file, p_endpoint);
 	insert into sluice.batch (account_id, key_id, input_id, endpoint, priority,
 		window_text, metadata, state, lines, errors, deadline, failed_at, max_tokens,
-		choice, escalate, not_before, hours, details)
+		choice, escalate, not_before, hours, details, cap)
 	values (p_account, p_key_id, v_file.id, p_endpoint,
 		(p_options ->> 'priority')::smallint, p_window_text,
 		p_metadata, case when v_faults is null then 'validating' else 'failed' end,
@@ -244,7 +245,8 @@ begin
 		(p_options ->> 'max_tokens')::integer, coalesce(p_options ->> 'path', 'auto'),
 		coalesce((p_options ->> 'escalate')::boolean, true),
 		to_timestamp((p_options ->> 'not_before')::bigint), p_options ->> 'hours',
-		coalesce((p_options ->> 'details')::boolean, false))
+		coalesce((p_options ->> 'details')::boolean, false),
+		(p_options ->> 'max_cost')::bigint)
 	returning * into v_batch;
 	if p_key is not null then
 		v_before := sluice.idempotent(p_account, p_key, p_hash, v_batch.id);

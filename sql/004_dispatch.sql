@@ -194,16 +194,51 @@ begin
 	    and (p_batch.hours is null or sluice.hours_hold(p_batch.hours, now()));
 end $$;
 
+create or replace function sluice.lane_rests(p_batch bigint) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+	return exists (select from sluice.batch b where b.id = p_batch
+	    and (b.not_before is not null or b.hours is not null)
+	    and not sluice.batch_may_go(b));
+end $$;
+
+-- Of a batch with a spending cap: what is left, less what its lines that are out
+-- may cost; busy: there are such, or results that have no place yet.
+create or replace function sluice.batch_purse(
+    p_batch sluice.batch, out cap_left bigint, out busy boolean
+)
+language plpgsql stable set search_path = '' as $$
+declare
+	v_runs record;
+	v_unplaced record;
+begin
+	if p_batch.cap is null then
+		return;
+	end if;
+	select count(*) as n, coalesce(sum(r.est_money * bit_count(r.open)
+		/ greatest(cardinality(r.line), 1)), 0) as money
+	into v_runs from sluice.run r where r.batch_id = p_batch.id;
+	select count(*) as n, coalesce(sum((j ->> 'money')::bigint), 0) as money
+	into v_unplaced
+	from sluice.unplaced u left join lateral json_array_elements(u.paths) j on true
+	where u.batch_id = p_batch.id;
+	cap_left := p_batch.cap - v_runs.money - v_unplaced.money - coalesce((
+		select sum(w.money) from sluice.batch_path w
+		where w.batch_id = p_batch.id), 0);
+	busy := v_runs.n > 0 or v_unplaced.n > 0;
+end $$;
+
 -- The working set: of every account, model and class the lanes that can least
 -- wait and the oldest, p_each in all, fewer when there are many of those.  A lane
 -- that is at its end but has lines to go again is there by p_due.  None of a
--- revoked key, a paused batch or one whose time has not come.
+-- revoked key or a paused batch, none whose time has not come.
 drop function if exists sluice.dispatch_lanes(integer, bigint[]);
 create function sluice.dispatch_lanes(p_each integer, p_due bigint[])
 returns table (id bigint, batch_id bigint, account_id bigint, file_id bigint,
     purge_day date, model text, priority smallint, deadline_us bigint,
     next_line integer, lines_left integer, open boolean, max_tokens integer,
-    weight integer, key_id bigint, choice text, escalate boolean)
+    weight integer, key_id bigint, choice text, escalate boolean, cap_left bigint,
+    cap_out boolean)
 language sql stable set search_path = '' security definer as $$
 	with recursive flow as (
 		(select l.account_id, l.model, l.priority from sluice.batch_lane l
@@ -224,6 +259,7 @@ language sql stable set search_path = '' security definer as $$
 			select l.id from sluice.batch_lane l
 			where l.open and l.account_id = f.account_id and l.model = f.model
 			    and l.priority = f.priority
+			    and not sluice.lane_rests(l.batch_id)
 			order by l.start_by, l.id
 			limit e.n
 		) h
@@ -232,6 +268,7 @@ language sql stable set search_path = '' security definer as $$
 			select l.id from sluice.batch_lane l
 			where l.open and l.account_id = f.account_id and l.model = f.model
 			    and l.priority = f.priority
+			    and not sluice.lane_rests(l.batch_id)
 			order by l.id
 			limit e.n
 		) h
@@ -240,10 +277,12 @@ language sql stable set search_path = '' security definer as $$
 	)
 	select l.id, l.batch_id, l.account_id, l.file_id, l.purge_day, l.model,
 		l.priority, sluice.epoch_us(l.deadline), l.next_line, l.lines_left, l.open,
-		l.max_tokens, a.weight, b.key_id, b.choice, b.escalate
+		l.max_tokens, a.weight, b.key_id, b.choice, b.escalate,
+		p.cap_left, p.busy
 	from chosen c join sluice.batch_lane l on l.id = c.id
 	join sluice.batch b on b.id = l.batch_id
 	join sluice.account a on a.id = l.account_id
+	cross join lateral sluice.batch_purse(b) p
 	where b.state = 'in_progress' and b.ending is null and b.paused_at is null
 	    and not sluice.key_is_revoked(b.key_id) and sluice.batch_may_go(b)
 	order by l.priority desc, l.id
@@ -395,24 +434,25 @@ begin
 	where a.lane <> all (v_stopped);
 
 	perform sluice.end_lines(b, l.purge_day, f.chunk, f.first_line,
-		array[f.line], array[f.sends], 'request_exceeds_limit', f.why)
+		array[f.line], array[f.sends], f.code, f.why)
 	from json_to_recordset(p_plan -> 'failed') as f (lane bigint, chunk bigint,
-		first_line integer, line integer, sends smallint, why text)
+		first_line integer, line integer, sends smallint, code text, why text)
 	join sluice.batch_lane l on l.id = f.lane
 	join sluice.batch b on b.id = l.batch_id
 	where f.lane <> all (v_stopped);
 
 	insert into sluice.run (batch_id, lane_id, path_id, purge_day, chunk_id,
 		first_line, line, slot_us, est_input, est_output, tries, sends, refused,
-		send_at, keep_us, open)
+		send_at, keep_us, open, est_money)
 	select l.batch_id, l.id, r.path, l.purge_day, r.chunk, r.first_line, r.line,
 		r.slot_us, r.est_input, r.est_output, r.tries, r.sends, r.refused,
 		sluice.at_us(r.send_us), r.keep_us,
-		repeat('1', cardinality(r.line))::bit varying
+		repeat('1', cardinality(r.line))::bit varying, coalesce(r.money, 0)
 	from json_to_recordset(p_plan -> 'runs') as r (lane bigint, path integer,
 		chunk bigint, first_line integer, line smallint[], slot_us integer[],
 		est_input integer[], est_output integer[], tries smallint[],
-		sends smallint[], refused smallint[], send_us bigint, keep_us bigint)
+		sends smallint[], refused smallint[], send_us bigint, keep_us bigint,
+		money bigint)
 	join sluice.batch_lane l on l.id = r.lane
 	where r.lane <> all (v_stopped);
 	get diagnostics v_runs = row_count;

@@ -77,10 +77,11 @@ class Choice(unittest.TestCase):
 
         def price(amount):
             return [{"model": "*", "input": amount, "output": amount}]
-        self.s.path(self.direct, name="main", prices=price(2000000),
+        self.s.path(self.direct, name="main", models=["m1"],
+                    prices=price(2000000),
                     limits=[("requests", 60, 6000)])
-        self.s.path(self.cheap, name="cheap", pool="main", suffix=":batch",
-                    prices=price(1000000), limits=[("concurrent", 0, 1)])
+        self.s.path(self.cheap, name="cheap", models=["m1"], pool="main",
+                    suffix=":batch", prices=price(1000000), limits=[("concurrent", 0, 1)])
 
     def tearDown(self):
         self.s.stop()
@@ -142,6 +143,32 @@ class Choice(unittest.TestCase):
         self.assertEqual((b["sluice"]["cost"], b["sluice"]["direct_cost"]),
                          (4400, 4400))
         self.assertNotIn("sluice", list(self.s.results(b["id"]).values())[0])
+
+    def test_no_line_is_sent_that_may_be_too_dear(self):
+        # 10 + 100 tokens; the estimate of a line is a little more.
+        up = Answering(lambda body, headers: (200, json.dumps({
+            "object": "chat.completion", "choices": [], "usage": {
+                "prompt_tokens": 10, "completion_tokens": 100}}).encode()))
+        self.s.path(up, name="own", models=["m9"], limits=[("concurrent", 0, 3)],
+                    prices=[{"model": "*", "input": 1000000,
+                             "output": 1000000}])
+        b = self.s.submit(lines(20, model="m9", max_tokens=100),
+                          sluice={"max_cost": "0.001"})
+        done = self.s.wait(b)
+        self.assertEqual(done["status"], "completed")
+        self.assertLessEqual(done["sluice"]["cost"], 1000)
+        self.assertEqual(done["sluice"]["max_cost"], 1000)
+        n = done["request_counts"]["completed"]
+        self.assertTrue(7 <= n <= 9, n)
+        codes = [r["error"]["code"] for r in self.s.results(b).values()
+                 if r["error"]]
+        self.assertEqual(codes, ["spending_limit_reached"] * (20 - n))
+        for bad in ("0", "a", -1, 1.5):
+            no = self.s.batch(self.s.upload(lines(1)).json["id"],
+                              sluice={"max_cost": bad})
+            self.assertEqual((no.status, no.error["param"]),
+                             (400, "sluice.max_cost"), bad)
+        up.stop()
 
     def test_a_batch_goes_in_its_hours(self):
         soon = int(time.time()) + 4
