@@ -139,7 +139,6 @@ dispatch_lanes_end(struct dispatch *d)
 	d->nlanes = kept;
 	if (kept > 0)
 		memcpy(d->lanes, d->by_id, kept * sizeof(*d->lanes));
-	d->route_us = 0;
 	dispatch_order_stale(d);
 	d->route_us = 0;
 }
