@@ -306,7 +306,7 @@ static void
 print_prices(const struct cli *cli, const json_t *prices)
 {
 	static const struct out_col cols[] = { { "PRICE OF", false },
-		{ "HOURS", false }, { "INPUT", true }, { "CACHED", true }, { "OUTPUT", true } };
+		{ "INPUT", true }, { "CACHED", true }, { "OUTPUT", true } };
 	static const char *const members[] = { "input", "cached_input",
 		"output" };
 	char text[32];
@@ -319,8 +319,9 @@ print_prices(const struct cli *cli, const json_t *prices)
 	for (size_t i = 0; i < json_array_size(prices); i++) {
 		const json_t *price = json_array_get(prices, i);
 
-		out_cell(&t, "%s", js_text(price, "model"));
-		out_cell(&t, "%s", js_text(price, "hours"));
+		out_cell(&t, "%s%s%s", js_text(price, "model"),
+		    js_text(price, "hours")[0] != '\0' ? "@" : "",
+		    js_text(price, "hours"));
 		for (size_t k = 0; k < NITEMS(members); k++) {
 			prices_cell(price, members[k], text);
 			out_cell(&t, "%s", text);

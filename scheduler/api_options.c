@@ -33,6 +33,7 @@ static const struct option {
 	{ "max_tokens", KIND_INT, false, 1, SLC_MAX_TOKENS_MAX, NULL },
 	{ "paused", KIND_BOOL, true, 0, 0, NULL },
 	{ "deadline", KIND_DEADLINE, true, 0, 0, NULL },
+	{ "dry_run", KIND_BOOL, false, 0, 0, NULL },
 	{ "require_feasible", KIND_BOOL, false, 0, 0, NULL },
 	{ "path", KIND_WORD, false, 0, 0, " auto direct cheap " },
 	{ "escalate", KIND_BOOL, false, 0, 0, NULL },

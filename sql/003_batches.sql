@@ -223,7 +223,8 @@ begin
 			format('The file %s is not one for batches: upload it with purpose "batch".',
 				sluice.file_name(p_input)));
 	end if;
-	if (v_deadline at time zone 'utc')::date >= v_file.purge_day then
+	if (v_deadline at time zone 'utc')::date >= v_file.purge_day
+	    and not coalesce((p_options ->> 'dry_run')::boolean, false) then
 		perform sluice.refuse(400, 'invalid_value', 'completion_window',
 			format('The file expires before a batch of %s could end; upload it again '
 				'with a longer expires_after.', p_window_text));
@@ -234,6 +235,14 @@ begin
 			'''sluice.not_before'' is not before the end of completion_window.');
 	end if;
 	v_faults := sluice.batch_faults(v_file, p_endpoint);
+	if (p_options ->> 'dry_run')::boolean then
+		if v_faults is not null then
+			return json_strip_nulls(json_build_object('object', 'batch.plan',
+				'input_file_id', sluice.file_name(p_input), 'errors',
+				json_build_object('object', 'list', 'data', v_faults)));
+		end if;
+		return sluice.batch_plan(v_file, v_deadline, p_options);
+	end if;
 	insert into sluice.batch (account_id, key_id, input_id, endpoint, priority,
 		window_text, metadata, state, lines, errors, deadline, failed_at, max_tokens,
 		choice, escalate, not_before, hours, details, cap)
@@ -284,7 +293,8 @@ begin
 	v_batch := sluice.batch_mine(p_account, p_uid, 'batch_id');
 	return sluice.batch_object(v_batch, case
 		when v_batch.state in ('validating', 'in_progress')
-		then sluice.batch_outlook(v_batch) end);
+		then (sluice.batch_outlook(v_batch)::jsonb || jsonb_build_object(
+			'forecast', sluice.batch_forecast(v_batch)))::json end);
 end $$;
 
 -- Newest first, as OpenAI lists them.

@@ -64,6 +64,57 @@ class Suffix(unittest.TestCase):
         cheap.stop()
 
 
+class Plan(unittest.TestCase):
+    def test_what_it_would_take_and_cost_and_nothing_is_made(self):
+        up = Answering(lambda body, headers: (200, json.dumps({
+            "object": "chat.completion", "choices": [], "usage": {
+                "prompt_tokens": 30, "completion_tokens": 100}}).encode()))
+        s = Sluice()
+        s.path(up, name="main", prices=[{"model": "*", "input": 2000000,
+                                         "output": 2000000}],
+               limits=[("requests", 60, 6000)])
+        s.path(up, name="cheap", pool="main", suffix=":batch",
+               prices=[{"model": "*", "input": 1000000, "output": 1000000}],
+               limits=[("requests", 60, 60)])
+        up_file = s.upload(lines(1200)).json["id"]
+
+        def plan(window="24h", **own):
+            a = s.batch(up_file, window=window, sluice={"dry_run": True, **own})
+            self.assertEqual(a.status, 200, a.body)
+            return a.json
+        p = plan()
+        self.assertEqual((p["object"], p["lines"]), ("batch.plan", 1200))
+        self.assertEqual(p["routed"]["paths"], ["cheap"])
+        self.assertEqual(p["routed"]["limit"], "requests/1m of path cheap")
+        self.assertEqual(p["routed"]["confidence"], "low")
+        by = {x["path"]: x for x in p["paths"]}
+        self.assertAlmostEqual(by["cheap"]["need_s"], 1209, delta=2)
+        self.assertAlmostEqual(by["main"]["need_s"], 12, delta=1)
+        self.assertEqual(by["main"]["cost"], 2 * by["cheap"]["cost"])
+        self.assertEqual(plan(priority="high")["routed"]["paths"], ["main"])
+        # 10 minutes: cheap does about 570 of them.
+        both = plan("10m")["routed"]
+        self.assertEqual(both["paths"], ["cheap", "main"])
+        self.assertAlmostEqual(both["direct_part"], 0.53, delta=0.02)
+        self.assertTrue(both["in_time"])
+        self.assertFalse(plan("10m", escalate=False)["routed"]["in_time"])
+        self.assertEqual(s.sql("select count(*) from sluice.batch"), "0")
+        # What was learned by answers makes it sure.
+        b = s.submit(lines(110), sluice={"path": "direct"})
+        s.wait(b)
+        until(lambda: plan()["routed"]["confidence"] == "high", 15)
+        p = plan()
+        self.assertAlmostEqual(p["routed"]["cost"], 1200 * 130, delta=1200 * 7)
+        # One that runs says the same of what is left.
+        b = s.batch(up_file).json["id"]
+        f = until(lambda: s.show(b)["sluice"].get("outlook", {}).get("forecast"))
+        self.assertEqual(f["paths"], ["cheap"])
+        self.assertAlmostEqual(f["cost"], 1200 * 130, delta=1200 * 7)
+        self.assertAlmostEqual(f["ends_at"] - time.time(), 1210, delta=20)
+        s.stop()
+        up.stop()
+
+
 class Choice(unittest.TestCase):
     def setUp(self):
         self.seen = []

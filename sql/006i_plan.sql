@@ -1,0 +1,327 @@
+-- migrate: on change
+--
+-- What a batch will take and cost: before it is made, and while it runs.  Time by
+-- what limits let through at an even pace, money by what was learned of tokens.
+
+-- Of a file by model: its lines, their bodies' bytes and declared output, on
+-- average over so many of its chunks.
+create or replace function sluice.file_lines(p_file sluice.file, p_chunks integer)
+returns table (model text, lines bigint, bytes double precision, cap double precision)
+language plpgsql stable set search_path = '' as $$
+begin
+	return query
+		with sample as (
+			select p.chunk_id from (
+				select q.chunk_id, row_number() over (order by q.first_line) as n,
+					count(*) over () as all_n
+				from sluice.place q
+				where q.purge_day = p_file.purge_day and q.file_id = p_file.id
+			) p
+			where p.n % greatest(1, p.all_n / p_chunks) = 0
+		)
+		select p_file.models[m.model], p_file.model_lines[m.model]::bigint,
+			avg(k.body_len[m.i])::double precision,
+			(avg(k.cap[m.i]) filter (where k.cap[m.i] >= 0))::double precision
+		from sample s
+		join sluice.chunk k on k.purge_day = p_file.purge_day and k.id = s.chunk_id
+		cross join unnest(k.model) with ordinality m (model, i)
+		group by m.model;
+end $$;
+
+-- What is to be done, with its tokens as they were learned, else as
+-- scheduler/estimate.h guesses: p_lines is [{model, lines, bytes, cap}].
+create or replace function sluice.plan_work(p_lines json, p_max_tokens integer)
+returns table (model text, lines double precision, input double precision,
+    output double precision, cap double precision, answers double precision)
+language sql stable set search_path = '' as $$
+	select l.model, l.lines, case when e.ratio > 0 then l.bytes * e.ratio
+			else l.bytes / 3 + 1 end,
+		least(coalesce(e.output, 512), coalesce(l.cap, p_max_tokens)),
+		coalesce(l.cap, p_max_tokens), coalesce(e.n, 0)
+	from json_to_recordset(p_lines) as l (model text, lines double precision,
+		bytes double precision, cap double precision)
+	left join lateral (
+		select (s.learned ->> 'ratio')::double precision as ratio,
+			(s.learned ->> 'output')::double precision as output,
+			(s.learned ->> 'n')::double precision as n
+		from sluice.estimate s
+		where s.model = l.model and (s.learned ->> 'n')::double precision > 0
+		order by 3 desc limit 1
+	) e on true
+$$;
+
+-- Every way of every model: what a line costs by it and how long a call takes, and
+-- of each limit on it what a line takes and what there is in a second.  One row
+-- without a limit where none is known.
+create or replace function sluice.plan_ways(p_lines json, p_max_tokens integer)
+returns table (model text, lines double precision, path_id integer, kind text,
+    money double precision, priced boolean, latency double precision,
+    limit_id integer, units double precision, rate double precision)
+language sql stable set search_path = '' as $$
+	select w.model, w.lines, p.id, p.kind,
+		coalesce((w.input * c.input + w.output * c.output) / 1e6, 0), c.path_id is not null,
+		e.ms / 1000, l.id,
+		(case l.dimension when 'concurrent' then 1 else sluice.limit_units(l, p.charge,
+			round(w.input)::bigint, round(case when p.charge like 'declared%'
+				then coalesce(w.cap, w.output) else w.output end)::bigint)
+			end)::double precision,
+		l.amount * (1 - l.headroom) * (1 - l.reserve) / case l.dimension
+			when 'concurrent' then e.ms / 1000 else l.window_s + 0.45 end
+	from sluice.plan_work(p_lines, p_max_tokens) w
+	join sluice.path p on p.removed_at is null and exists (
+		select from unnest(p.models) g where sluice.glob_match(g, w.model))
+	left join lateral sluice.price_of(p.id, w.model) c on true
+	left join lateral (select nullif((s.learned ->> 'ms')::double precision, 0) as ms
+		from sluice.estimate s where s.path_id = p.id and s.model = w.model) e on true
+	left join sluice.rate_limit l on l.pool_id = p.pool_id and l.removed_at is null
+	    and (l.path_id is null or l.path_id = p.id)
+	    and sluice.glob_match(l.model, w.model) and l.dimension not like 'enqueued%'
+	    and (l.window_s > 0 or e.ms is not null)
+$$;
+
+-- Seconds that all lines need when they go by these paths, each by all that serve
+-- its model in proportion to their speed; what it costs; the limit that binds.
+create or replace function sluice.plan_need(
+    p_lines json, p_max_tokens integer, p_paths integer[], out need_s double precision,
+    out money double precision, out latency double precision, out limit_id integer,
+    out missing boolean
+)
+language plpgsql stable set search_path = '' as $$
+begin
+	with way as materialized (
+		select w.*, coalesce(min(w.rate / w.units) over (
+			partition by w.model, w.path_id), 1e6) as speed
+		from sluice.plan_ways(p_lines, p_max_tokens) w
+		where w.path_id = any (p_paths)
+	), flow as (
+		select f.*, f.speed / sum(f.speed) over (partition by f.model) as share
+		from (select distinct on (w.model, w.path_id) w.model, w.path_id, w.lines,
+				w.money, w.latency, w.speed
+			from way w) f
+	), load as (
+		select w.limit_id, sum(w.lines * f.share * w.units) / max(w.rate) as s
+		from way w join flow f on f.model = w.model and f.path_id = w.path_id
+		where w.limit_id is not null
+		group by w.limit_id
+	)
+	select (select l.s from load l order by l.s desc limit 1),
+		(select l.limit_id from load l order by l.s desc limit 1),
+		(select sum(f.lines * f.share * f.money) from flow f),
+		(select max(f.latency) from flow f),
+		exists (select from json_array_elements(p_lines) j
+			where not exists (select from flow f where f.model = j ->> 'model'))
+	into need_s, limit_id, money, latency, missing;
+end $$;
+
+-- Of the paths those that go first: the cheapest of each model by the rules of
+-- scheduler/route.c, or with p_direct those that are direct.
+create or replace function sluice.plan_paths(
+    p_lines json, p_max_tokens integer, p_direct boolean
+) returns integer[]
+language sql stable set search_path = '' as $$
+	with way as (
+		select distinct w.model, w.path_id, w.kind, w.money, w.priced
+		from sluice.plan_ways(p_lines, p_max_tokens) w
+	), guessed as (
+		select w.*, case when w.priced then w.money when w.kind = 'direct' then 0
+			else coalesce(nullif(min(w.money) filter (where w.kind = 'direct'
+				and w.priced) over (partition by w.model), 0) / 2, -1) end as cost
+		from way w
+	), ranked as (
+		select g.*, min(g.cost) filter (where not p_direct or g.kind = 'direct')
+			over (partition by g.model) as least
+		from guessed g
+	)
+	select array_agg(distinct r.path_id)
+	from ranked r
+	where case when p_direct then r.kind = 'direct'
+		else r.cost <= r.least + abs(r.least) * 1e-6 end
+$$;
+
+-- Seconds for which others, due before, take the limit that binds.
+create or replace function sluice.plan_ahead_s(
+    p_limit integer, p_batch bigint, p_deadline timestamptz
+) returns double precision
+language sql stable set search_path = '' as $$
+	select coalesce(sum(l.lines_left * r.share * r.units / r.rate), 0)
+	from sluice.batch_lane l
+	join sluice.batch b on b.id = l.batch_id
+	join sluice.file f on f.id = l.file_id
+	cross join lateral sluice.line_tokens(f, l.model, l.max_tokens) t
+	cross join lateral sluice.way_rates(l.model, t.input, t.output) r
+	where b.state in ('validating', 'in_progress') and b.paused_at is null
+	    and l.lines_left > 0 and l.batch_id is distinct from p_batch
+	    and b.deadline <= p_deadline and r.limit_id = p_limit
+$$;
+
+create or replace function sluice.plan_limit(p_limit integer) returns text
+language sql stable set search_path = '' as $$
+	select sluice.limit_text(l) || ' of ' || coalesce('path ' || p.name,
+		'pool ' || o.name)
+	from sluice.rate_limit l join sluice.pool o on o.id = l.pool_id
+	left join sluice.path p on p.id = l.path_id
+	where l.id = p_limit
+$$;
+
+-- By each path alone.
+create or replace function sluice.plan_by_path(
+    p_lines json, p_max_tokens integer, p_begin timestamptz, p_batch bigint,
+    p_deadline timestamptz
+) returns json
+language sql stable set search_path = '' as $$
+	select json_agg(json_strip_nulls(json_build_object('path', p.name, 'kind', p.kind,
+		'cost', round(n.money), 'need_s', ceil(n.need_s + a.s),
+		'ends_at', sluice.epoch(p_begin + make_interval(secs =>
+			n.need_s + a.s + coalesce(n.latency, 0) + 1)),
+		'limit', sluice.plan_limit(n.limit_id),
+		'serves_all', case when n.missing then false end)) order by n.money, p.name)
+	from sluice.path p
+	cross join lateral sluice.plan_need(p_lines, p_max_tokens, array[p.id]) n
+	cross join lateral (select case when n.limit_id is null then 0
+		else sluice.plan_ahead_s(n.limit_id, p_batch, p_deadline) end as s) a
+	where p.removed_at is null and n.money is not null
+$$;
+
+/*
+ * As it will be routed: {ends_at, ends_between, cost, by, limit, ...}.  Patient lines
+ * by the cheapest paths; what those do not carry by the latest start goes direct.
+ */
+create or replace function sluice.plan_routed(
+    p_lines json, p_max_tokens integer, p_begin timestamptz, p_batch bigint,
+    p_deadline timestamptz, p_choice text, p_escalate boolean, p_priority integer
+) returns json
+language plpgsql stable set search_path = '' as $$
+declare
+	v_patient boolean := p_choice = 'cheap' or p_choice = 'auto' and p_priority < 3;
+	v_main integer[] := sluice.plan_paths(p_lines, p_max_tokens, not v_patient);
+	v_rest integer[] := sluice.plan_paths(p_lines, p_max_tokens, true);
+	v_m record;
+	v_r record;
+	v_left_s double precision := extract(epoch from p_deadline - p_begin);
+	v_guard_s double precision;
+	v_part double precision := 1;	-- of the lines goes by the main paths
+	v_need_s double precision;
+	v_answers double precision;
+	v_off double precision;
+	v_rest_money double precision;
+begin
+	if v_main is null and p_choice = 'auto' then
+		v_main := sluice.plan_paths(p_lines, p_max_tokens, false);
+	end if;
+	v_m := sluice.plan_need(p_lines, p_max_tokens, v_main);
+	v_need_s := coalesce(v_m.need_s, 0) + case when v_m.limit_id is null then 0
+		else sluice.plan_ahead_s(v_m.limit_id, p_batch, p_deadline) end;
+	v_guard_s := greatest(20, 6 * coalesce(v_m.latency, 5));
+	if v_patient and p_escalate and not v_main @> v_rest
+	    and v_need_s > v_left_s - v_guard_s then
+		v_r := sluice.plan_need(p_lines, p_max_tokens, v_rest);
+		v_rest_money := v_r.money;
+		v_part := least(1, greatest(0, (v_left_s - v_guard_s) / v_need_s));
+		if (1 - v_part) * coalesce(v_r.need_s, 0) > v_left_s - v_guard_s then
+			-- Both at once from the beginning, and late all the same.
+			v_part := v_r.need_s / (v_need_s + v_r.need_s);
+			v_need_s := v_need_s * v_part;
+		else
+			v_need_s := v_left_s - v_guard_s;
+		end if;
+	end if;
+	select min(w.answers) into v_answers
+	from sluice.plan_work(p_lines, p_max_tokens) w;
+	v_off := case when v_answers >= 100 then 0.05 when v_answers >= 10 then 0.1
+		else 0.5 end;
+	return json_strip_nulls(json_build_object(
+		'ends_at', sluice.epoch(p_begin + make_interval(secs => least(1e9,
+			v_need_s + coalesce(v_m.latency, 0) + 1))),
+		'ends_between', json_build_array(
+			sluice.epoch(p_begin + make_interval(secs => least(1e9,
+				v_need_s * (1 - v_off)))),
+			sluice.epoch(p_begin + make_interval(secs => least(1e9,
+				v_need_s * (1 + v_off) + 2 * coalesce(v_m.latency, 5) + 1)))),
+		'cost', round(v_m.money * v_part + coalesce(v_rest_money * (1 - v_part), 0)),
+		'in_time', v_need_s <= v_left_s,
+		'direct_part', case when v_part < 1 then round((1 - v_part)::numeric, 3) end,
+		'paths', (select json_agg(p.name order by p.name) from sluice.path p
+			where p.id = any (v_main || case when v_part < 1 then v_rest end)),
+		'limit', sluice.plan_limit(v_m.limit_id),
+		'confidence', case when v_answers >= 100 then 'high'
+			when v_answers >= 10 then 'medium' else 'low' end,
+		'answers', round(v_answers)));
+end $$;
+
+-- When a batch with these options would begin.
+create or replace function sluice.plan_begin(p_not_before timestamptz, p_hours text)
+returns timestamptz
+language sql stable set search_path = '' as $$
+	select case when p_hours is null then b.at
+		else coalesce(sluice.hours_next(p_hours, b.at), b.at) end
+	from (select greatest(now(), p_not_before) as at) b
+$$;
+
+-- A batch that is not made: what it would take and cost.
+create or replace function sluice.batch_plan(
+    p_file sluice.file, p_deadline timestamptz, p_options json
+) returns json
+language plpgsql stable security definer set search_path = '' as $$
+declare
+	v_lines json := (select json_agg(l) from sluice.file_lines(p_file, 10000) l);
+	v_most integer := (p_options ->> 'max_tokens')::integer;
+	v_begin timestamptz := sluice.plan_begin(
+		to_timestamp((p_options ->> 'not_before')::bigint), p_options ->> 'hours');
+begin
+	return json_strip_nulls(json_build_object('object', 'batch.plan',
+		'input_file_id', sluice.file_name(p_file.uid),
+		'lines', p_file.lines,
+		'input_tokens', (select round(sum(w.lines * w.input))
+			from sluice.plan_work(v_lines, v_most) w),
+		'output_tokens', (select round(sum(w.lines * w.output))
+			from sluice.plan_work(v_lines, v_most) w),
+		'begins_at', sluice.epoch(v_begin), 'deadline', sluice.epoch(p_deadline),
+		'routed', sluice.plan_routed(v_lines, v_most, v_begin, null, p_deadline,
+			coalesce(p_options ->> 'path', 'auto'),
+			coalesce((p_options ->> 'escalate')::boolean, true),
+			(p_options ->> 'priority')::integer),
+		'paths', sluice.plan_by_path(v_lines, v_most, v_begin, null, p_deadline)));
+end $$;
+
+-- The rest of one that runs: the same as routed, with what it has cost so far; once
+-- a twentieth has been answered, money by what those lines cost.
+create or replace function sluice.batch_forecast(p_batch sluice.batch) returns json
+language plpgsql stable security definer set search_path = '' as $$
+declare
+	v_file sluice.file;
+	v_lines json;
+	v_left bigint;
+	v_out bigint;
+	v_routed json;
+	v_paid record;
+	v_cost numeric;
+begin
+	select * into v_file from sluice.file f where f.id = p_batch.input_id;
+	select coalesce(sum(bit_count(r.open)), 0) into v_out
+	from sluice.run r where r.batch_id = p_batch.id;
+	select json_agg(json_build_object('model', l.model, 'lines', x.lines,
+			'bytes', coalesce(f.bytes, v_file.bytes / greatest(v_file.lines, 1)),
+			'cap', f.cap)), sum(x.lines)
+	into v_lines, v_left
+	from sluice.batch_lane l
+	cross join lateral (select l.lines_left + (select count(*)
+		from sluice.retry r where r.lane_id = l.id) as lines) x
+	left join sluice.file_lines(v_file, 8) f on f.model = l.model
+	where l.batch_id = p_batch.id;
+	if v_left is null then
+		return null;
+	end if;
+	select coalesce(sum(w.lines), 0) as lines, coalesce(sum(w.money), 0) as money
+	into v_paid from sluice.batch_path w where w.batch_id = p_batch.id;
+	v_routed := sluice.plan_routed(v_lines, p_batch.max_tokens,
+		sluice.plan_begin(p_batch.not_before, p_batch.hours), p_batch.id,
+		p_batch.deadline, p_batch.choice, p_batch.escalate, p_batch.priority);
+	v_cost := v_paid.money + case
+		when v_paid.lines * 20 >= p_batch.lines and v_routed -> 'direct_part' is null
+		then v_paid.money::numeric / v_paid.lines
+			* (p_batch.lines - v_paid.lines)
+		else coalesce((v_routed ->> 'cost')::numeric, 0)
+			* (v_left + v_out) / greatest(v_left, 1) end;
+	return (v_routed::jsonb || jsonb_build_object('cost', round(least(v_cost,
+		p_batch.cap))))::json;
+end $$;
