@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <sluice/spec.h>
+
 #include "js.h"
 #include "out.h"
 
@@ -85,6 +87,30 @@ batch_outlook(const json_t *batch, struct buf *to)
 		buf_addf(to, ", after %" PRId64 " lines due before",
 		    js_int(o, "lines_ahead"));
 	buf_addf(to, " (%s of %s)", js_text(o, "limit"), js_text(o, "of"));
+}
+
+void
+batch_forecast(const json_t *f, struct buf *to)
+{
+	const json_t *between = js_at(f, "ends_between");
+	char at[OUT_TIME_MAX], from[OUT_TIME_MAX], until[OUT_TIME_MAX];
+	char money[32];
+
+	if (js_int(f, "ends_at") == 0)
+		return;
+	buf_addf(to, "%s (%s to %s)",
+	    out_clock((double)js_int(f, "ends_at"), at),
+	    out_clock((double)json_integer_value(json_array_get(between, 0)),
+		from),
+	    out_clock((double)json_integer_value(json_array_get(between, 1)),
+		until));
+	if (json_is_false(js_at(f, "in_time")))
+		buf_adds(to, ", too late");
+	if (js_int(f, "cost") > 0) {
+		spec_money_text(js_int(f, "cost"), money);
+		buf_addf(to, ", cost %s", money);
+	}
+	buf_addf(to, ", confidence %s", js_text(f, "confidence"));
 }
 
 void

@@ -19,6 +19,17 @@ void batch_outlook(const json_t *batch, struct buf *to);
 /* On stderr, where it will not be done in time. */
 void batch_say_outlook(const struct cli *cli, const json_t *batch);
 
+/* submit.c: the batch that the options ask for, but for its file. */
+enum cli_exit submit_options(struct cli *cli, json_t *batch);
+/* Upload the lines (the first operand) and make the batch; options then have
+ * the file's id. */
+enum slc_rc submit_file(struct cli *cli, struct client *c, json_t *options,
+    json_t **batch, struct slc_err *err);
+
+/* "about 10:40 (10:38 to 10:44), 1.20 in all": what a forecast says; nothing
+ * when there is none. */
+void batch_forecast(const json_t *forecast, struct buf *to);
+
 /* GET /v1/batches/ID. */
 enum slc_rc
 batch_get(struct client *c, const char *id, json_t **out, struct slc_err *err);

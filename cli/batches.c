@@ -48,6 +48,7 @@ static const struct view_col show_cols[] = {
 	{ "cancelled", "cancelled_at", VIEW_TIME },
 	{ "input tokens", "usage.input_tokens", VIEW_COUNT },
 	{ "output tokens", "usage.output_tokens", VIEW_COUNT },
+	{ "will end", "will", VIEW_TEXT },
 	{ "cost", "paid", VIEW_TEXT },
 	{ "by", "ways", VIEW_TEXT },
 };
@@ -148,6 +149,11 @@ cmd_show(struct cli *cli)
 			json_object_set_new(
 			    batch, "outlook", json_string(buf_cstr(&said)));
 		say_cost(batch);
+		buf_clear(&said);
+		batch_forecast(js_at(batch, "sluice.outlook.forecast"), &said);
+		if (said.n > 0)
+			json_object_set_new(
+			    batch, "will", json_string(buf_cstr(&said)));
 		view_print(cli, &show_view, batch);
 		batch_say_faults(cli, batch);
 	}

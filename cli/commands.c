@@ -53,6 +53,16 @@ static const struct cli_opt submit_opts[] = {
 	END,
 };
 
+static const struct cli_opt plan_opts[] = {
+	{ "endpoint", 0, "PATH", "such as /v1/chat/completions [line 1's url]" },
+	{ "priority", 'p', "LEVEL", "low, normal, high, critical or 1..4 "
+	    "[normal]" },
+	{ "within", 0, "SPAN", "finish by then: 1m to 30d [24h]" },
+	{ "max-tokens", 0, "N", "output cap for lines that have none" },
+	ROUTE_OPTS,
+	END,
+};
+
 static const struct cli_opt page_opts[] = {
 	{ "limit", 'n', "N", "how many" },
 	{ "after", 0, "ID", "those that follow this one" },
@@ -212,6 +222,16 @@ const struct cli_cmd cli_cmds[] = {
 	    "  sluice submit requests.jsonl --priority high --within 2h --wait -o out.jsonl\n"
 	    "  generate | sluice submit - --metadata job=nightly\n",
 	    cmd_submit },
+	{ "Batches", "plan", "FILE|-", 1, 1, plan_opts,
+	    "what a file of requests would take and cost",
+	    "Lines, tokens, and by each path the cost and the end; as it would be routed,\n"
+	    "which limit binds, and how sure that is.  The file is sent, and removed again;\n"
+	    "nothing is made of it.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice plan requests.jsonl --within 6h\n"
+	    "  sluice plan requests.jsonl --path direct --json | jq .routed.cost\n",
+	    cmd_plan },
 	{ "Batches", "list", "", 0, 0, page_opts, "your batches, newest first",
 	    "Examples:\n"
 	    "  sluice list --limit 5\n"

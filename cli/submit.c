@@ -12,9 +12,8 @@
 
 enum { SUBMIT_TRIES = 6 };
 
-/* The batch that the options ask for, but for its file. */
-static enum cli_exit
-read_options(struct cli *cli, json_t *batch)
+enum cli_exit
+submit_options(struct cli *cli, json_t *batch)
 {
 	const char *within = cli_get(cli, "within"), *pair;
 	const char *level = cli_get(cli, "priority");
@@ -65,8 +64,7 @@ read_options(struct cli *cli, json_t *batch)
 	return CLI_OK;
 }
 
-/* Upload the lines and make the batch. */
-static enum slc_rc
+enum slc_rc
 submit_file(struct cli *cli, struct client *c, json_t *options, json_t **batch,
     struct slc_err *err)
 {
@@ -167,7 +165,7 @@ cmd_submit(struct cli *cli)
 	    strcmp(cli_get(cli, "output"), "-") != 0;
 	struct client c = { 0 };
 	struct slc_err err;
-	enum cli_exit code = read_options(cli, options);
+	enum cli_exit code = submit_options(cli, options);
 	enum slc_rc rc;
 
 	if (code != CLI_OK)

@@ -1,10 +1,13 @@
 """Which way lines go: kinds of paths, prices, deadlines, caps."""
 import json
+import os
+import subprocess
 import threading
 import time
 import unittest
 
-from e2e.harness import CHAT, Answering, Sluice, line, lines, until
+from e2e.harness import (CHAT, KEY, Answering, Sluice, line, lines, program,
+                         until)
 
 OK = json.dumps({"object": "chat.completion", "choices": [], "usage": {
     "prompt_tokens": 1000, "completion_tokens": 100}}).encode()
@@ -65,6 +68,15 @@ class Suffix(unittest.TestCase):
 
 
 class Plan(unittest.TestCase):
+    def sluice(self, s, *args):
+        p = subprocess.run(
+            [program("sluice"), *args, "-"], input=lines(1200), text=True,
+            stdout=subprocess.PIPE, env={
+                **os.environ, "SLUICE_URL": f"http://127.0.0.1:{s.port}",
+                "SLUICE_API_KEY": KEY, "SLUICE_STATE": "/nonexistent"})
+        self.assertEqual(p.returncode, 0)
+        return p.stdout
+
     def test_what_it_would_take_and_cost_and_nothing_is_made(self):
         up = Answering(lambda body, headers: (200, json.dumps({
             "object": "chat.completion", "choices": [], "usage": {
@@ -99,6 +111,12 @@ class Plan(unittest.TestCase):
         self.assertTrue(both["in_time"])
         self.assertFalse(plan("10m", escalate=False)["routed"]["in_time"])
         self.assertEqual(s.sql("select count(*) from sluice.batch"), "0")
+        said = self.sluice(s, "plan", "--within", "10m")
+        self.assertRegex(said, r"(?s)1200 lines, about .*goes by cheap, main "
+                         r"\(53 % direct\); requests/1m of path cheap binds")
+        self.assertRegex(said, r"(?m)^main\s+direct\s+1\.\d+\s+13s")
+        self.assertEqual(s.sql("select count(*) from sluice.file "
+                               "where state = 'ready'"), "1")
         # What was learned by answers makes it sure.
         b = s.submit(lines(110), sluice={"path": "direct"})
         s.wait(b)
