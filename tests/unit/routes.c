@@ -412,6 +412,73 @@ secrets_of_one_account_share_its_budget(void)
 	dispatch_fini(&d);
 }
 
+/* Two lanes of one batch, whose purse holds so much. */
+static void
+fill_purse(struct dispatch *d, int64_t left, bool out)
+{
+	dispatch_lanes_begin(d);
+	for (int64_t id = 1; id <= 2; id++) {
+		struct dispatch_lane *lane = dispatch_lane_put(
+		    d, id, id == 1 ? "a" : "b", 2, 90000 * S, 1, 250);
+
+		lane->batch = 9;
+		dispatch_lane_cap(d, lane, left, out);
+	}
+	dispatch_lanes_end(d);
+}
+
+static void
+no_line_goes_that_the_purse_does_not_hold(void)
+{
+	static const char *const all[] = { "*" };
+	struct dispatch_conf_path path = { .id = 1, .pool = 1, .models = all,
+		.nmodels = 1, .prices = price_of(1), .nprices = 1 };
+	const struct dispatch_conf_limit seats = { .id = 1, .pool = 1,
+		.model = "*", .dimension = PACE_CONCURRENT, .amount = 200 };
+	struct dispatch_plan plan = { 0 };
+	struct dispatch d;
+	double money = 0;
+
+	dispatch_init(&d);
+	dispatch_configure(&d, &path, 1, &seats, 1);
+	/* 101 tokens in, 512 out as long as nothing is known. */
+	fill_purse(&d, 10000, false);
+	put_lines(&d, 1, 250);
+	put_lines(&d, 2, 250);
+	dispatch_world_begin(&d);
+	dispatch_worker(&d, 1000);
+	dispatch_granted(&d, 1, 200);
+	dispatch_plan(&d, 1000 * S, &plan);
+	for (size_t i = 0; i < plan.nruns; i++)
+		money += plan.runs[i]->money;
+	CU_ASSERT_EQUAL(plan.lines, 10000 / 613);
+	CU_ASSERT_DOUBLE_EQUAL(money, 613.0 * (double)plan.lines, 1e-6);
+	/* What is out may cost less, and pay for the rest. */
+	CU_ASSERT_EQUAL(plan.nfailed, 0);
+	dispatch_plan_fini(&plan);
+	fill_purse(&d, 612, true);
+	dispatch_plan(&d, 1001 * S, &plan);
+	CU_ASSERT_EQUAL(plan.lines + (int64_t)plan.nfailed, 0);
+	dispatch_plan_fini(&plan);
+	/* Nothing is out: they will never go. */
+	fill_purse(&d, 612, false);
+	dispatch_plan(&d, 1002 * S, &plan);
+	CU_ASSERT_EQUAL(plan.lines, 0);
+	CU_ASSERT_EQUAL(plan.nfailed, DISPATCH_FAILED_MAX);
+	CU_ASSERT_STRING_EQUAL(plan.failed[0].code, "spending_limit_reached");
+	dispatch_plan_fini(&plan);
+	/* No cap: all may go. */
+	dispatch_lanes_begin(&d);
+	dispatch_lane_put(&d, 1, "a", 2, 90000 * S, 1, 250);
+	dispatch_lane_put(&d, 2, "b", 2, 90000 * S, 1, 250);
+	dispatch_lanes_end(&d);
+	dispatch_plan(&d, 1003 * S, &plan);
+	CU_ASSERT(plan.lines > 0);
+	dispatch_plan_fini(&plan);
+	dispatch_fini(&d);
+}
+
 UNIT_MAIN("routes", UNIT(no_deadline_is_missed_and_little_is_paid),
     UNIT(a_refusal_of_a_cheap_path_leaves_the_direct_one_alone),
-    UNIT(secrets_of_one_account_share_its_budget))
+    UNIT(secrets_of_one_account_share_its_budget),
+    UNIT(no_line_goes_that_the_purse_does_not_hold))
