@@ -35,6 +35,14 @@ next_slot(struct sim *s, struct leader *l)
 	return best == NEVER ? NEVER : best - DISPATCH_HORIZON_US;
 }
 
+/* When years go by, what is only for people and takeovers is written less
+ * often, and nobody looks whether what was reckoned is still true. */
+static int64_t
+every_us(const struct sim *s, int64_t us, int64_t years_us)
+{
+	return s->sc.profile == PROFILE_LONG ? years_us : us;
+}
+
 /* After a look that changed nothing: until something may have changed. */
 static void
 sleep_on(struct sim *s, struct leader *l, int64_t version)
@@ -44,9 +52,10 @@ sleep_on(struct sim *s, struct leader *l, int64_t version)
 	for (size_t i = 0; i < l->d.nflows; i++)
 		if (l->d.flows[i]->learned && l->estimates_at < at)
 			at = l->estimates_at;
-	if (at != NEVER && at > s->now + SLEEP_MAX_US)
-		at = s->now + SLEEP_MAX_US;
-	if (due < at)
+	if (at != NEVER && at > s->now + every_us(s, SLEEP_MAX_US, 60 * SEC))
+		at = s->now + every_us(s, SLEEP_MAX_US, 60 * SEC);
+	/* When years go by, the next line's slot is soon enough. */
+	if (due < at && (s->sc.profile != PROFILE_LONG || at == NEVER))
 		at = due;
 	for (size_t i = 0; i < l->d.nlanes; i++)
 		if (dispatch_lane_wants(l->d.lanes[i]))
@@ -80,7 +89,12 @@ on_committed(struct sim *s, struct event *e)
 		return;
 	if (c->good) {
 		l->stage = STAGE_IDLE;
-		leader_wake(s, l, s->now);
+		/* A plan grants all there is to grant. */
+		if (s->sc.profile == PROFILE_LONG &&
+		    c->version == s->store->version)
+			sleep_on(s, l, c->version);
+		else
+			leader_wake(s, l, s->now);
 	} else {
 		leader_start_over(s, l);
 	}
@@ -102,6 +116,7 @@ exec_commit(struct sim *s, struct event *e)
 		    "fence: dispatcher %d wrote in epoch %" PRId64
 		    ", which is over",
 		    c->l->id, c->epoch);
+	c->version = s->store->version;
 	if (c->good)
 		worker_news(s);
 	if (c->fate != FATE_GOOD)
@@ -221,11 +236,11 @@ on_looked(struct sim *s, struct event *e)
 	dispatch_write_plan(&l->d, &plan, &l->world, estimates, explain, &doc);
 	dispatch_plan_fini(&plan);
 	if (explain)
-		/* People look less often when years go by. */
-		l->explain_at = s->now +
-		    EXPLAIN_EVERY_US * (s->sc.profile == PROFILE_LONG ? 30 : 1);
+		l->explain_at =
+		    s->now + every_us(s, EXPLAIN_EVERY_US, 600 * SEC);
 	if (estimates)
-		l->estimates_at = s->now + ESTIMATES_EVERY_US;
+		l->estimates_at =
+		    s->now + every_us(s, ESTIMATES_EVERY_US, 300 * SEC);
 	if (dispatch_plan_empty(&doc)) {
 		l->stage = STAGE_IDLE;
 		buf_fini(&doc);

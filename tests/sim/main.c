@@ -10,6 +10,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <jansson.h>
+
 #include "sim.h"
 
 /* Events under way at the end keep what they hold. */
@@ -18,6 +20,57 @@ const char *
 __asan_default_options(void)
 {
 	return "detect_leaks=0";
+}
+
+/*
+ * Memory of documents, which are most of the work: pieces of a few sizes, kept
+ * for the next one.
+ */
+enum { PIECE = 32, PIECES = 16 };
+
+#ifdef __SANITIZE_ADDRESS__
+enum { KEEP_PIECES = 0 }; /* it wants to see each of them come and go */
+#else
+enum { KEEP_PIECES = 1 };
+#endif
+
+struct piece {
+	struct piece *next; /* while it is free */
+	size_t n; /* its size, in PIECEs; more than PIECES: malloc's */
+};
+
+static struct piece *pieces[PIECES + 1];
+
+static void *
+piece_alloc(size_t size)
+{
+	size_t n = (size + PIECE - 1) / PIECE;
+	struct piece *p = n <= PIECES ? pieces[n] : NULL;
+
+	if (p != NULL)
+		pieces[n] = p->next;
+	else
+		p = malloc(sizeof(*p) + n * PIECE);
+	if (p == NULL)
+		abort();
+	p->n = n;
+	return p + 1;
+}
+
+static void
+piece_free(void *memory)
+{
+	struct piece *p = memory;
+
+	if (p == NULL)
+		return;
+	p--;
+	if (p->n > PIECES) {
+		free(p);
+		return;
+	}
+	p->next = pieces[p->n];
+	pieces[p->n] = p;
 }
 
 struct args {
@@ -207,6 +260,8 @@ main(int argc, char **argv)
 	struct total t = { 0 };
 	double start = seconds();
 
+	if (KEEP_PIECES)
+		json_set_alloc_funcs(piece_alloc, piece_free);
 	parse(argc, argv, &a);
 	if (a.tap)
 		return tap(&a);

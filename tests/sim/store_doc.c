@@ -13,19 +13,25 @@
 
 enum { RETRY_AHEAD_US = 700000, SEEN_EACH = 1000 };
 
+static int
+add_text(const char *text, size_t n, void *out)
+{
+	buf_add(out, text, n);
+	return 0;
+}
+
 static void
 add_members(struct buf *out, const json_t *state)
 {
-	char *text;
-	size_t n;
+	json_t *v;
+	const char *name;
 
-	if (state == NULL || json_object_size(state) == 0)
-		return;
-	text = json_dumps(state, JSON_COMPACT | JSON_SORT_KEYS);
-	n = strlen(text);
-	buf_addc(out, ',');
-	buf_add(out, text + 1, n - 2);
-	free(text);
+	json_object_foreach((json_t *)(uintptr_t)state, name, v)
+	{
+		buf_addf(out, ",\"%s\":", name);
+		json_dump_callback(
+		    v, add_text, out, JSON_COMPACT | JSON_ENCODE_ANY);
+	}
 }
 
 void
@@ -67,11 +73,9 @@ store_config(const struct sim *s, struct buf *out)
 	buf_adds(out, "],\"estimates\":[");
 	json_object_foreach(st->estimates, path, v)
 	{
-		char *text = json_dumps(v, JSON_COMPACT);
-
-		buf_addf(out, "%s%s", first ? "" : ",", text);
+		buf_adds(out, first ? "" : ",");
+		json_dump_callback(v, add_text, out, JSON_COMPACT);
 		first = false;
-		free(text);
 	}
 	buf_adds(out, "]}");
 }

@@ -231,6 +231,18 @@ store_still_open(const struct store *st, int64_t worker, int64_t run, size_t at)
 	return r != NULL && r->worker == worker && r->lines[at].open;
 }
 
+/* When years go by, results alone wait until the next line is due. */
+static bool
+is_news(const struct sim *s, const struct st_close *list, size_t n)
+{
+	if (s->sc.profile != PROFILE_LONG || store_backlog(s->store) == 0)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		if (list[i].kind == ST_AGAIN)
+			return true;
+	return false;
+}
+
 bool
 store_settle(struct sim *s, int64_t worker, const struct st_close *list,
     size_t n, const char *seen)
@@ -272,6 +284,7 @@ store_settle(struct sim *s, int64_t worker, const struct st_close *list,
 	buf_adds(&st->seen[st->nseen].text, seen);
 	st->nseen++;
 	st->version++;
-	leader_news(s);
+	if (is_news(s, list, n))
+		leader_news(s);
 	return true;
 }
