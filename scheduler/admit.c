@@ -17,7 +17,8 @@ enum {
 	AT_USED,
 	AT_RESET,
 	AT_URL,
-	AT_TOKEN
+	AT_TOKEN,
+	AT_LEAVE
 };
 
 void
@@ -111,6 +112,7 @@ answer_read(const struct db_result *res, int row, const struct admit_limits *l,
 		    db_slice(res, 0, row, AT_URL));
 		copy_text(out->worker_token, sizeof(out->worker_token),
 		    db_slice(res, 0, row, AT_TOKEN));
+		out->leave_us = db_int(res, 0, row, AT_LEAVE);
 		return;
 	}
 	out->wait_us = db_int(res, 0, row, AT_WAIT);

@@ -57,6 +57,7 @@ struct admit_answer {
 	int32_t path;
 	char worker_url[ADMIT_URL_MAX + 1];
 	char worker_token[ADMIT_TOKEN_MAX + 1];
+	int64_t leave_us; /* LIVE_LEAVE; 0: none */
 	/* LIMITED, BUSY: when this very call would pass, > 0; -1: never, the
 	 * call is larger than the limit */
 	int64_t wait_us;

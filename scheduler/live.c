@@ -127,6 +127,7 @@ live_on_admitted(const struct admit_answer *a, void *arg)
 		live_over(lc);
 	} else {
 		lc->path = a->path;
+		lc->leave_us = a->leave_us;
 		memcpy(lc->url, a->worker_url, sizeof(lc->url));
 		memcpy(lc->token, a->worker_token, sizeof(lc->token));
 		live_carry(lc);

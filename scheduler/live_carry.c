@@ -200,7 +200,7 @@ static struct upstream_headers *
 make_headers(struct live_call *lc)
 {
 	struct http_req *req = lc->call->req;
-	char *lines[LINES_MAX + 6], number[24];
+	char *lines[LINES_MAX + 7], number[24];
 	struct upstream_headers *h;
 	struct slice name, value;
 	struct buf model = { 0 };
@@ -215,6 +215,9 @@ make_headers(struct live_call *lc)
 	add_line(lines, &n, slice_str(LIVE_ADMISSION), slice_str(number));
 	snprintf(number, sizeof(number), "%" PRId32, lc->path);
 	add_line(lines, &n, slice_str(LIVE_PATH), slice_str(number));
+	snprintf(number, sizeof(number), "%" PRId64, lc->leave_us);
+	if (lc->leave_us > 0)
+		add_line(lines, &n, slice_str(LIVE_LEAVE), slice_str(number));
 	add_escaped(&model, buf_slice(&lc->ask.model));
 	add_line(lines, &n, slice_str(LIVE_MODEL), buf_slice(&model));
 	buf_fini(&model);

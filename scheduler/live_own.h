@@ -50,6 +50,7 @@ struct live_call {
 	/* once it is let in */
 	int64_t admission;
 	int32_t path;
+	int64_t leave_us; /* when it is late, for the worker; 0: never */
 	char url[ADMIT_URL_MAX + 1], token[ADMIT_TOKEN_MAX + 1];
 	struct upstream_call *up;
 	int status;

@@ -31,11 +31,16 @@ end $$;
  *   p_head: the counter that headers speak of, 0 for none.
  * p_use, p_units: which counter, and how much of it (money: filled in here).
  *
+ * leave_us: 0, or when it is late (dispatcher's time): then live_late() is to be told.
  * verdict: 0 yes, 1 a limit before the caller (which: state), 2 the upstream's
  * limits (which: why), 3 no path for the model, 4 no cheaper one, 5 no path or no
  * worker.
  */
-create or replace function sluice.admit(
+drop function if exists sluice.admit(bigint, bigint, integer[], text[], bigint[],
+    integer[], smallint[], text[], smallint[], bigint[], bigint[], text[], text[], bigint[],
+    bigint[], smallint[], smallint[], integer[], integer[], integer[], bigint[],
+    timestamptz);
+create function sluice.admit(
     p_door bigint, p_revision bigint,
     p_limit integer[], p_subject text[], p_amount bigint[], p_window integer[],
     p_algorithm smallint[], p_zone text[], p_hold smallint[],
@@ -45,7 +50,7 @@ create or replace function sluice.admit(
     p_now timestamptz default null
 ) returns table (
     verdict integer, admission bigint, path integer, wait_us bigint, state integer,
-    why text, used bigint, reset_us bigint, url text, token text
+    why text, used bigint, reset_us bigint, url text, token text, leave_us bigint
 )
 language plpgsql set search_path = '' security definer
 set plan_cache_mode = force_generic_plan set enable_hashjoin = off
@@ -250,6 +255,7 @@ begin
 			path := v_room_of.path_id;
 			url := v_live_url[v_at];
 			token := v_live_token[v_at];
+			leave_us := v_room_of.leave_us;
 			v_ask := v_ask || i;
 			v_id := v_id || admission;
 			v_path := v_path || path;

@@ -183,10 +183,12 @@ $$;
 --
 -- verdict: yes; busy (wait_us: when a path has room; -1: the call is larger than
 -- a limit of every path); no_model; no_cheap; no_path (all are down).
-create or replace function sluice.upstream_room(
+drop function if exists sluice.upstream_room(text, bigint, bigint, integer, boolean);
+create function sluice.upstream_room(
     p_model text, p_input bigint, p_output bigint, p_priority integer, p_cheap boolean,
     out path_id integer, out verdict text, out wait_us bigint, out why text,
-    out rate_id integer[], out cell bigint[], out rate_units bigint[]
+    out rate_id integer[], out cell bigint[], out rate_units bigint[],
+    out leave_us bigint		-- when it is late, by the dispatcher's time; 0: never
 )
 language plpgsql set search_path = '' as $$
 declare
@@ -261,6 +263,7 @@ begin
 			verdict := 'yes';
 			wait_us := 0;
 			why := null;
+			leave_us := coalesce(v_now_us + 1000000, 0);
 			if rate_id = '{}' then
 				return;
 			end if;
@@ -347,6 +350,43 @@ language sql set search_path = '' as $$
 	update sluice.rate_limit_state s set live_total = s.live_total + t.more
 	from took t where t.limit_id = s.limit_id and t.more > 0
 $$;
+
+-- A live call has left later than its cells say, just now: it stands where it left,
+-- and long before it is over.
+create or replace function sluice.live_late(p_admission bigint, p_sent_us bigint)
+returns void
+language plpgsql set search_path = '' security definer as $$
+declare
+	v sluice.admission;
+begin
+	perform set_config('synchronous_commit', 'off', true);
+	select * into v from sluice.admission a where a.id = p_admission for update;
+	perform from sluice.rate_limit_state s where s.limit_id = any (v.rate_id)
+	order by s.limit_id for update;
+	with held as (
+		select l.id as limit_id, u.cell, u.units, u.i,
+			p_sent_us / sluice.cell_us(l.window_s) as left_at
+		from unnest(v.rate_id, v.cell, v.rate_units) with ordinality
+			u (id, cell, units, i)
+		join sluice.rate_limit l on l.id = u.id and l.window_s > 0
+	), late as (
+		select * from held h where h.left_at > h.cell
+	), goes as (
+		update sluice.live_cell c set units = greatest(0, c.units - t.units),
+			changed_at = clock_timestamp()
+		from late t where c.limit_id = t.limit_id and c.cell = t.cell
+	), comes as (
+		insert into sluice.live_cell as c (limit_id, cell, units)
+		select t.limit_id, t.left_at, t.units from late t
+		on conflict on constraint live_cell_pkey do update
+		set units = c.units + excluded.units, changed_at = clock_timestamp()
+	)
+	update sluice.admission a set cell = array(
+		select coalesce(t.left_at, u.cell)
+		from unnest(v.cell) with ordinality u (cell, i)
+		left join late t on t.i = u.i order by u.i)
+	where a.id = p_admission;
+end $$;
 
 -- For the dispatcher's look: what live calls hold that may have changed since.
 create or replace function sluice.room_seen(p_since timestamptz) returns json

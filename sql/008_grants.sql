@@ -63,7 +63,7 @@ begin
 	end loop;
 	for f in select p.oid::regprocedure from pg_catalog.pg_proc p
 	    where p.pronamespace = 'sluice'::regnamespace and p.proname in (
-		'worker_live', 'live_settle', 'live_seen',
+		'worker_live', 'live_settle', 'live_late', 'live_seen',
 		'worker_start', 'worker_beat', 'worker_stop', 'worker_config',
 		'take_runs', 'runs_keep', 'run_chunk', 'settle_runs', 'runs_open', 'settle_chunk',
 		'settle_usage', 'hooks_take', 'hook_settle')

@@ -122,6 +122,7 @@ live_on_request(struct http_req *req, void *ctx)
 		return;
 	}
 	c->path_id = (int32_t)path;
+	slice_int(http_header(req, LIVE_LEAVE), INT64_MAX, &c->leave_us);
 	c->json = type.n >= 16 &&
 	    slice_ieq((struct slice){ type.p, 16 }, "application/json");
 	if (length > 0 && !reserve(c, (size_t)length))

@@ -56,6 +56,7 @@ struct live_call {
 	enum live_stage stage;
 	int64_t admission;
 	int32_t path_id;
+	int64_t leave_us; /* LIVE_LEAVE, or 0 */
 	struct path *path;
 	struct buf model, body;
 	size_t reserved; /* of live->bodies */

@@ -20,6 +20,7 @@ struct item {
 	int64_t admission, status, chunks, ms;
 	struct answer_usage usage;
 	bool settle, ok;
+	int64_t late_us; /* it left then, no more is known; else 0 */
 };
 
 struct live_settle {
@@ -94,6 +95,8 @@ send_item(struct live_settle *s, struct item *i)
 	const struct answer_usage *u = &i->usage;
 	int64_t no = -1;
 
+	if (i->late_us > 0)
+		db_add(call, STMT_LIVE_LATE, i->admission, i->late_us);
 	if (i->settle)
 		db_add(call, STMT_LIVE_SETTLE, i->admission, s->worker,
 		    i->status, u->known ? u->input : no,
@@ -156,12 +159,35 @@ write_seen(struct live_settle *s, const struct live_end *end, struct buf *out)
 	free(r);
 }
 
+static void
+add(struct live_settle *s, struct item *i)
+{
+	i->owner = s;
+	push(s, i);
+	if (s->n > LIVE_SETTLE_MAX)
+		item_free(pop(s));
+	send_waiting(s);
+}
+
+void
+live_settle_left(struct live_settle *s, int64_t admission, int64_t leave_us)
+{
+	int64_t now_us = boot_us() + s->offset_us;
+	struct item *i;
+
+	if (leave_us == 0 || now_us <= leave_us)
+		return;
+	i = xcalloc(1, sizeof(*i));
+	i->admission = admission;
+	i->late_us = now_us;
+	add(s, i);
+}
+
 void
 live_settle_add(struct live_settle *s, const struct live_end *end)
 {
 	struct item *i = xcalloc(1, sizeof(*i));
 
-	i->owner = s;
 	i->admission = end->admission;
 	i->settle = end->settle;
 	i->status = end->status;
@@ -172,10 +198,7 @@ live_settle_add(struct live_settle *s, const struct live_end *end)
 	i->ms = end->got->ms;
 	if (end->got->sent_us > 0 || end->got->end == UPSTREAM_UNREACHED)
 		write_seen(s, end, &i->seen);
-	push(s, i);
-	if (s->n > LIVE_SETTLE_MAX)
-		item_free(pop(s));
-	send_waiting(s);
+	add(s, i);
 }
 
 void

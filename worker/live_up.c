@@ -44,6 +44,17 @@ make_headers(struct live_call *c)
 	return h;
 }
 
+/* The connection is up.  Where it stands in the upstream's windows must be known
+ * long before the answer is over. */
+static bool
+live_may_send(void *arg)
+{
+	struct live_call *c = arg;
+
+	live_settle_left(c->live->settle, c->admission, c->leave_us);
+	return true;
+}
+
 static void
 call_start(struct live_call *c)
 {
@@ -57,6 +68,7 @@ call_start(struct live_call *c)
 		.connect_ms = path->connect_ms,
 		.idle_ms = path->idle_ms,
 		.whole_ms = path->whole_ms,
+		.may_send = live_may_send,
 		.on_head = live_on_head,
 		.on_piece = live_on_piece,
 		.done = live_on_done,

@@ -3,7 +3,7 @@
  * of callers and upstreams each lets through.
  *
  * Pure.  sluiced sends a caller's request to the worker's own listener: same
- * method, target and body, with LIVE_TOKEN and the three that follow.  Only
+ * method, target and body, with LIVE_TOKEN and those that follow.  Only
  * the worker adds the upstream's secret.
  */
 #ifndef SLUICE_LIVE_H
@@ -14,6 +14,8 @@
 #define LIVE_TOKEN     "x-sluice-token" /* opens; sluice.worker.live_token */
 #define LIVE_ADMISSION "x-sluice-admission" /* what the worker settles */
 #define LIVE_PATH      "x-sluice-path"      /* path id */
+/* When it is late, sluice.admit()'s leave_us; not there: never. */
+#define LIVE_LEAVE     "x-sluice-leave"
 #define LIVE_MODEL     "x-sluice-model"     /* escaped as in a URL */
 
 /* In a worker's answer: not a byte went to the upstream and nothing was

@@ -117,6 +117,7 @@
 	X(STMT_LIVE_SETTLE, "iiiiiiiiit",                                     \
 	    "select sluice.live_settle($1, $2, $3, nullif($4, -1),"           \
 	    " nullif($5, -1), nullif($6, -1), nullif($7, -1), $8, $9, $10)")  \
+	X(STMT_LIVE_LATE, "ii", "select sluice.live_late($1, $2)")            \
 	X(STMT_LIVE_SEEN, "s", "select sluice.live_seen($1)")                 \
 	X(STMT_WORKER_CONFIG, "", "select sluice.worker_config()")            \
 	X(STMT_TAKE_RUNS, "isii",                                             \

@@ -551,6 +551,33 @@ class Live(unittest.TestCase):
         self.assertTrue(30 < int(a.headers["retry-after"]) <= 62)
         self.assertEqual(len(self.up.seen), 1)
 
+    def test_a_call_that_leaves_late_counts_from_then_on(self):
+        hold = threading.Event()
+
+        def act(h, body):
+            begin_events(h)
+            hold.wait(60)
+            chunk(h, b"")
+
+        self.start(path={"limits": [("requests", 60, 9)]})
+        self.up.act = act
+        self.s.workers[0].send(signal.SIGSTOP)
+        caller = threading.Thread(target=self.post)
+        caller.start()
+        until(lambda: self.s.sql(
+            "select count(*) from sluice.admission where made_at < "
+            "clock_timestamp() - interval '1500 ms'") == "1")
+        first = self.s.sql("select cell[1] from sluice.admission")
+        self.s.workers[0].send(signal.SIGCONT)
+        until(lambda: self.s.sql(
+            f"select a.cell[1] - {first} > 8 and c.units = 1 from sluice.admission a "
+            "join sluice.live_cell c on c.limit_id = rate_id[1] and c.cell = "
+            "a.cell[1]") == "t", what="it stands where it left, and is open")
+        hold.set()
+        caller.join(60)
+        self.settled()
+        self.assertEqual(self.s.sql("select sum(units) from sluice.live_cell"), "1")
+
     def test_concurrency_that_nobody_declared_is_found_and_obeyed(self):
         lock, open_now, refused = threading.Lock(), [0], [0]
 

@@ -19,7 +19,8 @@ insert into sluice.worker (name, max_in_flight, lease_until, live_url, live_toke
 values ('w', 10, 'infinity', 'http://127.0.0.1:9', 'open');
 create temp table d as select sluice.door_open('sql', 600000) as door;
 create temp table said (verdict integer, admission bigint, path integer, wait_us bigint,
-	state integer, why text, used bigint, reset_us bigint, url text, token text);
+	state integer, why text, used bigint, reset_us bigint, url text, token text,
+	leave_us bigint);
 
 create function pg_temp.key(p_name text) returns bigint language sql as $$
 	select id from k where name = p_name

@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(43);
+select plan(47);
 
 select sluice.config_apply('{"paths":[
 	{"name":"a","url":"http://x","models":["m"],"limits":[
@@ -103,6 +103,29 @@ select throws_ok(format($$ select sluice.room_left('[[%s,1,3]]') $$,
 	pg_temp.rate('requests')), 'SL409', null, 'live calls took more than it left');
 select lives_ok(format($$ select sluice.room_left('[[%s,1,4]]') $$,
 	pg_temp.rate('requests')));
+
+-- And before it is over, once it has left
+select is(pg_temp.verdict(100), 'yes');
+truncate sluice.admission;
+insert into sluice.admission (account_id, key_id, path_id, model, resource, expires_at,
+	rate_id, cell, rate_units)
+select 1, 1, (select id from sluice.path where name = 'a'), 'm', 'chat', now(),
+	array_agg(c.limit_id order by c.limit_id), array_agg(c.cell order by c.limit_id),
+	array_agg(case l.dimension when 'tokens' then 100 else 1 end::bigint
+		order by c.limit_id)
+from sluice.live_cell c join l on l.id = c.limit_id
+where c.units > 0 and c.cell between 1 and sluice.room_now_us() / sluice.cell_us(60) + 100;
+create temp table at as select sluice.room_now_us() + 10000000 as us;
+select sluice.live_late(a.id, us) is null from sluice.admission a, at;
+select results_eq($$ select l.dimension, c.units from sluice.live_cell c join l
+	on l.id = c.limit_id, at where c.cell = us / sluice.cell_us(60) order by 1 $$,
+	$$ values ('requests', 1::bigint), ('tokens', 100) $$);
+select is((select sum(c.units) from sluice.live_cell c, at where c.cell > 0
+	and c.cell < us / sluice.cell_us(60))::integer, 0);
+select sluice.room_settle(a, 30, 20, 1, us) is not null from sluice.admission a, at;
+select results_eq($$ select l.dimension, c.units from sluice.live_cell c join l
+	on l.id = c.limit_id, at where c.cell = us / sluice.cell_us(60) order by 1 $$,
+	$$ values ('requests', 1::bigint), ('tokens', 50) $$, 'settled where it stands');
 
 -- A worker that dies leaves its calls' seats taken, and nothing else
 update sluice.live_cell set units = 0;
