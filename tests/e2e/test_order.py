@@ -151,3 +151,31 @@ class Order(unittest.TestCase):
                               if b["status"] == "in_progress"]), 1)
         until(lambda: "in danger, will miss it" in self.cli(
             "show", shown[0]["id"]).stdout)
+
+    def test_a_limit_that_shapes_spreads_an_accounts_batches(self):
+        account = {"limits": [{"dimension": "requests", "window_s": 10,
+                               "amount": 20, "action": "shape"}]}
+        edited = self.s.call("POST", "/admin/v1/accounts/default",
+                             json_body=account)
+        self.assertEqual(edited.status, 200, edited.body)
+        first = len(self.up.sends())
+        mine = [self.s.submit(lines(30, model="spread")) for _ in range(2)]
+        up = self.s.upload(lines(150, model="free"), key=OTHER_KEY)
+        b = self.s.batch(up.json["id"], key=OTHER_KEY).json["id"]
+        until(lambda: "requests/10s of account default" in
+              self.cli("show", mine[1]).stdout)
+        until(lambda: self.s.get(f"/v1/batches/{b}", key=OTHER_KEY)
+              .json["status"] == "completed", 30)
+        until(lambda: self.done(mine[0]) == 30, 30)
+        sends = [x for x in self.up.sends()[first:]]
+        spread = [x["t"] for x in sends if x["model"] == "spread"]
+        free = [x["t"] for x in sends if x["model"] == "free"]
+        for t in spread:
+            self.assertLessEqual(len([x for x in spread if t <= x <= t + 10]), 20)
+            self.assertLessEqual(len([x for x in spread if t <= x <= t + 2.5]), 7)
+        # 60 - 12 a window of ten seconds are for the other.
+        self.assertLess(max(free) - min(free), 22)
+        self.assertGreater(len([x for x in spread if x < max(free)]), 20)
+        # Without it, all goes at once.
+        self.s.call("POST", "/admin/v1/accounts/default", json_body={"limits": []})
+        self.assertEqual(self.s.wait(mine[1], 20)["status"], "completed")
