@@ -97,7 +97,10 @@ say_waiting(json_t *batch)
 		buf_fini(&said);
 		return;
 	}
-	buf_addf(&whose, "path %s", js_text(waiting, "path"));
+	if (js_text(waiting, "of")[0] != '\0')
+		buf_adds(&whose, js_text(waiting, "of"));
+	else
+		buf_addf(&whose, "path %s", js_text(waiting, "path"));
 	path_now_waits(
 	    waiting, js_text(waiting, "limit"), buf_cstr(&whose), &said);
 	json_object_set_new(batch, "said", json_string(buf_cstr(&said)));

@@ -48,7 +48,7 @@ run_for(struct dispatch *d, struct dispatch_plan *plan,
 	run->lane = lane->id;
 	run->path = o->flow->path->id;
 	run->again = again;
-	run->metered = o->flow->nrates > 0;
+	run->metered = o->flow->nrates > 0 || lane->nshapes > 0;
 	run->chunk = line->chunk;
 	run->first_line = line->first_line;
 	run->send_us = o->slot_us;

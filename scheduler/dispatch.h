@@ -45,8 +45,10 @@ enum {
 	DISPATCH_CROWD_WINDOWS = 4, /* so many windows' worth wait: a crowd */
 	DISPATCH_DIALECT_MAX = 31,
 	DISPATCH_PENDING_MS = 3600000,
+	DISPATCH_NO_POOL = -1,
 	DISPATCH_READINGS = 8, /* of a path that are kept for people */
 	DISPATCH_OWNERS = 4096,
+	DISPATCH_SHAPES_MAX = 8, /* of one lane: the first of them hold */
 };
 /* Deviations of what calls under way may use above their estimates. */
 #define DISPATCH_MARGIN 4.0
@@ -101,7 +103,8 @@ struct dispatch_path {
 
 /* What a limit is on: a pool or one path of it, the models that match. */
 struct dispatch_scope {
-	int32_t pool, path; /* path 0: all of the pool */
+	int32_t pool, path; /* path 0: all of the pool; pool DISPATCH_NO_POOL: a
+			       limit of callers, whose lanes name it */
 	char *model;        /* glob */
 };
 
@@ -255,6 +258,11 @@ struct dispatch_lane {
 	bool keep;     /* while the working set is exchanged */
 	struct dispatch_model *of;
 	int weight; /* of the account, 1 at least */
+	/* Limits before callers that spread its lines: rates of no flow, by id,
+	 * and as of this plan. */
+	int32_t shape_ids[DISPATCH_SHAPES_MAX];
+	struct dispatch_rate *shapes[DISPATCH_SHAPES_MAX];
+	size_t nshape_ids, nshapes;
 	/* The order, reckoned anew about once a second. */
 	double need_s;    /* for what is left, with all of the account's share */
 	int start;        /* latest start from now, in steps; it can wait */
@@ -280,6 +288,8 @@ struct dispatch_lane {
 struct dispatch_owner {
 	int64_t lane, account;
 	int class;
+	int32_t shape_ids[DISPATCH_SHAPES_MAX];
+	size_t nshape_ids;
 };
 
 /* A plan --------------------------------------------------------------- */
@@ -536,9 +546,10 @@ bool dispatch_lane_wants(const struct dispatch_lane *lane);
 
 /* dispatch_order.c: who goes first ---------------------------------------- */
 
-/* What lines took more (less: negative) than they were charged with. */
+/* A line of a lane was sent (or came back unsent), and is known to have taken
+ * what it did. */
 void dispatch_order_settle(struct dispatch *d, const struct dispatch_flow *f,
-    int64_t lane, double limit_us, int64_t tokens);
+    const struct dispatch_entry *e);
 /* The book of a limit (path: its id below 0), made on first use. */
 struct fair_book *
 dispatch_book(struct dispatch *d, int64_t id, int64_t now_us);

@@ -17,6 +17,14 @@ rate_lines(const struct dispatch_flow *f, size_t i, int64_t now_us,
 		(double)pace_cost(p, f->path->charge, o->input, o->output));
 }
 
+/* Units of a caller's limit: all that the line takes, whatever the upstream
+ * counts. */
+static int64_t
+shape_cost(const struct dispatch_rate *r, const struct dispatch_offer *o)
+{
+	return pace_cost(&r->pace, PACE_CHARGE_ACTUAL, o->input, o->output);
+}
+
 /* Of all of them; INFINITY without any. */
 static double
 flow_rate(const struct dispatch_flow *f, int64_t now_us,
@@ -26,6 +34,14 @@ flow_rate(const struct dispatch_flow *f, int64_t now_us,
 
 	for (size_t i = 0; i < f->nrates; i++)
 		rate = fmin(rate, rate_lines(f, i, now_us, o));
+	for (size_t i = 0; i < o->lane->nshapes; i++) {
+		const struct dispatch_rate *r = o->lane->shapes[i];
+
+		rate = fmin(rate,
+		    1e6 /
+			(pace_interval_us(&r->pace, now_us) *
+			    (double)shape_cost(r, o)));
+	}
 	return rate;
 }
 
@@ -122,6 +138,7 @@ offer_cost(struct dispatch_offer *o, const struct dispatch_flow *f,
 {
 	double mean;
 
+	o->lane = lane;
 	o->cap = line->cap >= 0    ? line->cap
 	    : lane->max_tokens > 0 ? lane->max_tokens
 				   : -1;
@@ -196,6 +213,27 @@ passes(const struct dispatch_rate *r, int64_t now_us)
 	return r->waited && now_us < r->pace.large_us + r->pace.ledger.span_us;
 }
 
+/* The caller's own limits let it go within the horizon: the slot is moved on.
+ * What they hold back is nobody else's business. */
+static bool
+shapes_let(struct dispatch_offer *o, int64_t now_us)
+{
+	for (size_t i = 0; i < o->lane->nshapes; i++) {
+		struct dispatch_rate *r = o->lane->shapes[i];
+		int64_t at_us = o->slot_us;
+
+		if (at_us < now_us + DISPATCH_LEAD_US)
+			at_us = now_us + DISPATCH_LEAD_US;
+		at_us = pace_earliest(&r->pace, shape_cost(r, o), at_us);
+		if (r->waited || at_us > now_us + DISPATCH_HORIZON_US) {
+			r->waited = true;
+			return false;
+		}
+		o->slot_us = at_us;
+	}
+	return true;
+}
+
 /* The best a flow can do for a line now; false when it can do nothing. */
 static bool
 flow_offer(struct dispatch *d, struct dispatch_flow *f,
@@ -226,6 +264,10 @@ flow_offer(struct dispatch *d, struct dispatch_flow *f,
 	if (o->keep_us < 0)
 		return false;
 	o->slot_us = f->nrates == 0 ? now_us : from_us;
+	if (!shapes_let(o, now_us)) {
+		f->blocked = false;
+		return false;
+	}
 	for (size_t i = 0; i < f->nrates; i++) {
 		struct dispatch_rate *r = f->rates[i];
 		int64_t units =
@@ -327,6 +369,13 @@ void
 dispatch_offer_take(const struct dispatch *d, const struct dispatch_offer *o)
 {
 	struct dispatch_flow *f = o->flow;
+
+	for (size_t i = 0; i < o->lane->nshapes; i++) {
+		struct dispatch_rate *r = o->lane->shapes[i];
+
+		pace_grant(&r->pace, shape_cost(r, o), o->slot_us, o->keep_us, 1);
+		r->changed = true;
+	}
 
 	for (size_t i = 0; i < f->nrates; i++) {
 		struct dispatch_rate *r = f->rates[i];

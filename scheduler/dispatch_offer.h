@@ -12,6 +12,7 @@
 /* What a line would get on a flow. */
 struct dispatch_offer {
 	struct dispatch_flow *flow;
+	const struct dispatch_lane *lane;
 	int64_t slot_us, keep_us;
 	int64_t input, output; /* tokens reserved */
 	double variance;       /* of the output, where nobody declares it */

@@ -364,15 +364,44 @@ make_turns(struct dispatch *d)
 
 /* A plan ----------------------------------------------------------------- */
 
+/* The limits of its caller let a line of the lane go now. */
+static bool
+shapes_allow(const struct dispatch_lane *lane, int64_t now_us)
+{
+	for (size_t i = 0; i < lane->nshapes; i++)
+		if (pace_earliest(&lane->shapes[i]->pace, 1,
+			now_us + DISPATCH_LEAD_US) >
+		    now_us + DISPATCH_HORIZON_US) {
+			lane->shapes[i]->waited = true;
+			return false;
+		}
+	return true;
+}
+
+/* Who cannot go for reasons of its own does not wait for its turn, and is not
+ * owed any. */
 static bool
 turn_waits(const struct dispatch *d, const struct dispatch_turn *t,
     int64_t now_us)
 {
 	for (size_t i = t->first; i < t->first + t->n; i++)
 		if (lane_has(d->lanes[i]) &&
-		    model_works(d->lanes[i]->of, now_us))
+		    model_works(d->lanes[i]->of, now_us) &&
+		    shapes_allow(d->lanes[i], now_us))
 			return true;
 	return false;
+}
+
+static void
+find_shapes(struct dispatch *d, struct dispatch_lane *lane)
+{
+	lane->nshapes = 0;
+	for (size_t i = 0; i < lane->nshape_ids; i++) {
+		struct dispatch_rate *r = dispatch_rate(d, lane->shape_ids[i]);
+
+		if (r != NULL)
+			lane->shapes[lane->nshapes++] = r;
+	}
 }
 
 static void
@@ -397,6 +426,8 @@ dispatch_order_begin(struct dispatch *d, int64_t now_us)
 		o = d->turns = xcalloc(1, sizeof(*o));
 		o->stale = true;
 	}
+	for (size_t i = 0; i < d->nlanes; i++)
+		find_shapes(d, d->lanes[i]);
 	o->stale |= find_books(d, now_us);
 	if (o->stale || now_us - o->reckoned_us >= DISPATCH_RECKON_US) {
 		reckon(d, now_us);
@@ -462,6 +493,9 @@ lane_goes(struct dispatch_lane *lane)
 {
 	if (!lane->over && model_blocked(lane->of))
 		lane->over = true;
+	/* Another of its caller's waits: it keeps its place. */
+	for (size_t i = 0; !lane->over && i < lane->nshapes; i++)
+		lane->over = lane->shapes[i]->waited;
 	return !lane->over;
 }
 
@@ -479,33 +513,77 @@ dispatch_order_lane(struct dispatch *d, struct dispatch_turn *t)
 
 /* Settling --------------------------------------------------------------- */
 
+static struct dispatch_owner
+owner_of(const struct dispatch_lane *lane)
+{
+	struct dispatch_owner o = { .lane = lane->id,
+		.account = lane->account,
+		.class = lane->priority,
+		.nshape_ids = lane->nshape_ids };
+
+	memcpy(o.shape_ids, lane->shape_ids, sizeof(o.shape_ids));
+	return o;
+}
+
 void
 dispatch_order_gone(struct dispatch *d, const struct dispatch_lane *lane)
 {
 	if (d->owners == NULL)
 		d->owners = xcalloc(DISPATCH_OWNERS, sizeof(*d->owners));
-	d->owners[d->owner] =
-	    (struct dispatch_owner){ lane->id, lane->account, lane->priority };
+	d->owners[d->owner] = owner_of(lane);
 	d->owner = (d->owner + 1) % DISPATCH_OWNERS;
+}
+
+static bool
+find_owner(struct dispatch *d, int64_t id, struct dispatch_owner *out)
+{
+	const struct dispatch_lane *lane = dispatch_lane(d, id);
+
+	if (lane != NULL) {
+		*out = owner_of(lane);
+		return true;
+	}
+	for (size_t i = 0; d->owners != NULL && i < DISPATCH_OWNERS; i++)
+		if (d->owners[i].lane == id) {
+			*out = d->owners[i];
+			return true;
+		}
+	return false;
 }
 
 void
 dispatch_order_settle(struct dispatch *d, const struct dispatch_flow *f,
-    int64_t id, double limit_us, int64_t tokens)
+    const struct dispatch_entry *e)
 {
-	const struct dispatch_lane *lane = dispatch_lane(d, id);
+	int64_t estimated = e->est_input + e->est_output;
+	struct dispatch_owner o;
 
+	if (!find_owner(d, e->lane, &o))
+		return;
+	for (size_t i = 0; e->sent_us > 0 && i < o.nshape_ids; i++) {
+		struct dispatch_rate *r = dispatch_rate(d, o.shape_ids[i]);
+
+		if (r == NULL)
+			continue;
+		pace_settle(&r->pace,
+		    pace_cost(&r->pace, PACE_CHARGE_ACTUAL, e->est_input,
+			e->est_output),
+		    e->slot_us, e->keep_us,
+		    pace_cost(
+			&r->pace, PACE_CHARGE_ACTUAL, e->input, e->output),
+		    e->sent_us);
+		r->changed = true;
+	}
 	if (f->of->book == NULL)
 		return;
-	if (lane != NULL) {
-		fair_settle(f->of->book, lane->priority, lane->account,
-		    limit_us, tokens);
-		return;
-	}
-	for (size_t i = 0; d->owners != NULL && i < DISPATCH_OWNERS; i++)
-		if (d->owners[i].lane == id) {
-			fair_settle(f->of->book, d->owners[i].class,
-			    d->owners[i].account, limit_us, tokens);
-			return;
-		}
+	/* One that never left goes again, and is charged again then. */
+	if (e->sent_us == 0)
+		fair_settle(
+		    f->of->book, o.class, o.account, 0, -estimated);
+	else
+		fair_settle(f->of->book, o.class, o.account,
+		    dispatch_limit_us(f, e->input, e->output, e->sent_us) -
+			dispatch_limit_us(
+			    f, e->est_input, e->est_output, e->sent_us),
+		    e->input + e->output - estimated);
 }

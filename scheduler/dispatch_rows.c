@@ -44,6 +44,7 @@ void
 rows_lanes(struct dispatch *d, const struct db_result *res, int s)
 {
 	char model[SLC_MODEL_MAX + 1];
+	struct buf shapes = { 0 };
 
 	dispatch_lanes_begin(d);
 	for (int i = 0; i < db_rows(res, s); i++) {
@@ -70,8 +71,15 @@ rows_lanes(struct dispatch *d, const struct db_result *res, int s)
 		if (!db_null(res, s, i, 16))
 			dispatch_lane_cap(d, lane, db_int(res, s, i, 16),
 			    db_bool(res, s, i, 17));
+		buf_clear(&shapes);
+		lane->nshape_ids = db_ints(res, s, i, 13, &shapes, 0);
+		if (lane->nshape_ids > DISPATCH_SHAPES_MAX)
+			lane->nshape_ids = DISPATCH_SHAPES_MAX;
+		for (size_t k = 0; k < lane->nshape_ids; k++)
+			lane->shape_ids[k] = ((int32_t *)shapes.p)[k];
 	}
 	dispatch_lanes_end(d);
+	buf_fini(&shapes);
 }
 
 void

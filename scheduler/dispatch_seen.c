@@ -58,16 +58,7 @@ dispatch_settle(struct dispatch *d, int32_t path, const char *model,
 	if (f == NULL)
 		return;
 	pending_drop(f, e->slot_us);
-	/* One that never left goes again, and is charged again then. */
-	if (e->sent_us == 0)
-		dispatch_order_settle(
-		    d, f, e->lane, 0, -e->est_input - e->est_output);
-	else
-		dispatch_order_settle(d, f, e->lane,
-		    dispatch_limit_us(f, e->input, e->output, e->sent_us) -
-			dispatch_limit_us(
-			    f, e->est_input, e->est_output, e->sent_us),
-		    e->input + e->output - e->est_input - e->est_output);
+	dispatch_order_settle(d, f, e);
 	if (e->sent_us == 0) {
 		/* Its slot stays charged; and it was too short for somebody. */
 		if (e->keep_us <= PACE_LATE_US)

@@ -251,9 +251,30 @@ write_explain(struct dispatch *d, int64_t now_us, struct buf *out)
 	close_list(out, open);
 }
 
+/* Callers' limits that lines wait for. */
+static void
+write_shaped(struct dispatch *d, int64_t now_us, struct buf *out)
+{
+	bool open = false;
+
+	for (size_t i = 0; i < d->nrates; i++) {
+		const struct dispatch_rate *r = d->rates[i];
+		int64_t until_us;
+
+		if (r->scope.pool != DISPATCH_NO_POOL || !r->waited)
+			continue;
+		until_us = pace_earliest(
+		    &r->pace, 1, now_us + DISPATCH_LEAD_US);
+		item(out, "shaped", &open);
+		buf_addf(out, "[%d,%.3f]", r->id,
+		    (double)dispatch_database_time(d, until_us) / 1e6);
+	}
+	close_list(out, open);
+}
+
 /* Who stands where, and whom time presses. */
 static void
-write_danger(struct dispatch *d, struct buf *out)
+write_danger(struct dispatch *d, int64_t now_us, struct buf *out)
 {
 	bool open = false;
 
@@ -270,6 +291,7 @@ write_danger(struct dispatch *d, struct buf *out)
 			buf_addf(out, "%lld", (long long)d->lanes[i]->batch);
 		}
 	close_list(out, open);
+	write_shaped(d, now_us, out);
 	buf_adds(out, out->n > 1 ? ",\"fair\":" : "\"fair\":");
 	dispatch_books_write(d, out);
 }
@@ -383,7 +405,7 @@ dispatch_write_plan(struct dispatch *d, const struct dispatch_plan *plan,
 		write_estimates(d, out);
 	if (explain) {
 		write_explain(d, w->now_us, out);
-		write_danger(d, out);
+		write_danger(d, w->now_us, out);
 	}
 	for (size_t i = 0; i < w->nseen; i++) {
 		item(out, "seen", &open);

@@ -182,13 +182,16 @@ begin
 	update sluice.batch b set output_id = v_output, error_id = v_error
 	where b.id = p_batch;
 	insert into sluice.batch_lane (batch_id, account_id, file_id, purge_day, model,
-		model_index, endpoint, priority, deadline, start_by, lines_left, max_tokens)
+		model_index, endpoint, priority, deadline, start_by, lines_left, max_tokens,
+		shapes)
 	select p_batch, v_batch.account_id, v_input.id, v_input.purge_day, m.name,
 		m.i, v_batch.endpoint, v_batch.priority, v_batch.deadline,
 		v_batch.deadline - make_interval(secs => coalesce(least(
 			sluice.lines_need_s(v_input, m.name, v_batch.max_tokens,
 				v_input.model_lines[m.i]), 1e8), 0)),
-		v_input.model_lines[m.i], v_batch.max_tokens
+		v_input.model_lines[m.i], v_batch.max_tokens,
+		sluice.shapes_of(v_batch.account_id, v_batch.key_id, m.name,
+			v_batch.endpoint)
 	from unnest(v_input.models) with ordinality m (name, i);
 end $$;
 

@@ -41,6 +41,32 @@ language sql stable set search_path = '' as $$
 	limit 1
 $$;
 
+-- The shape that a batch waits for, like batch_waiting_limit(); null: none.
+create or replace function sluice.batch_waiting_shape(p_batch bigint) returns json
+language plpgsql stable set search_path = '' as $$
+begin
+	return (select json_build_object('limit', case when l.model <> '*' then l.model || ':'
+			else '' end || l.dimension || '/' || sluice.window_text(l.window_s),
+		'of', case l.per when 'all' then 'all callers'
+			when 'attached' then 'limit ' || n.name
+			when 'key' then 'the key' else 'account ' || a.name end,
+		'used', coalesce((select sum(g.units) from sluice.grant_cell g
+			where g.limit_id = p.id and g.cell * sluice.cell_us(l.window_s)
+				> sluice.room_now_us() - l.window_s * 1000000::bigint), 0),
+		'amount', l.amount, 'until', (w ->> 1)::double precision,
+		'why', 'batches are spread under it')
+	from sluice.fairness f cross join json_array_elements(f.shaped) w
+	join sluice.shape p on p.id = (w ->> 0)::integer
+	join sluice.caller_limit l on l.id = p.limit_id
+	left join sluice.named_limit n on n.id = l.named_id
+	join sluice.batch b on b.id = p_batch
+	join sluice.account a on a.id = b.account_id
+	where f.at > clock_timestamp() - interval '10 s' and exists (
+		select from sluice.batch_lane q
+		where q.batch_id = p_batch and q.shapes @> array[p.id])
+	order by (w ->> 1)::double precision desc limit 1);
+end $$;
+
 -- What an unfinished batch waits for: a limit; or nothing any more, as its key
 -- was revoked.  Null when any line can go.
 create or replace function sluice.batch_waiting(p_batch bigint) returns json
@@ -52,7 +78,7 @@ language sql stable security definer set search_path = '' as $$
 	), (
 		select json_build_object('paused', true, 'why', 'it is paused')
 		from sluice.batch b where b.id = p_batch and b.paused_at is not null
-	), sluice.batch_waiting_limit(p_batch))
+	), sluice.batch_waiting_shape(p_batch), sluice.batch_waiting_limit(p_batch))
 $$;
 
 -- What was learned of a path: its dialect, readings, ... as the dispatcher left

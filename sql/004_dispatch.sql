@@ -46,6 +46,23 @@ language sql stable set search_path = '' as $$
 	from sluice.price p where p.path_id = p_path
 $$;
 
+-- Limits before callers that spread batches (006h_shape.sql), as if they were
+-- limits of a pool that no path draws on.
+create or replace function sluice.shape_limits() returns setof json
+language sql stable set search_path = '' as $$
+	select json_build_object('id', p.id, 'pool', -1, 'model', '*',
+		'dimension', l.dimension, 'window_s', l.window_s,
+		'amount', l.amount, 'headroom', 0, 'reserve', 0,
+		'next_us', sluice.epoch_us(s.next_at),
+		'paused_us', sluice.epoch_us(s.paused_until), 'learned', s.learned)
+	from sluice.shape p
+	join sluice.caller_limit l on l.id = p.limit_id and l.removed_at is null
+	    and l.action = 'shape'
+	left join sluice.rate_limit_state s on s.limit_id = p.id
+	where exists (select from sluice.batch_lane q where q.shapes @> array[p.id])
+	order by p.id
+$$;
+
 -- Pools, paths and limits as the planner wants them, with the state that must
 -- outlive a dispatcher.
 create or replace function sluice.dispatch_config() returns json
@@ -66,17 +83,20 @@ language sql stable set search_path = '' security definer as $$
 				'failures', coalesce(s.failures, 0)) order by p.id), '[]')
 			from sluice.path p left join sluice.path_state s on s.path_id = p.id
 			where p.removed_at is null),
-		'limits', (select coalesce(json_agg(json_build_object('id', l.id,
-				'pool', l.pool_id, 'path', l.path_id, 'model', l.model,
+		'limits', (select coalesce(json_agg(c.limits), '[]') from (
+			select json_build_object('id', l.id, 'pool', l.pool_id, 'path', l.path_id,
+				'model', l.model,
 				'dimension', l.dimension, 'window_s', l.window_s,
 				'amount', l.amount, 'headroom', l.headroom, 'reserve', l.reserve,
 				'stream_cost', l.stream_cost,
 				'next_us', sluice.epoch_us(s.next_at),
 				'paused_us', sluice.epoch_us(s.paused_until),
-				'learned', s.learned) order by l.id), '[]')
+				'learned', s.learned) as limits
 			from sluice.rate_limit l
 			left join sluice.rate_limit_state s on s.limit_id = l.id
-			where l.removed_at is null and l.dimension not like 'enqueued%'),
+			where l.removed_at is null and l.dimension not like 'enqueued%'
+			union all
+			select * from sluice.shape_limits()) c),
 		'fair', (select f.books from sluice.fairness f),
 		'estimates', (select coalesce(json_agg(json_build_object('path', e.path_id,
 				'model', e.model, 'learned', e.learned)), '[]')
@@ -237,7 +257,7 @@ create function sluice.dispatch_lanes(p_each integer, p_due bigint[])
 returns table (id bigint, batch_id bigint, account_id bigint, file_id bigint,
     purge_day date, model text, priority smallint, deadline_us bigint,
     next_line integer, lines_left integer, open boolean, max_tokens integer,
-    weight integer, key_id bigint, choice text, escalate boolean, cap_left bigint,
+    weight integer, shapes integer[], choice text, escalate boolean, cap_left bigint,
     cap_out boolean)
 language sql stable set search_path = '' security definer as $$
 	with recursive flow as (
@@ -277,7 +297,7 @@ language sql stable set search_path = '' security definer as $$
 	)
 	select l.id, l.batch_id, l.account_id, l.file_id, l.purge_day, l.model,
 		l.priority, sluice.epoch_us(l.deadline), l.next_line, l.lines_left, l.open,
-		l.max_tokens, a.weight, b.key_id, b.choice, b.escalate,
+		l.max_tokens, a.weight, l.shapes, b.choice, b.escalate,
 		p.cap_left, p.busy
 	from chosen c join sluice.batch_lane l on l.id = c.id
 	join sluice.batch b on b.id = l.batch_id
@@ -500,7 +520,7 @@ begin
 		learned = excluded.learned;
 
 	update sluice.fairness f
-	set books = p_plan -> 'fair', at = clock_timestamp(),
+	set books = p_plan -> 'fair', shaped = coalesce(p_plan -> 'shaped', '[]'), at = clock_timestamp(),
 		danger = array(select json_array_elements_text(p_plan -> 'danger'))::bigint[],
 		late = array(select json_array_elements_text(p_plan -> 'late'))::bigint[]
 	where p_plan -> 'fair' is not null;

@@ -57,6 +57,11 @@ begin
 	where l.id = g.limit_id and g.cell * sluice.cell_us(l.window_s)
 		< sluice.epoch_us(now()) - (l.window_s + 60) * 2000000::bigint
 			+ (select e.clock_offset_us from sluice.dispatch_lease e);
+	delete from sluice.grant_cell g using sluice.shape p, sluice.caller_limit l
+	where p.id = g.limit_id and l.id = p.limit_id
+	    and g.cell * sluice.cell_us(l.window_s)
+		< sluice.epoch_us(now()) - (l.window_s + 60) * 2000000::bigint
+			+ (select e.clock_offset_us from sluice.dispatch_lease e);
 	perform sluice.room_sweep();
 	perform sluice.hooks_sweep();
 	perform sluice.usage_fold(200000);

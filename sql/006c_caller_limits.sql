@@ -130,6 +130,16 @@ begin
 		perform sluice.refuse(400, 'invalid_value', 'limits.applies',
 			'Only batches can be shaped; a live call passes or is refused.');
 	end if;
+	if v.action = 'shape' and v.amount < 1 then
+		perform sluice.refuse(400, 'invalid_value', 'limits.amount',
+			'A limit that shapes lets at least 1 through; batches can be paused.');
+	end if;
+	if v.action = 'shape' and v.dimension not in ('requests', 'tokens',
+	    'input_tokens', 'output_tokens') then
+		perform sluice.refuse(400, 'invalid_value', 'limits.dimension',
+			format('A limit of %s cannot shape; one of requests or tokens can.',
+				v.dimension));
+	end if;
 	if v.zone <> 'UTC' and not exists (select from pg_catalog.pg_timezone_names z
 	    where z.name = v.zone) then
 		perform sluice.refuse(400, 'invalid_value', 'limits.zone',

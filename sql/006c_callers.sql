@@ -5,10 +5,13 @@
 -- callers_revision if something has changed: who has resolved limits compares.
 
 create or replace function sluice.callers_changed(p_changes text[]) returns void
-language sql set search_path = '' as $$
-	update sluice.config set callers_revision = callers_revision + 1
-	where cardinality(p_changes) > 0
-$$;
+language plpgsql set search_path = '' as $$
+begin
+	if cardinality(p_changes) > 0 then
+		update sluice.config set callers_revision = callers_revision + 1;
+		perform sluice.shapes_refresh();
+	end if;
+end $$;
 
 -- "what: a -> b" for each member that differs.
 create or replace function sluice.differences(p_where text, p_old jsonb, p_new jsonb)

@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(36);
+select plan(34);
 
 insert into sluice.account (name, weight) values ('sql', 3);
 select sluice.config_apply('{"pools": [{"name": "p", "limits": [

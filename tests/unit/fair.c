@@ -22,6 +22,7 @@ struct batch {
 	int32_t tokens; /* each line takes, one in five of them as input */
 	int32_t lines;
 	const char *model;
+	int32_t shape; /* a limit of its caller; 0: none */
 	/* as it runs */
 	int32_t next, done;
 	int64_t first_us, last_us; /* slots */
@@ -110,6 +111,8 @@ lanes(void)
 		    b->lines - b->next);
 		lane->account = b->account;
 		lane->weight = b->weight > 0 ? b->weight : 1;
+		lane->nshape_ids = b->shape > 0;
+		lane->shape_ids[0] = b->shape;
 	}
 	dispatch_lanes_end(&w.d);
 	for (size_t i = 0; i < w.nbatches; i++) {
@@ -509,6 +512,84 @@ danger_lifts_a_batch_within_the_share_of_its_account(void)
 	dispatch_fini(&w.d);
 }
 
+/* The most that an account takes in any window. */
+static double
+worst(int64_t account, int64_t window_us, bool requests)
+{
+	double most = 0;
+
+	for (size_t i = 0; i < w.n; i++) {
+		double sum = 0;
+
+		for (size_t k = i; k < w.n &&
+		     w.calls[k].slot_us <= w.calls[i].slot_us + window_us;
+		     k++) {
+			const struct batch *b = &w.batches[w.calls[k].batch];
+
+			if (b->account == account)
+				sum += requests ? 1 : b->tokens;
+		}
+		most = fmax(most, sum);
+	}
+	return most;
+}
+
+static int
+by_slot(const void *a, const void *b)
+{
+	const struct call *x = a, *y = b;
+
+	return x->slot_us < y->slot_us ? -1 : x->slot_us > y->slot_us;
+}
+
+static void
+a_callers_limit_spreads_its_batches_and_no_others(void)
+{
+	const struct {
+		const char *why;
+		enum pace_dimension dimension;
+		int64_t amount, unit;
+		double least; /* share of it that is used */
+	} cases[] = {
+		{ "requests", PACE_REQUESTS, 60, 1, 0.97 },
+		{ "tokens", PACE_TOKENS, 60000, 1000, 0.9 },
+	};
+
+	for (size_t i = 0; i < NITEMS(cases); i++) {
+		struct dispatch_conf_limit l[] = { request_limit,
+			{ .id = 9,
+			    .pool = DISPATCH_NO_POOL,
+			    .model = "*",
+			    .dimension = cases[i].dimension,
+			    .window_us = 60 * S,
+			    .amount = cases[i].amount } };
+		double mine, others;
+
+		world_start(l, 2);
+		for (int k = 0; k < 2; k++)
+			add((struct batch){ .account = 1,
+			    .priority = 3,
+			    .tokens = 1000,
+			    .model = k == 0 ? "m" : "n",
+			    .shape = 9 });
+		add((struct batch){
+		    .account = 2, .priority = 1, .tokens = 1000 });
+		run_for_s(900);
+		mine = tokens(1, 0, 300, 900) / 1000;
+		others = tokens(2, 0, 300, 900) / 1000;
+		CHECK(mine >= cases[i].least * 600, cases[i].why);
+		CHECK(mine + others >= 0.97 * 6000, cases[i].why);
+		qsort(w.calls, w.n, sizeof(w.calls[0]), by_slot);
+		/* Tokens are known when the first answers are in. */
+		CHECK(worst(1, 60 * S, true) <=
+			(double)cases[i].amount / (double)cases[i].unit + i,
+		    cases[i].why);
+		/* Evenly: no ten seconds have much more than their part. */
+		CHECK(worst(1, 10 * S, true) <= 14, cases[i].why);
+		dispatch_fini(&w.d);
+	}
+}
+
 static void
 turns_outlive_a_dispatcher(void)
 {
@@ -557,4 +638,5 @@ UNIT_MAIN("fair", UNIT(sizes_do_not_matter_weights_do),
     UNIT(the_batch_that_can_least_wait_goes_first),
     UNIT(batches_alike_go_one_after_the_other),
     UNIT(danger_lifts_a_batch_within_the_share_of_its_account),
+    UNIT(a_callers_limit_spreads_its_batches_and_no_others),
     UNIT(turns_outlive_a_dispatcher))
