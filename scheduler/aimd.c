@@ -30,13 +30,42 @@ aimd_allows(struct aimd *a, int64_t out)
 	return false;
 }
 
+/* Twice as many at the end of a latency. */
+static void
+aimd_double(struct aimd *a, int64_t now_us, int64_t latency_us)
+{
+	int64_t limit = aimd_limit(a), past_us = now_us - a->since_us;
+	int64_t most = limit;
+
+	if (a->from == 0)
+		a->from = limit;
+	if (past_us >= latency_us)
+		most = 2 * a->from;
+	else if (past_us > 0)
+		most = a->from +
+		    (int64_t)((double)a->from * (double)past_us /
+			(double)latency_us);
+	if (most > limit)
+		set(a, most, now_us);
+	if (past_us >= latency_us) {
+		a->from = aimd_limit(a);
+		a->since_us = now_us;
+	}
+}
+
 void
 aimd_grow(struct aimd *a, int64_t now_us, int64_t latency_us)
 {
 	int64_t limit = aimd_limit(a);
 
 	/* Not by what is out: calls may be over as fast as they are planned. */
-	if (limit == INT64_MAX || !a->wanted)
+	if (limit == INT64_MAX)
+		return;
+	if (!a->wanted || a->found || latency_us > AIMD_LATENCY_MAX_US) {
+		a->from = limit;
+		a->since_us = now_us;
+	}
+	if (!a->wanted)
 		return;
 	a->wanted = false;
 	if (a->found && a->risen) {
@@ -48,8 +77,8 @@ aimd_grow(struct aimd *a, int64_t now_us, int64_t latency_us)
 			set(a, limit + 1, now_us);
 			a->risen = true;
 		}
-	} else if (now_us >= a->moved_us + latency_us) {
-		set(a, limit * 2, now_us);
+	} else {
+		aimd_double(a, now_us, latency_us);
 	}
 }
 

@@ -1,11 +1,12 @@
 /*
  * aimd - how many calls an upstream takes at once, where nobody says so.
  *
- * Pure.  From 4, doubled each latency while there is work for it, until a
- * refusal that names concurrency (or any without another reason: RFC 6585 does
- * not make them say which): then one less than were in flight.  After a rest
- * one more is tried; where that stands the refusal was a stray one, and the
- * doubling goes on.  Each refusal doubles the rest.
+ * Pure.  From 4, doubled each latency while there is work for it, one by one
+ * over that time so that few too many are under way when the first is refused:
+ * until a refusal that names concurrency (or any without another reason: RFC
+ * 6585 does not make them say which), then one less than were in flight.  After
+ * a rest one more is tried; where that stands the refusal was a stray one, and
+ * the doubling goes on.  Each refusal doubles the rest.
  */
 #ifndef SCHEDULER_AIMD_H
 #define SCHEDULER_AIMD_H
@@ -14,8 +15,10 @@
 #include <stdint.h>
 
 enum { AIMD_START = 4, AIMD_UNBOUND = 4096 };
-#define AIMD_REST_US     INT64_C(600000000)
-#define AIMD_REST_MAX_US INT64_C(86400000000)
+/* A latency that is longer is not known yet. */
+#define AIMD_LATENCY_MAX_US INT64_C(3600000000)
+#define AIMD_REST_US        INT64_C(600000000)
+#define AIMD_REST_MAX_US    INT64_C(86400000000)
 
 struct aimd {            /* zeroed: nothing known, starts at AIMD_START */
 	int64_t limit;   /* 0: AIMD_START; AIMD_UNBOUND: there is none to see */
@@ -24,6 +27,8 @@ struct aimd {            /* zeroed: nothing known, starts at AIMD_START */
 	int64_t rest_us; /* before it rises; 0: AIMD_REST_US */
 	int64_t refused_at; /* in flight then */
 	int64_t moved_us;
+	/* Doubling: it was from at since_us. */
+	int64_t from, since_us;
 	bool wanted; /* more would have gone, since it was last grown */
 };
 
@@ -33,9 +38,9 @@ int64_t aimd_limit(const struct aimd *a); /* INT64_MAX: unbound */
 bool aimd_binds(const struct aimd *a);
 
 /*
- * Live calls, which come unasked until the limit binds: one was refused that was
- * the in_flight-th when it was sent.  Of many that left together the first to be
- * refused shows the limit, whichever is heard of first.
+ * Live calls, which come unasked until the limit binds: one was refused that
+ * was the in_flight-th when it was sent.  Of many that left together the first
+ * to be refused shows the limit, whichever is heard of first.
  */
 void aimd_refused_live(
     struct aimd *a, int64_t now_us, int64_t sent_us, int64_t in_flight);

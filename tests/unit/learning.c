@@ -171,6 +171,34 @@ concurrency_is_doubled_until_a_refusal(void)
 }
 
 static void
+concurrency_grows_one_by_one(void)
+{
+	struct aimd a = { 0 };
+	int64_t now = 1000 * S, was, most = 0;
+
+	/* How long calls take is not known yet. */
+	for (int i = 0; i < 100; i++, now += S / 10) {
+		CU_ASSERT_FALSE(aimd_allows(&a, aimd_limit(&a)));
+		aimd_grow(&a, now, INT64_C(1000000000000));
+	}
+	CU_ASSERT_EQUAL(aimd_limit(&a), AIMD_START);
+	for (int i = 0; i <= 40; i++, now += S / 10) {
+		was = aimd_limit(&a);
+		CU_ASSERT_FALSE(aimd_allows(&a, was));
+		aimd_grow(&a, now, 2 * S);
+		if (aimd_limit(&a) - was > most)
+			most = aimd_limit(&a) - was;
+	}
+	CU_ASSERT_EQUAL(aimd_limit(&a), 4 * AIMD_START);
+	CU_ASSERT(most <= 1);
+	/* Nobody wanted more for a while: that is not made up for. */
+	aimd_grow(&a, now + 60 * S, 2 * S);
+	CU_ASSERT_FALSE(aimd_allows(&a, aimd_limit(&a)));
+	aimd_grow(&a, now + 60 * S + S / 10, 2 * S);
+	CU_ASSERT_EQUAL(aimd_limit(&a), 4 * AIMD_START);
+}
+
+static void
 a_clock_that_is_set_moves_no_window(void)
 {
 	struct clock c = { 0 };
@@ -365,6 +393,7 @@ UNIT_MAIN("learning",
     UNIT(the_next_step_waits_for_full_speed_and_no_longer),
     UNIT(a_step_down_that_was_wrong_is_not_soon_repeated),
     UNIT(concurrency_is_doubled_until_a_refusal),
+    UNIT(concurrency_grows_one_by_one),
     UNIT(a_burst_of_live_calls_shows_where_the_limit_is),
     UNIT(a_clock_that_is_set_moves_no_window),
     UNIT(the_meaning_of_reset_is_learned),
