@@ -93,7 +93,8 @@ aimd_refused(struct aimd *a, int64_t now_us, int64_t sent_us, int64_t in_flight)
 	if (in_flight < 1 || in_flight > limit)
 		in_flight = limit < INT64_MAX ? limit : AIMD_UNBOUND;
 	a->refused_at = in_flight;
-	if (!a->found || in_flight - 1 < limit * 9 / 10)
+	/* Only the one more that was tried is too many. */
+	if (!a->found || a->risen || in_flight - 1 < limit * 9 / 10)
 		set(a, in_flight - 1, now_us);
 	else
 		set(a, limit * 9 / 10, now_us);

@@ -157,7 +157,7 @@ concurrency_is_doubled_until_a_refusal(void)
 	/* It was right: back, and a longer rest. */
 	aimd_refused(&a, now + 2, now + 1, 26);
 	limit = aimd_limit(&a);
-	CU_ASSERT(limit <= 25 && limit >= 23);
+	CU_ASSERT_EQUAL(limit, 25);
 	now += 2 + AIMD_REST_US;
 	grow(&a, now, true);
 	CU_ASSERT_EQUAL(aimd_limit(&a), limit);
