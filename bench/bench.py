@@ -73,6 +73,22 @@ def in_windows(up, amount, window_s, from_s=0.0, unit=lambda x: 1):
     return most, units / ((steady[-1][0] - steady[0][0]) / window_s * amount)
 
 
+def mean_of_windows(up, amount, window_s, unit=lambda x: 1):
+    """What a window holds on average, as a share of amount.
+
+    Over every closed window from the first that begins with the first send to
+    the last that ends with the last one.  A send counts by the share of them
+    that hold it: one more or less at an edge changes next to nothing, however
+    large it is.
+    """
+    sends = [(x["t"], unit(x)) for x in up.sends() if x["fate"] == "accepted"]
+    if not sends or sends[-1][0] - sends[0][0] <= window_s:
+        return 0.0
+    first, last = sends[0][0] + window_s, sends[-1][0]   # where they end
+    held = sum(n * (min(last, t + window_s) - max(first, t)) for t, n in sends)
+    return held / (last - first) / amount
+
+
 def busy(before, after, seats):
     """Seats in use between two looks at /_stats, as a share."""
     took = after["elapsed_s"] - before["elapsed_s"]
