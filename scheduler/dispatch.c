@@ -1,4 +1,4 @@
-#include "dispatch_offer.h"
+#include "dispatch_enqueue.h"
 #include "dispatch_order.h"
 
 #include <stdio.h>
@@ -19,10 +19,12 @@ dispatch_plan_fini(struct dispatch_plan *plan)
 
 /* So few lines to a run that every worker gets its part of the seats' work. */
 static size_t
-run_most(const struct dispatch *d, const struct dispatch_flow *f)
+run_most(const struct dispatch *d, const struct dispatch_flow *f, int tries)
 {
 	int64_t most = SLC_CHUNK_LINES_MAX;
 
+	if (f->path->kind == DISPATCH_BATCHES)
+		return dispatch_queued_run(tries);
 	for (size_t i = 0; i < f->nseats; i++) {
 		int64_t part = f->seats[i]->granted / (2 * d->workers);
 
@@ -41,7 +43,9 @@ run_for(struct dispatch *d, struct dispatch_plan *plan,
 
 	if (run != NULL && run->path == o->flow->path->id && run->again == again &&
 	    run->chunk == line->chunk && run->keep_us == o->keep_us &&
-	    run->n < run->most && o->slot_us >= run->send_us &&
+	    run->n < run->most &&
+	    (!run->packed || run->lines[0].tries == line->tries) &&
+	    o->slot_us >= run->send_us &&
 	    o->slot_us - run->send_us < INT32_MAX)
 		return run;
 	run = xcalloc(1, sizeof(*run));
@@ -53,7 +57,8 @@ run_for(struct dispatch *d, struct dispatch_plan *plan,
 	run->first_line = line->first_line;
 	run->send_us = o->slot_us;
 	run->keep_us = o->keep_us;
-	run->most = run_most(d, o->flow);
+	run->packed = o->flow->path->kind == DISPATCH_BATCHES;
+	run->most = run_most(d, o->flow, line->tries);
 	plan->runs = xrealloc(plan->runs, (plan->nruns + 1) * sizeof(run));
 	plan->runs[plan->nruns++] = lane->run = run;
 	return run;
@@ -66,6 +71,8 @@ run_add(struct dispatch_run *run, const struct dispatch_line *line,
 	size_t i = run->n++;
 
 	run->money += o->money;
+	run->tokens += dispatch_queued_tokens(o->flow, o);
+	run->bytes += line->bytes;
 	run->lines[i].index = line->index;
 	run->lines[i].tries = line->tries;
 	run->lines[i].sends = line->sends;
