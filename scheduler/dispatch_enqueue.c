@@ -64,18 +64,19 @@ doubled(int64_t wait_us, int refusals)
 		: DISPATCH_QUEUE_DOUBLINGS);
 }
 
+/* A batch of so many units was refused. */
 static void
 queued_refused(
-    struct dispatch_queued *q, int64_t taken, int64_t wait_us, int64_t now_us)
+    struct dispatch_queued *q, int64_t batch, int64_t wait_us, int64_t now_us)
 {
 	int64_t allowed = dispatch_queued_allowed(q, now_us);
-	int64_t least = q->amount / DISPATCH_QUEUE_PART;
+	int64_t taken = q->out - batch;
 
 	/* Of several batches that were refused for one cause the first is
 	 * enough; the others show that even less was there. */
 	if (q->most > 0 && allowed < taken)
 		taken = allowed;
-	q->most = taken > least ? taken : least > 0 ? least : 1;
+	q->most = taken > batch / 2 ? taken : batch / 2 + 1;
 	q->refused_us = now_us;
 	if (q->paused_us <= now_us) {
 		q->paused_us = now_us + doubled(wait_us, q->refusals);
@@ -101,8 +102,7 @@ dispatch_queued_refused(struct dispatch *d, int32_t path, const char *model,
 
 		if (!q->tokens && f->nqueued > 1)
 			continue;
-		queued_refused(q, q->out - units(q, lines, tokens), wait_us,
-		    now_us);
+		queued_refused(q, units(q, lines, tokens), wait_us, now_us);
 		told = true;
 	}
 	if (told || f->paused_us > now_us)

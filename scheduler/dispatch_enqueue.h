@@ -16,9 +16,9 @@ enum {
 	/* A line that nobody has packed after so long comes back. */
 	DISPATCH_PACK_US = 600000000,
 	/* After a batch was refused for the queue's length what may be in it
-	 * begins with what was, and grows by the amount in so long. */
+	 * begins with what else was, or half of the batch, and grows by the
+	 * amount in so long. */
 	DISPATCH_QUEUE_GROWS_US = 1800000000,
-	DISPATCH_QUEUE_PART = 8, /* it is never less than this part */
 	DISPATCH_QUEUE_DOUBLINGS = 5,
 };
 

@@ -19,8 +19,9 @@ create or replace function sluice.provider_most(
 $$;
 
 -- How many lines and tokens of a model go into one batch: an eighth of what may
--- be enqueued, so that there is always room for the next; and no more than comes
--- back within a quarter of the time that is left, as far as is known.
+-- be enqueued, so that there is always room for the next, or half of the least that
+-- was too much of late; and no more than comes back within a quarter of the time
+-- that is left, as far as is known.
 create or replace function sluice.provider_shard(
     p_path sluice.path, p_model text, p_deadline timestamptz, p_tries integer,
     out lines bigint, out tokens bigint
@@ -36,6 +37,10 @@ begin
 	where l.pool_id = p_path.pool_id and l.removed_at is null
 	    and (l.path_id is null or l.path_id = p_path.id)
 	    and sluice.glob_match(l.model, p_model);
+	tokens := least(tokens, (select min(b.tokens) / 2 from sluice.provider_batch b
+		where b.path_id = p_path.id and b.model = p_model
+		    and b.faults ->> 'fault' = 'over'
+		    and b.ended_at > now() - interval '1 hour'));
 	select sum(b.lines) / nullif(sum(extract(epoch from b.ended_at - b.running_at)), 0)
 	into v_per_s
 	from (select * from sluice.provider_batch q

@@ -74,6 +74,9 @@ settle_over(struct provider_job *job, const char *why)
 	json_object_set_new(seen, "ok", json_integer(1));
 	json_object_set_new(seen, "over", over);
 	json_object_set_new(job->doc, "seen", seen);
+	/* Also where the call itself said so. */
+	json_object_set_new(
+	    job->doc, "faults", json_pack("{ss}", "fault", "over"));
 	step_give_back(job, why, false);
 }
 
