@@ -19,12 +19,10 @@ dispatch_plan_fini(struct dispatch_plan *plan)
 
 /* So few lines to a run that every worker gets its part of the seats' work. */
 static size_t
-run_most(const struct dispatch *d, const struct dispatch_flow *f, int tries)
+run_most(const struct dispatch *d, const struct dispatch_flow *f)
 {
 	int64_t most = SLC_CHUNK_LINES_MAX;
 
-	if (f->path->kind == DISPATCH_BATCHES)
-		return dispatch_queued_run(tries);
 	for (size_t i = 0; i < f->nseats; i++) {
 		int64_t part = f->seats[i]->granted / (2 * d->workers);
 
@@ -58,7 +56,7 @@ run_for(struct dispatch *d, struct dispatch_plan *plan,
 	run->send_us = o->slot_us;
 	run->keep_us = o->keep_us;
 	run->packed = o->flow->path->kind == DISPATCH_BATCHES;
-	run->most = run_most(d, o->flow, line->tries);
+	run->most = run_most(d, o->flow);
 	plan->runs = xrealloc(plan->runs, (plan->nruns + 1) * sizeof(run));
 	plan->runs[plan->nruns++] = lane->run = run;
 	return run;

@@ -161,11 +161,3 @@ dispatch_queued_bursts(const struct dispatch_flow *f, int64_t tokens)
 			return f->queued[i];
 	return NULL;
 }
-
-size_t
-dispatch_queued_run(int tries)
-{
-	return tries <= 0 ? SLC_CHUNK_LINES_MAX
-	    : tries == 1  ? SLC_CHUNK_LINES_MAX / 16
-			  : 1;
-}

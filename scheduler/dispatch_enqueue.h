@@ -70,7 +70,4 @@ dispatch_queued_bursts(const struct dispatch_flow *f, int64_t tokens);
 int64_t dispatch_queued_tokens(
     const struct dispatch_flow *f, const struct dispatch_offer *o);
 
-/* So many lines to a run: fewer after failures, as packing cannot part runs. */
-size_t dispatch_queued_run(int tries);
-
 #endif

@@ -20,7 +20,7 @@ $$;
 
 -- How many lines and tokens of a model go into one batch: an eighth of what may
 -- be enqueued, so that there is always room for the next, or half of the least that
--- was too much of late; and no more than comes back within a quarter of the time
+-- was too much by itself of late; and no more than comes back within a quarter of the time
 -- that is left, as far as is known.
 create or replace function sluice.provider_shard(
     p_path sluice.path, p_model text, p_deadline timestamptz, p_tries integer,
@@ -39,7 +39,7 @@ begin
 	    and sluice.glob_match(l.model, p_model);
 	tokens := least(tokens, (select min(b.tokens) / 2 from sluice.provider_batch b
 		where b.path_id = p_path.id and b.model = p_model
-		    and b.faults ->> 'fault' = 'over'
+		    and (b.faults ->> 'alone')::boolean
 		    and b.ended_at > now() - interval '1 hour'));
 	select sum(b.lines) / nullif(sum(extract(epoch from b.ended_at - b.running_at)), 0)
 	into v_per_s
@@ -57,6 +57,34 @@ begin
 	if tokens < 1 then	-- null: no limit
 		tokens := 1;
 	end if;
+end $$;
+
+-- The first p_lines of a run that is not packed stay in it, the others become one
+-- of their own.
+create or replace function sluice.provider_part(p_run bigint, p_lines bigint)
+returns void
+language plpgsql set search_path = '' as $$
+declare
+	v_run sluice.run;
+	v_n integer := p_lines;
+	v_of integer;
+begin
+	select * into v_run from sluice.run r where r.id = p_run;
+	v_of := cardinality(v_run.line);
+	insert into sluice.run (batch_id, lane_id, path_id, purge_day, chunk_id,
+		first_line, line, tries, sends, refused, send_at, keep_us, open, tokens,
+		bytes)
+	values (v_run.batch_id, v_run.lane_id, v_run.path_id, v_run.purge_day,
+		v_run.chunk_id, v_run.first_line, v_run.line[v_n + 1:],
+		v_run.tries[v_n + 1:], v_run.sends[v_n + 1:], v_run.refused[v_n + 1:],
+		v_run.send_at, v_run.keep_us, repeat('1', v_of - v_n)::bit varying,
+		v_run.tokens - v_run.tokens * v_n / v_of,
+		v_run.bytes - v_run.bytes * v_n / v_of);
+	update sluice.run r
+	set line = r.line[:v_n], tries = r.tries[:v_n], sends = r.sends[:v_n],
+		refused = r.refused[:v_n], open = repeat('1', v_n)::bit varying,
+		tokens = r.tokens * v_n / v_of, bytes = r.bytes * v_n / v_of
+	where r.id = p_run;
 end $$;
 
 -- Some runs of one group become one batch; null: there are too few yet.
@@ -81,6 +109,20 @@ begin
 	    and l.account_id = p_account and l.model = p_model
 	    and l.endpoint = p_endpoint;
 	v_shard := sluice.provider_shard(p_path, p_model, v_deadline, p_tries);
+	-- The first is parted if it does not fit by itself.
+	perform sluice.provider_part(f.id, f.fit)
+	from (
+		select r.id, cardinality(r.line) as lines, greatest(1, least(v_shard.lines,
+			cardinality(r.line) * v_shard.tokens / greatest(r.tokens, 1))) as fit
+		from sluice.run r join sluice.batch_lane l on l.id = r.lane_id
+		where r.path_id = p_path.id and r.tokens is not null
+		    and r.provider_id is null and l.account_id = p_account
+		    and l.model = p_model and l.endpoint = p_endpoint
+		    and coalesce(r.tries[1], 0) = p_tries
+		order by r.id limit 1
+		for update of r skip locked
+	) f
+	where f.fit < f.lines;
 	with due as materialized (
 		select r.id, cardinality(r.line) as lines, r.tokens, r.send_at,
 			r.bytes + cardinality(r.line) * v_most.line_bytes as bytes
@@ -387,6 +429,15 @@ begin
 	where b.id = p_id and b.worker_id = p_worker and b.fence = p_fence;
 	if not found then
 		raise exception using errcode = 'SL410', message = 'claim lost';
+	end if;
+	if p_doc #>> '{faults,fault}' = 'over' then
+		-- Was it too much, or was too much else there?
+		update sluice.provider_batch b set faults = json_build_object(
+			'fault', 'over', 'alone', not exists (
+				select from sluice.provider_batch q
+				where q.path_id = b.path_id and q.model = b.model
+				    and q.id <> b.id and q.state = 'running'))
+		where b.id = p_id;
 	end if;
 	if p_doc ->> 'state' = 'settled' then
 		perform sluice.provider_faults(p_id, b.faults)

@@ -92,8 +92,12 @@ class Batches(unittest.TestCase):
         self.assertGreater(stats["enqueued_max"], 4000)
 
     def test_a_limit_that_nobody_told_is_found(self):
-        s = self.start([("enqueued_tokens", 100000)], enqueued=6000,
-                       more={"poll_ms": 100})
+        for told in ([], [("enqueued_tokens", 100000)]):
+            with self.subTest(told):
+                self.find_limit(told)
+
+    def find_limit(self, told):
+        s = self.start(told, enqueued=6000, more={"poll_ms": 100})
         b = s.submit("".join(line(f"r-{i}", f"{i:04}" + "x" * 336) + "\n"
                              for i in range(150)))
         self.completed(b, 150)
