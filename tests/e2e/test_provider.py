@@ -1,8 +1,10 @@
 """Lines through an upstream's own /v1/files + /v1/batches (paths of kind batches)."""
+import re
 import unittest
 
 from e2e.harness import Sluice, line, lines, until
 from e2e.provider import Provider
+from e2e.test_cli import sluice
 
 
 class Batches(unittest.TestCase):
@@ -147,7 +149,12 @@ class Batches(unittest.TestCase):
         seen = s.show(b)["sluice"]["upstream"]
         self.assertEqual([(x["lines"], x["state"], x["path"]) for x in seen],
                          [(300, "running", "cheap")])
-        self.assertIn(seen[0]["batch"], self.up.stats()["batches"])
+        there = seen[0]["batch"]
+        self.assertIn(there, self.up.stats()["batches"])
+        self.assertIn(f"300 lines in the upstream's batch {there}, running since",
+                      self.run_ok("show", b))
+        self.assertRegex(self.run_ok("path", "show", "cheap"),
+                         rf"{there}\tm1\trunning\t300\t\d+\t")
         a = s.call("POST", f"/v1/batches/{b}/cancel")
         self.assertEqual(a.json["status"], "cancelling")
         done = s.wait(b, 30)
@@ -159,6 +166,29 @@ class Batches(unittest.TestCase):
         self.assertGreater(paid, 5)
         self.assertEqual({x["error"]["code"] for x in got.values() if x["error"]},
                          {"batch_cancelled"})
+
+    def run_ok(self, *args):
+        p = sluice(*args, url=f"http://127.0.0.1:{self.s.port}")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        return p.stdout
+
+    def test_a_path_is_made_by_hand(self):
+        s = self.start()
+        self.run_ok("path", "add", "mine", "--kind", "batches", "--url",
+                    self.up.url, "--models", "mine-*", "--secret-file",
+                    self.up.secret, "--poll", "1s", "--linger", "0s", "--limit",
+                    "enqueued_tokens=2m", "--limit", "mine-1:enqueued_requests=9k")
+        text = self.run_ok("path", "show", "mine")
+        for want in (r"kind\s+batches", r"poll\s+1s", r"enqueued_tokens\t.*2000000",
+                     r"mine-1:enqueued_requests\t.*9000"):
+            self.assertTrue(re.search(want, text), (want, text))
+        self.run_ok("path", "edit", "mine", "--limit", "enqueued_tokens=3m",
+                    "--no-limit", "mine-1:enqueued_requests")
+        made = s.get("/admin/v1/paths/mine").json
+        self.assertEqual((made["poll_ms"], made["linger_ms"]), (1000, 0))
+        self.assertEqual([(x["dimension"], x["amount"]) for x in made["limits"]],
+                         [("enqueued_tokens", 3000000)])
+        self.completed(s.submit(lines(3, model="mine-2")), 3)
 
     def test_what_is_not_there_yet_needs_no_cancelling(self):
         s = self.start(more={"linger_ms": 600000})
