@@ -54,12 +54,14 @@ PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/spec_price lib/header \
 	scheduler/dispatch_books scheduler/dispatch_conf scheduler/dispatch_offer \
 	scheduler/route scheduler/dispatch_route \
 	scheduler/dispatch_begin scheduler/dispatch_hurry \
+	scheduler/dispatch_enqueue \
 	scheduler/dispatch_live \
 	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_read \
 	scheduler/dispatch_write scheduler/dispatch_explain scheduler/reply \
 	scheduler/admit_limits scheduler/admit_batch \
 	worker/outcome worker/answer worker/health worker/cap worker/suffix \
 	worker/usage worker/hook_net worker/hook_sign \
+	worker/provider_line worker/provider_reply \
 	cli/js cli/limits cli/prices cli/preset cli/chart cli/rule
 O = $(B)/obj/$(MODE)
 obj = $(patsubst %.c,$(O)/%.o,$(1))

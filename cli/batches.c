@@ -26,6 +26,7 @@ static const struct view_col show_cols[] = {
 	{ "id", "id", VIEW_TEXT },
 	{ "status", "status", VIEW_TEXT },
 	{ "just now", "said", VIEW_TEXT },
+	{ "upstream", "there", VIEW_TEXT },
 	{ "endpoint", "endpoint", VIEW_TEXT },
 	{ "model", "model", VIEW_TEXT },
 	{ "priority", "sluice.priority", VIEW_PRIORITY },
@@ -134,6 +135,33 @@ say_cost(json_t *batch)
 	buf_fini(&ways);
 }
 
+/* Its lines that are in batches of upstreams. */
+static void
+say_there(json_t *batch)
+{
+	const json_t *list = js_at(batch, "sluice.upstream");
+	struct buf said = { 0 };
+	char at[OUT_TIME_MAX];
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *b = json_array_get(list, i);
+		const char *id = js_text(b, "batch");
+
+		buf_addf(&said, "%s%.0f lines in ", i > 0 ? "; " : "",
+		    js_num(b, "lines"));
+		if (id[0] != '\0')
+			buf_addf(&said, "the upstream's batch %s, ", id);
+		else
+			buf_adds(&said, "a batch for the upstream, ");
+		buf_addf(&said, "%s since %s", js_text(b, "state"),
+		    out_clock(js_num(b, "since"), at));
+	}
+	if (said.n > 0)
+		json_object_set_new(
+		    batch, "there", json_string(buf_cstr(&said)));
+	buf_fini(&said);
+}
+
 enum cli_exit
 cmd_show(struct cli *cli)
 {
@@ -157,6 +185,7 @@ cmd_show(struct cli *cli)
 		if (said.n > 0)
 			json_object_set_new(
 			    batch, "will", json_string(buf_cstr(&said)));
+		say_there(batch);
 		view_print(cli, &show_view, batch);
 		batch_say_faults(cli, batch);
 	}

@@ -111,7 +111,11 @@ static const struct cli_opt content_opts[] = { OUTPUT("where to"), END };
 	{ "idle-timeout", 0, "SPAN", "nothing received for so long [10m]" },  \
 	{ "timeout", 0, "SPAN", "for a whole call [15m]" },                   \
 	{ "answer-max", 0, "SIZE", "largest answer [8m]" },                   \
-	{ "http2", 0, "[=no]", "HTTP/2, over TLS only" }
+	{ "http2", 0, "[=no]", "HTTP/2, over TLS only" },                     \
+	{ "poll", 0, "SPAN", "batches: how often one is asked for, at most "   \
+	    "twice as long [30s]" },                                          \
+	{ "linger", 0, "SPAN", "batches: how long lines wait for others to "   \
+	    "fill one [10s]" }
 #define EDIT { "no-limit", 0, "SPEC", "remove a limit" }
 
 static const struct cli_opt pool_add_opts[] = { POOL_SETTINGS, END };
@@ -163,7 +167,9 @@ static const struct cli_opt usage_opts[] = {
 #define SPECS                                                                 \
 	"A limit is [MODEL:]WHAT/WINDOW=AMOUNT: requests, tokens, input_tokens or\n" \
 	"output_tokens in a window of 1s to 31d, or concurrent=AMOUNT; amounts take\n" \
-	"k, m and g.  MODEL is a glob; all it matches share one counter.\n"
+	"k, m and g.  MODEL is a glob; all it matches share one counter.\n" \
+	"With --kind batches lines go through the upstream's own /v1/batches, and\n" \
+	"enqueued_tokens=AMOUNT and enqueued_requests=AMOUNT say what may be there.\n"
 
 #define PRICES                                                                \
 	"A price is [MODEL[@HOURS]:]input=MONEY,cached=MONEY,output=MONEY for a million\n"  \
@@ -341,7 +347,8 @@ const struct cli_cmd cli_cmds[] = {
 	    "all about one path, and what of its limits is used",
 	    "Its settings; each limit, how full it is and of what we may use, FOREIGN use\n"
 	    "by others of the same account, the STEP that it went down for refusals; and\n"
-	    "what was learned from its answers, and from which header.\n"
+	    "what was learned from its answers, and from which header.  Of kind batches also\n"
+	    "the upstream's batches that lines of ours are in.\n"
 	    "\n"
 	    "Examples:\n"
 	    "  sluice path show glm\n"

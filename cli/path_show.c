@@ -30,6 +30,8 @@ static const struct view_col show_cols[] = {
 	{ "idle timeout", "idle_ms", VIEW_MS },
 	{ "timeout", "whole_ms", VIEW_MS },
 	{ "answer max", "answer_max", VIEW_SIZE },
+	{ "poll", "poll_ms", VIEW_MS },
+	{ "linger", "linger_ms", VIEW_MS },
 	{ "health", "health", VIEW_TEXT },
 	{ "because", "why", VIEW_TEXT },
 	{ "tried again", "retry_at", VIEW_TIME },
@@ -330,6 +332,38 @@ print_prices(const struct cli *cli, const json_t *prices)
 	out_end(&t);
 }
 
+/* The upstream's own batches that lines of ours are in, and the last ones. */
+static void
+print_batches(const struct cli *cli, const json_t *batches)
+{
+	static const struct out_col cols[] = { { "UPSTREAM'S BATCH", false },
+		{ "MODEL", false }, { "STATE", false }, { "LINES", true },
+		{ "DONE", true }, { "SINCE", false }, { "BECAUSE", false } };
+	char at[OUT_TIME_MAX];
+	struct out_table t;
+
+	if (json_array_size(batches) == 0)
+		return;
+	puts("");
+	out_begin(&t, cli, cols, NITEMS(cols));
+	for (size_t i = 0; i < json_array_size(batches); i++) {
+		const json_t *b = json_array_get(batches, i);
+		bool over = strcmp(js_text(b, "state"), "cleaned") == 0 ||
+		    strcmp(js_text(b, "state"), "settled") == 0;
+		double since = js_num(b,
+		    js_num(b, "running_at") > 0 ? "running_at" : "created_at");
+
+		out_cell(&t, "%s", js_text(b, "batch"));
+		out_cell(&t, "%s", js_text(b, "model"));
+		out_cell(&t, "%s", js_text(b, over ? "status" : "state"));
+		out_cell(&t, "%.0f", js_num(b, "lines"));
+		out_cell(&t, "%.0f", js_num(b, "done"));
+		out_cell(&t, "%s", out_clock(since, at));
+		out_cell(&t, "%s", js_text(b, "why"));
+	}
+	out_end(&t);
+}
+
 static void
 print_path(const struct cli *cli, json_t *path)
 {
@@ -353,6 +387,7 @@ print_path(const struct cli *cli, json_t *path)
 		print_prices(cli, json_object_get(path, "prices"));
 		print_learned(cli, learned);
 		print_models(cli, json_object_get(learned, "models"));
+		print_batches(cli, json_object_get(path, "batches"));
 	}
 	buf_fini(&said);
 }

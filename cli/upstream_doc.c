@@ -55,6 +55,8 @@ static const struct setting {
 	{ "idle-timeout", "idle_ms", SET_SPAN_MS, 1, 3600 },
 	{ "timeout", "whole_ms", SET_SPAN_MS, 1, 7200 },
 	{ "answer-max", "answer_max", SET_BYTES, 1 << 10, 256 << 20 },
+	{ "poll", "poll_ms", SET_SPAN_MS, 1, 3600 },
+	{ "linger", "linger_ms", SET_SPAN_MS, 0, 3600 },
 };
 
 static const struct setting *

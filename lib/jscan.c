@@ -7,7 +7,7 @@
 
 #include <sluice/utf8.h>
 
-enum { STACK_MAX = 64, KEY_MAX = 64 };
+enum { STACK_MAX = 72, KEY_MAX = 64 };
 
 /* What may come next. */
 enum expect {

@@ -28,14 +28,17 @@ static const struct unit binary[] = {
 	{ 'g', 1 << 30 },
 };
 
-/* With concurrent last, which has no window. */
+/* With those last that have no window. */
 static const char *const dimensions[] = {
 	"requests",
 	"tokens",
 	"input_tokens",
 	"output_tokens",
 	"concurrent",
+	"enqueued_requests",
+	"enqueued_tokens",
 };
+enum { WITH_WINDOW = 4 };
 
 const char *const spec_charges[] = { "declared", "declared-refunded", "actual",
 	"input-only", NULL };
@@ -158,7 +161,6 @@ static enum slc_rc
 parse_dimension(struct slice name, struct slice window, struct spec_limit *out,
     struct slc_err *err)
 {
-	const size_t last = NITEMS(dimensions) - 1;
 	struct slc_err why;
 	int64_t window_s = 0;
 	size_t i = 0;
@@ -168,17 +170,19 @@ parse_dimension(struct slice name, struct slice window, struct spec_limit *out,
 	if (i == NITEMS(dimensions))
 		return slc_fail(err, SLC_EINPUT,
 		    "\"%.*s\" cannot be limited: use requests, tokens, "
-		    "input_tokens, output_tokens or concurrent",
+		    "input_tokens, output_tokens, concurrent, "
+		    "enqueued_requests or enqueued_tokens",
 		    QUOTE(name));
 	out->dimension = dimensions[i];
-	if (i == last && window.p != NULL)
+	if (i >= WITH_WINDOW && window.p != NULL)
 		return slc_fail(err, SLC_EINPUT,
-		    "concurrent has no window: write concurrent=10");
-	if (i != last && window.p == NULL)
+		    "%s has no window: write %s=10", dimensions[i],
+		    dimensions[i]);
+	if (i < WITH_WINDOW && window.p == NULL)
 		return slc_fail(err, SLC_EINPUT,
 		    "%s needs a window: write %s/1m=300", dimensions[i],
 		    dimensions[i]);
-	if (i != last &&
+	if (i < WITH_WINDOW &&
 	    spec_window(window, 1, SPEC_LIMIT_WINDOW_MAX_S, &window_s, &why) !=
 		SLC_OK)
 		return slc_fail(err, SLC_EINPUT, "window %s", why.text);

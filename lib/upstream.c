@@ -188,6 +188,20 @@ call_on_body(char *p, size_t size, size_t n, void *arg)
 	return n;
 }
 
+static size_t
+call_on_fill(char *p, size_t size, size_t n, void *arg)
+{
+	struct upstream_call *c = arg;
+
+	if (c->cancelled)
+		return CURL_READFUNC_ABORT;
+	n = c->request.fill(p, size * n, c->request.arg);
+	c->unfed = n == UPSTREAM_LATER;
+	return n == UPSTREAM_LATER ? CURL_READFUNC_PAUSE
+	    : n == UPSTREAM_GIVE_UP ? CURL_READFUNC_ABORT
+				     : n;
+}
+
 /* The block of headers is whole; that of a 1xx is not the answer's. */
 static void
 call_tell_head(struct upstream_call *c)
@@ -260,6 +274,8 @@ call_new(struct upstream *u)
 	curl_easy_setopt(e, CURLOPT_PRIVATE, c);
 	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, call_on_body);
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, c);
+	curl_easy_setopt(e, CURLOPT_READFUNCTION, call_on_fill);
+	curl_easy_setopt(e, CURLOPT_READDATA, c);
 	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, call_on_header);
 	curl_easy_setopt(e, CURLOPT_HEADERDATA, c);
 	curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, call_on_connected);
@@ -317,6 +333,12 @@ call_set_method(struct upstream_call *c)
 	}
 	if (get)
 		return;
+	if (r->fill != NULL) {
+		curl_easy_setopt(e, CURLOPT_POSTFIELDS, NULL);
+		curl_easy_setopt(
+		    e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)-1);
+		return;
+	}
 	curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n);
 	curl_easy_setopt(
 	    e, CURLOPT_POSTFIELDS, r->body.p == NULL ? "" : r->body.p);
@@ -326,15 +348,22 @@ call_set_method(struct upstream_call *c)
 static void
 call_set(struct upstream_call *c)
 {
+	static char chunked[] = "Transfer-Encoding: chunked";
 	CURL *e = c->easy;
 	const struct upstream_request *r = &c->request;
+	struct curl_slist *list = r->headers->list;
 
-	c->own = (struct curl_slist){ c->own_header, r->headers->list };
-	if (r->own_header != NULL)
+	if (r->own_header != NULL) {
 		snprintf(
 		    c->own_header, sizeof(c->own_header), "%s", r->own_header);
-	curl_easy_setopt(e, CURLOPT_HTTPHEADER,
-	    r->own_header != NULL ? &c->own : r->headers->list);
+		c->own = (struct curl_slist){ c->own_header, list };
+		list = &c->own;
+	}
+	if (r->fill != NULL) {
+		c->chunked = (struct curl_slist){ chunked, list };
+		list = &c->chunked;
+	}
+	curl_easy_setopt(e, CURLOPT_HTTPHEADER, list);
 	call_set_method(c);
 	if (differs(c->url, r->url)) {
 		set_copy(&c->url, r->url);
@@ -375,7 +404,7 @@ upstream_start(struct upstream *u, const struct upstream_request *request)
 		c->refused = c->no_socket = c->forbidden = false;
 		c->too_large = false;
 		c->cancelled = c->paused = false;
-		c->headed = c->held = c->held_back = false;
+		c->headed = c->held = c->held_back = c->unfed = false;
 		c->why[0] = '\0';
 	} else {
 		c = call_new(u);
@@ -393,30 +422,4 @@ upstream_start(struct upstream *u, const struct upstream_request *request)
 	u->calls = c;
 	curl_multi_add_handle(u->multi, c->easy);
 	return c;
-}
-
-void
-upstream_resume(struct upstream *u)
-{
-	for (struct upstream_call *c = u->calls; c != NULL && u->npaused > 0;
-	     c = c->next) {
-		if (!c->paused)
-			continue;
-		if (u->greedy != NULL &&
-		    u->buffered + *u->elsewhere > u->buffer_max / 2)
-			return;
-		c->paused = false;
-		u->npaused--;
-		curl_easy_pause(c->easy, CURLPAUSE_CONT);
-	}
-}
-
-void
-upstream_go_on(struct upstream_call *c)
-{
-	c->held = false;
-	if (!c->held_back || c->cancelled)
-		return;
-	c->held_back = false;
-	curl_easy_pause(c->easy, CURLPAUSE_CONT);
 }

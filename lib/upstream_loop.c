@@ -242,6 +242,41 @@ upstream_cancel(struct upstream_call *call)
 	uv_timer_start(&call->u->cancel_timer, upstream_on_cancelled, 0, 0);
 }
 
+void
+upstream_resume(struct upstream *u)
+{
+	for (struct upstream_call *c = u->calls; c != NULL && u->npaused > 0;
+	     c = c->next) {
+		if (!c->paused)
+			continue;
+		if (u->greedy != NULL &&
+		    u->buffered + *u->elsewhere > u->buffer_max / 2)
+			return;
+		c->paused = false;
+		u->npaused--;
+		curl_easy_pause(c->easy, CURLPAUSE_CONT);
+	}
+}
+
+void
+upstream_go_on(struct upstream_call *c)
+{
+	c->held = false;
+	if (!c->held_back || c->cancelled)
+		return;
+	c->held_back = false;
+	curl_easy_pause(c->easy, CURLPAUSE_CONT);
+}
+
+void
+upstream_feed(struct upstream_call *c)
+{
+	if (!c->unfed || c->cancelled)
+		return;
+	c->unfed = false;
+	curl_easy_pause(c->easy, CURLPAUSE_CONT);
+}
+
 struct upstream *
 upstream_new(uv_loop_t *loop, const struct upstream_opts *opts)
 {

@@ -43,7 +43,7 @@ struct upstream_call {
 	struct upstream *u;
 	struct upstream_call *next, **prev;
 	CURL *easy;
-	struct curl_slist own; /* before the shared ones */
+	struct curl_slist own, chunked; /* before the shared ones */
 	char own_header[OWN_HEADER_MAX];
 	struct upstream_request request;
 	/* What the handle is set to: it is used again for calls alike. */
@@ -60,6 +60,7 @@ struct upstream_call {
 	bool headed;    /* on_head has been called */
 	bool held;      /* by on_piece */
 	bool held_back; /* and libcurl has been told so */
+	bool unfed;     /* fill had nothing yet */
 	char why[CURL_ERROR_SIZE];
 };
 

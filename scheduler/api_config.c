@@ -80,7 +80,8 @@ static bool
 limit_ok(struct call *call, const json_t *limit, const char *where)
 {
 	static const char *const dimensions[] = { "requests", "tokens",
-		"input_tokens", "output_tokens", "concurrent" };
+		"input_tokens", "output_tokens", "concurrent",
+		"enqueued_requests", "enqueued_tokens" };
 	const char *dimension =
 	    json_string_value(json_object_get(limit, "dimension"));
 	const json_t *model = json_object_get(limit, "model");
@@ -92,7 +93,8 @@ limit_ok(struct call *call, const json_t *limit, const char *where)
 	if (!known) {
 		api_error(call, 400, "invalid_value", "limits.dimension",
 		    "%s: a limit's 'dimension' must be requests, tokens, "
-		    "input_tokens, output_tokens or concurrent.",
+		    "input_tokens, output_tokens, concurrent, "
+		    "enqueued_requests or enqueued_tokens.",
 		    where);
 		return false;
 	}
@@ -109,10 +111,11 @@ limit_ok(struct call *call, const json_t *limit, const char *where)
 		return false;
 	}
 	if (amount == 0 ||
-	    (strcmp(dimension, "concurrent") == 0) != (window == 0)) {
+	    (strcmp(dimension, "concurrent") == 0 ||
+		strncmp(dimension, "enqueued_", 9) == 0) != (window == 0)) {
 		api_error(call, 400, "invalid_value", "limits",
 		    "%s: a limit needs an 'amount', and a 'window_s' "
-		    "unless it is concurrent.",
+		    "unless it is concurrent or of what is enqueued.",
 		    where);
 		return false;
 	}
@@ -233,6 +236,8 @@ path_ok(struct call *call, const json_t *path, const char *where)
 		{ "idle_ms", 1000, 3600000 },
 		{ "whole_ms", 1000, 7200000 },
 		{ "answer_max", 1024, 268435456 },
+		{ "poll_ms", 100, 3600000 },
+		{ "linger_ms", 0, 3600000 },
 	};
 	const char *url = api_text(call, path, "url");
 	int64_t unused;

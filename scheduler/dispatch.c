@@ -1,4 +1,4 @@
-#include "dispatch_offer.h"
+#include "dispatch_enqueue.h"
 #include "dispatch_order.h"
 
 #include <stdio.h>
@@ -41,7 +41,9 @@ run_for(struct dispatch *d, struct dispatch_plan *plan,
 
 	if (run != NULL && run->path == o->flow->path->id && run->again == again &&
 	    run->chunk == line->chunk && run->keep_us == o->keep_us &&
-	    run->n < run->most && o->slot_us >= run->send_us &&
+	    run->n < run->most &&
+	    (!run->packed || run->lines[0].tries == line->tries) &&
+	    o->slot_us >= run->send_us &&
 	    o->slot_us - run->send_us < INT32_MAX)
 		return run;
 	run = xcalloc(1, sizeof(*run));
@@ -53,6 +55,7 @@ run_for(struct dispatch *d, struct dispatch_plan *plan,
 	run->first_line = line->first_line;
 	run->send_us = o->slot_us;
 	run->keep_us = o->keep_us;
+	run->packed = o->flow->path->kind == DISPATCH_BATCHES;
 	run->most = run_most(d, o->flow);
 	plan->runs = xrealloc(plan->runs, (plan->nruns + 1) * sizeof(run));
 	plan->runs[plan->nruns++] = lane->run = run;
@@ -66,6 +69,8 @@ run_add(struct dispatch_run *run, const struct dispatch_line *line,
 	size_t i = run->n++;
 
 	run->money += o->money;
+	run->tokens += dispatch_queued_tokens(o->flow, o);
+	run->bytes += line->bytes;
 	run->lines[i].index = line->index;
 	run->lines[i].tries = line->tries;
 	run->lines[i].sends = line->sends;

@@ -87,6 +87,7 @@ struct dispatch_path {
 	enum pace_charge charge;
 	struct breaker breaker;
 	int64_t out;      /* lines handed out without an outcome */
+	int64_t going;    /* batches: of these, not with the upstream yet */
 	struct aimd aimd; /* calls at once, where no limit says it */
 	/* learned */
 	struct dispatch_spread connect, late;
@@ -163,6 +164,7 @@ enum dispatch_waits {
 	DISPATCH_WAITS_PAUSE, /* paused_us of the flow */
 	DISPATCH_WAITS_SEATS,
 	DISPATCH_WAITS_RATE, /* waits_rate, for waits_units */
+	DISPATCH_WAITS_QUEUE, /* waits_queued */
 };
 
 /* A model that lines are for.  Those that wait for the same limits stand in one
@@ -190,6 +192,8 @@ struct dispatch_flow {
 	size_t nrates;
 	struct dispatch_seats **seats;
 	size_t nseats;
+	struct dispatch_queued **queued; /* dispatch_enqueue.h */
+	size_t nqueued;
 	struct estimate estimate;
 	bool learned; /* since it was last written */
 	int64_t out;
@@ -206,6 +210,7 @@ struct dispatch_flow {
 	enum dispatch_waits waits;
 	const struct dispatch_rate *waits_rate;
 	int64_t waits_units;
+	const struct dispatch_queued *waits_queued;
 	bool blocked;
 	bool large_blocked; /* lines with large costs */
 	struct dispatch_work work; /* where no rate limit binds */
@@ -300,6 +305,8 @@ struct dispatch_run {
 	bool again;   /* lines that went before, and are taken from retry */
 	bool metered; /* under rate limits: slots and estimates matter */
 	double money; /* of all lines, at most as far as is known; millionths */
+	bool packed;  /* for an upstream's own batch */
+	int64_t tokens, bytes; /* of all its lines, when packed */
 	int64_t chunk;
 	int32_t first_line;
 	int64_t send_us, keep_us;
@@ -351,6 +358,8 @@ struct dispatch {
 	size_t nrates;
 	struct dispatch_seats **seats; /* [0]: the workers */
 	size_t nseats;
+	struct dispatch_queued **queued;
+	size_t nqueued;
 	struct dispatch_flow **flows;
 	size_t nflows;
 	struct dispatch_lane **lanes; /* by book, class, account, and then in
@@ -398,12 +407,13 @@ struct dispatch_conf_limit {
 	int32_t id, pool, path;
 	const char *model;
 	enum pace_dimension dimension;
-	int64_t window_us; /* 0 for concurrency */
+	int64_t window_us; /* 0 for concurrency and queues */
 	int64_t amount;
 	double headroom, reserve;
 	int64_t next_us, paused_us; /* these for a limit that is new here */
 	struct ladder ladder;
 	struct adaptive adaptive;
+	int64_t most, refused_us; /* of a queue */
 };
 void
 dispatch_configure(struct dispatch *d, const struct dispatch_conf_path *paths,

@@ -1,4 +1,4 @@
-#include "dispatch.h"
+#include "dispatch_enqueue.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -41,11 +41,19 @@ seats_free(struct dispatch_seats *s)
 }
 
 static void
+queued_free(struct dispatch_queued *q)
+{
+	free(q->scope.model);
+	free(q);
+}
+
+static void
 flow_free(struct dispatch_flow *f)
 {
 	free(f->model);
 	free(f->rates);
 	free(f->seats);
+	free(f->queued);
 	free(f->pending);
 	free(f);
 }
@@ -69,11 +77,14 @@ dispatch_fini(struct dispatch *d)
 		rate_free(d->rates[i]);
 	for (size_t i = 0; i < d->nseats; i++)
 		seats_free(d->seats[i]);
+	for (size_t i = 0; i < d->nqueued; i++)
+		queued_free(d->queued[i]);
 	for (size_t i = 0; i < d->nflows; i++)
 		flow_free(d->flows[i]);
 	free(d->paths);
 	free(d->rates);
 	free(d->seats);
+	free(d->queued);
 	free(d->flows);
 	free(d->lanes);
 	free(d->by_id);
@@ -108,14 +119,29 @@ scope_covers(const struct dispatch_scope *s, const struct dispatch_path *path,
 	    glob_match(s->model, model);
 }
 
+/* What is out there at once is all that limits an upstream's own batches. */
+static void
+flow_resolve_queued(struct dispatch *d, struct dispatch_flow *f)
+{
+	f->queued = xrealloc(f->queued, d->nqueued * sizeof(*f->queued));
+	for (size_t i = 0; i < d->nqueued; i++)
+		if (scope_covers(&d->queued[i]->scope, f->path, f->model))
+			f->queued[f->nqueued++] = d->queued[i];
+	f->undeclared = false;
+}
+
 /* Find what applies to a flow; false when its path is gone. */
 static bool
 flow_resolve(struct dispatch *d, struct dispatch_flow *f)
 {
 	f->path = dispatch_path(d, f->path_id);
-	f->nrates = f->nseats = 0;
+	f->nrates = f->nseats = f->nqueued = 0;
 	if (f->path == NULL)
 		return false;
+	if (f->path->kind == DISPATCH_BATCHES) {
+		flow_resolve_queued(d, f);
+		return true;
+	}
 	f->rates = xrealloc(f->rates, d->nrates * sizeof(*f->rates));
 	for (size_t i = 0; i < d->nrates; i++)
 		if (scope_covers(&d->rates[i]->scope, f->path, f->model))
@@ -258,6 +284,28 @@ rate_new(struct dispatch *d, const struct dispatch_conf_limit *conf)
 	return r;
 }
 
+static struct dispatch_queued *
+queued_new(struct dispatch *d, const struct dispatch_conf_limit *conf)
+{
+	struct dispatch_queued *q = xcalloc(1, sizeof(*q));
+
+	for (size_t i = 0; i < d->nqueued; i++)
+		if (d->queued[i]->id == conf->id)
+			*q = *d->queued[i];
+	if (q->id == 0) {
+		q->most = conf->most;
+		q->refused_us = conf->refused_us;
+		q->paused_us = conf->paused_us;
+	}
+	q->id = conf->id;
+	q->scope = (struct dispatch_scope){ conf->pool, conf->path,
+		xstrdup(conf->model) };
+	q->tokens = conf->dimension == PACE_ENQUEUED_TOKENS;
+	q->configured = conf->amount;
+	q->amount = pace_amount(conf->amount, conf->headroom, conf->reserve);
+	return q;
+}
+
 static struct dispatch_seats *
 seats_new(int32_t id, int32_t pool, int32_t path, const char *model,
     int64_t amount, int64_t reserve)
@@ -286,6 +334,8 @@ dispatch_configure(struct dispatch *d, const struct dispatch_conf_path *paths,
 	next.nrates = 0;
 	next.seats = NULL;
 	next.nseats = 0;
+	next.queued = NULL;
+	next.nqueued = 0;
 	next.seats = grow(next.seats, 0);
 	next.seats[next.nseats++] = seats_new(0, 0, 0, "*", INT32_MAX, 0);
 	for (size_t i = 0; i < nlimits; i++) {
@@ -299,6 +349,10 @@ dispatch_configure(struct dispatch *d, const struct dispatch_conf_path *paths,
 			next.seats[next.nseats++] = seats_new(l->id, l->pool,
 			    l->path, l->model, amount,
 			    pace_amount(l->amount, l->headroom, 0) - amount);
+		} else if (l->dimension == PACE_ENQUEUED_REQUESTS ||
+		    l->dimension == PACE_ENQUEUED_TOKENS) {
+			next.queued = grow(next.queued, next.nqueued);
+			next.queued[next.nqueued++] = queued_new(d, l);
 		} else {
 			next.rates = grow(next.rates, next.nrates);
 			next.rates[next.nrates++] = rate_new(d, l);
@@ -310,9 +364,12 @@ dispatch_configure(struct dispatch *d, const struct dispatch_conf_path *paths,
 		rate_free(d->rates[i]);
 	for (size_t i = 0; i < d->nseats; i++)
 		seats_free(d->seats[i]);
+	for (size_t i = 0; i < d->nqueued; i++)
+		queued_free(d->queued[i]);
 	free(d->paths);
 	free(d->rates);
 	free(d->seats);
+	free(d->queued);
 	*d = next;
 	for (size_t i = 0; i < d->nmodels; i++) {
 		d->models[i]->nflows = 0;
@@ -339,11 +396,13 @@ void
 dispatch_world_begin(struct dispatch *d)
 {
 	for (size_t i = 0; i < d->npaths; i++)
-		d->paths[i]->out = 0;
+		d->paths[i]->out = d->paths[i]->going = 0;
 	for (size_t i = 0; i < d->nflows; i++)
 		d->flows[i]->out = 0;
 	for (size_t i = 0; i < d->nseats; i++)
 		d->seats[i]->out = d->seats[i]->granted = 0;
+	for (size_t i = 0; i < d->nqueued; i++)
+		d->queued[i]->out = 0;
 	d->workers = 0;
 }
 

@@ -1,4 +1,5 @@
 #include "dispatch_json.h"
+#include "dispatch_enqueue.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -7,15 +8,6 @@
 #include <sluice/spec.h>
 
 enum { SENDS_SECONDS = 60 };
-
-static const char *
-dimension_name(enum pace_dimension dimension)
-{
-	static const char *const names[] = { "requests", "tokens",
-		"input_tokens", "output_tokens", "concurrent" };
-
-	return names[dimension];
-}
 
 static void
 add_seconds(
@@ -46,14 +38,13 @@ limit_text(const struct dispatch_rate *r, char out[64])
 	char window[32];
 
 	spec_window_text(r->pace.window_us / 1000000, window);
-	snprintf(out, 64, "%s/%s", dimension_name(r->pace.dimension), window);
+	snprintf(out, 64, "%s/%s", pace_dimension_names[r->pace.dimension], window);
 }
 
 static bool
-covers(const struct dispatch_rate *r, const struct dispatch_path *path)
+covers(const struct dispatch_scope *s, const struct dispatch_path *path)
 {
-	return r->scope.pool == path->pool &&
-	    (r->scope.path == 0 || r->scope.path == path->id);
+	return s->pool == path->pool && (s->path == 0 || s->path == path->id);
 }
 
 /* The head of what names a limit: open for more members. */
@@ -88,13 +79,43 @@ add_rate(const struct dispatch *d, struct buf *out,
 	    ",\"id\":%d,\"dimension\":\"%s\",\"window_s\":%lld,"
 	    "\"configured\":%lld,\"foreign\":%lld,\"ladder\":%d,"
 	    "\"per_s\":%.3f",
-	    r->id, dimension_name(p->dimension),
+	    r->id, pace_dimension_names[p->dimension],
 	    (long long)(p->window_us / 1000000), (long long)r->configured,
 	    (long long)p->others.units, p->ladder.step,
 	    1e6 / pace_interval_us(p, now_us));
 	add_seconds(
 	    d, out, "paused_until", p->paused_us > now_us ? p->paused_us : 0);
 	add_text(out, "why", p->paused_us > now_us ? r->why : "");
+	buf_addc(out, '}');
+}
+
+/* The same of what may be enqueued. */
+static void
+add_queued_limit(
+    struct buf *out, const struct dispatch_queued *q, int64_t now_us)
+{
+	buf_addf(out, "{\"limit\":\"%s\",\"of\":\"%s\",\"model\":",
+	    q->tokens ? "enqueued_tokens" : "enqueued_requests",
+	    q->scope.path == 0 ? "pool" : "path");
+	buf_add_json(out, slice_str(q->scope.model));
+	buf_addf(out, ",\"used\":%lld,\"amount\":%lld", (long long)q->out,
+	    (long long)dispatch_queued_allowed(q, now_us));
+}
+
+static void
+add_queued(const struct dispatch *d, struct buf *out,
+    const struct dispatch_queued *q, int64_t now_us)
+{
+	bool paused = q->paused_us > now_us;
+
+	add_queued_limit(out, q, now_us);
+	buf_addf(out,
+	    ",\"id\":%d,\"dimension\":\"%s\",\"window_s\":0,"
+	    "\"configured\":%lld",
+	    q->id, q->tokens ? "enqueued_tokens" : "enqueued_requests",
+	    (long long)q->configured);
+	add_seconds(d, out, "paused_until", paused ? q->paused_us : 0);
+	add_text(out, "why", paused ? q->why : "");
 	buf_addc(out, '}');
 }
 
@@ -158,6 +179,16 @@ add_binds(const struct dispatch *d, struct buf *out,
 			    (long long)pace_allowed(&r->pace, now_us),
 			    (double)(until_us - now_us) / 1e6);
 		add_limit(out, r, now_us);
+		break;
+	case DISPATCH_WAITS_QUEUE:
+		until_us = f->waits_queued->paused_us > now_us
+		    ? f->waits_queued->paused_us
+		    : 0;
+		snprintf(why, sizeof(why), "%s",
+		    until_us > 0
+			? f->waits_queued->why
+			: "as much as may be is in the upstream's batches");
+		add_queued_limit(out, f->waits_queued, now_us);
 		break;
 	}
 	add_seconds(d, out, "until", until_us);
@@ -230,12 +261,21 @@ dispatch_explain(const struct dispatch *d, const struct dispatch_path *path,
 	add_live(out, path, now_us);
 	buf_adds(out, ",\"limits\":[");
 	for (size_t i = 0; i < d->nrates; i++) {
-		if (!covers(d->rates[i], path))
+		if (!covers(&d->rates[i]->scope, path))
 			continue;
 		if (!first)
 			buf_addc(out, ',');
 		first = false;
 		add_rate(d, out, d->rates[i], now_us);
+	}
+	for (size_t i = 0; i < d->nqueued; i++) {
+		if (path->kind != DISPATCH_BATCHES ||
+		    !covers(&d->queued[i]->scope, path))
+			continue;
+		if (!first)
+			buf_addc(out, ',');
+		first = false;
+		add_queued(d, out, d->queued[i], now_us);
 	}
 	buf_adds(out, "]}");
 }
@@ -247,7 +287,7 @@ add_reading(struct buf *out, const struct dispatch *d,
 	const char *meaning = NULL;
 
 	for (size_t i = 0; i < d->nrates; i++)
-		if (covers(d->rates[i], path) &&
+		if (covers(&d->rates[i]->scope, path) &&
 		    d->rates[i]->configured == r->said.limit)
 			meaning =
 			    foreign_reset_name(d->rates[i]->foreign.reset);
@@ -274,7 +314,7 @@ dispatch_learned(
 	bool undeclared = false;
 
 	for (size_t i = 0; i < d->nrates; i++)
-		if (covers(d->rates[i], path) &&
+		if (covers(&d->rates[i]->scope, path) &&
 		    pace_slack_us(&d->rates[i]->pace) > slack_us)
 			slack_us = pace_slack_us(&d->rates[i]->pace);
 	buf_addf(out, "{\"late_ms\":%.1f,\"jitter_ms\":%.1f,\"slack_ms\":%.1f",

@@ -1,4 +1,4 @@
-#include "dispatch_offer.h"
+#include "dispatch_enqueue.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -246,6 +246,12 @@ flow_offer(struct dispatch *d, struct dispatch_flow *f,
 	if (f->blocked)
 		return false;
 	f->blocked = true; /* until it is known better */
+	if (f->path->kind == DISPATCH_BATCHES) {
+		o->flow = f;
+		offer_cost(o, f, lane, line);
+		return dispatch_queued_offer(f, now_us, o) &&
+		    shapes_let(o, now_us);
+	}
 	f->waits = DISPATCH_WAITS_DOWN;
 	if (breaker_allows(&f->path->breaker, now_us, f->path->out) == 0)
 		return false;
@@ -377,6 +383,10 @@ dispatch_offer_take(const struct dispatch *d, const struct dispatch_offer *o)
 		r->changed = true;
 	}
 
+	if (f->path->kind == DISPATCH_BATCHES) {
+		dispatch_queued_take(f, o);
+		return;
+	}
 	for (size_t i = 0; i < f->nrates; i++) {
 		struct dispatch_rate *r = f->rates[i];
 
@@ -479,6 +489,7 @@ dispatch_too_large(struct dispatch *d, const struct dispatch_lane *lane,
 
 	while ((f = dispatch_next_flow(d, lane, &at)) != NULL) {
 		struct dispatch_offer o = { 0 };
+		const struct dispatch_queued *q;
 		int64_t output = 0;
 		bool fits = true;
 
@@ -501,6 +512,17 @@ dispatch_too_large(struct dispatch *d, const struct dispatch_lane *lane,
 			    "s.",
 			    (long long)units, (long long)r->configured,
 			    (long long)(r->pace.window_us / 1000000));
+		}
+		q = dispatch_queued_bursts(
+		    f, line->bytes / LINE_TOKEN_BYTES + output);
+		if (q != NULL) {
+			fits = false;
+			snprintf(why, size,
+			    "The request takes %lld tokens at least; %lld is "
+			    "all that may be enqueued.",
+			    (long long)(line->bytes / LINE_TOKEN_BYTES +
+				output),
+			    (long long)q->configured);
 		}
 		if (fits)
 			return false;

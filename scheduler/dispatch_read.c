@@ -1,4 +1,5 @@
 #include "dispatch_json.h"
+#include "dispatch_enqueue.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -74,11 +75,10 @@ read_health(const char *s)
 static enum pace_dimension
 read_dimension(const char *s)
 {
-	return strcmp(s, "requests") == 0     ? PACE_REQUESTS
-	    : strcmp(s, "tokens") == 0        ? PACE_TOKENS
-	    : strcmp(s, "input_tokens") == 0  ? PACE_INPUT_TOKENS
-	    : strcmp(s, "output_tokens") == 0 ? PACE_OUTPUT_TOKENS
-					      : PACE_CONCURRENT;
+	for (int i = 0; i < PACE_DIMENSIONS; i++)
+		if (strcmp(s, pace_dimension_names[i]) == 0)
+			return (enum pace_dimension)i;
+	return PACE_CONCURRENT;
 }
 
 static enum dispatch_kind
@@ -246,6 +246,9 @@ dispatch_read_config(struct dispatch *d, struct slice text, struct slc_err *err)
 		    .paused_us = get_time(d, v, "paused_us"),
 		    .ladder = read_ladder(d, json_object_get(v, "learned")),
 		    .adaptive = read_adaptive(d, json_object_get(v, "learned")),
+		    .most = get_int(json_object_get(v, "learned"), "most"),
+		    .refused_us = get_time(
+			d, json_object_get(v, "learned"), "refused_us"),
 	    };
 	dispatch_configure(d, paths, npaths, limits, nlimits);
 	d->revision = get_int(doc, "revision");
@@ -330,6 +333,21 @@ read_refusals(
 	return n;
 }
 
+/* What became of a batch of the upstream's own, as a worker saw it. */
+static void
+read_queued(struct dispatch *d, const json_t *s, int64_t now_us)
+{
+	const json_t *over = json_object_get(s, "over");
+	int32_t path = (int32_t)get_int(s, "path");
+
+	if (over != NULL)
+		dispatch_queued_refused(d, path, get_text(s, "model"),
+		    get_int(over, "lines"), get_int(over, "tokens"),
+		    get_int(over, "wait_ms") * 1000, now_us);
+	else if (get_bool(s, "taken"))
+		dispatch_queued_taken(d, path, get_text(s, "model"));
+}
+
 static void
 read_seen(struct dispatch *d, const json_t *o, int64_t now_us)
 {
@@ -367,6 +385,7 @@ read_seen(struct dispatch *d, const json_t *o, int64_t now_us)
 
 	dispatch_seen(d, now_us, &seen);
 	dispatch_live_over(d, seen.path, get_time(d, s, "live_us"));
+	read_queued(d, s, now_us);
 	json_array_foreach(json_object_get(s, "entries"), i, entry)
 	{
 		struct dispatch_entry e = {
@@ -480,6 +499,10 @@ dispatch_read_world(
 		get_int(v, "lines"));
 	json_array_foreach(json_object_get(doc, "opened"), i, v)
 	    dispatch_lane_drop(d, json_integer_value(v));
+	json_array_foreach(json_object_get(doc, "enqueued"), i, v)
+	    dispatch_queued_out(d, (int32_t)get_int(v, "path"),
+		get_text(v, "model"), get_int(v, "lines"),
+		get_int(v, "tokens"), get_int(v, "going"));
 	read_live(d, json_object_get(doc, "live"), w->now_us);
 	json_array_foreach(json_object_get(doc, "seen"), i, v)
 	    read_seen(d, v, w->now_us);

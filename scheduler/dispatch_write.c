@@ -1,4 +1,5 @@
 #include "dispatch_json.h"
+#include "dispatch_enqueue.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -90,6 +91,9 @@ write_runs(
 			WRITE_ARRAY(out, r, "est_input", input);
 			WRITE_ARRAY(out, r, "est_output", output);
 		}
+		if (r->packed)
+			buf_addf(out, ",\"tokens\":%lld,\"bytes\":%lld",
+			    (long long)r->tokens, (long long)r->bytes);
 		if (r->again) {
 			WRITE_ARRAY(out, r, "tries", tries);
 			WRITE_ARRAY(out, r, "sends", sends);
@@ -169,6 +173,27 @@ add_adaptive(
 }
 
 static void
+write_queued(struct dispatch *d, struct buf *out, bool *open)
+{
+	for (size_t i = 0; i < d->nqueued; i++) {
+		struct dispatch_queued *q = d->queued[i];
+
+		if (!q->changed)
+			continue;
+		q->changed = false;
+		item(out, "limits", open);
+		buf_addf(out, "{\"id\":%d,\"paused_us\":%lld,\"why\":",
+		    q->id,
+		    (long long)dispatch_database_time(d, q->paused_us));
+		buf_add_json(out, slice_str(q->why));
+		buf_addf(out,
+		    ",\"learned\":{\"most\":%lld,\"refused_us\":%lld}}",
+		    (long long)q->most,
+		    (long long)dispatch_database_time(d, q->refused_us));
+	}
+}
+
+static void
 write_limits(struct dispatch *d, struct buf *out)
 {
 	bool open = false;
@@ -214,6 +239,7 @@ write_limits(struct dispatch *d, struct buf *out)
 		add_adaptive(d, out, &r->pace.adaptive);
 		buf_adds(out, "}}");
 	}
+	write_queued(d, out, &open);
 	close_list(out, open);
 }
 

@@ -3,6 +3,10 @@
 #include <assert.h>
 #include <math.h>
 
+const char *const pace_dimension_names[PACE_DIMENSIONS] = { "requests",
+	"tokens", "input_tokens", "output_tokens", "concurrent",
+	"enqueued_requests", "enqueued_tokens" };
+
 /* Setting up ------------------------------------------------------------- */
 int64_t
 pace_cost(const struct pace *p, enum pace_charge charge, int64_t input,
@@ -13,6 +17,9 @@ pace_cost(const struct pace *p, enum pace_charge charge, int64_t input,
 	switch (p->dimension) {
 	case PACE_REQUESTS:
 	case PACE_CONCURRENT:
+	case PACE_ENQUEUED_REQUESTS:
+	case PACE_ENQUEUED_TOKENS:
+	case PACE_DIMENSIONS:
 		return 1;
 	case PACE_TOKENS:
 		units = charge == PACE_CHARGE_INPUT ? input : input + output;

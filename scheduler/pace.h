@@ -29,8 +29,14 @@ enum pace_dimension {
 	PACE_TOKENS, /* input and output */
 	PACE_INPUT_TOKENS,
 	PACE_OUTPUT_TOKENS,
-	PACE_CONCURRENT, /* no business of this module: seats */
+	PACE_CONCURRENT, /* no business of this module: seats, */
+	PACE_ENQUEUED_REQUESTS, /* and queues */
+	PACE_ENQUEUED_TOKENS,
+	PACE_DIMENSIONS
 };
+
+/* As sluice.rate_limit.dimension has them. */
+extern const char *const pace_dimension_names[PACE_DIMENSIONS];
 
 /* What an upstream takes from a token limit, and when (sluice.path.charge). */
 enum pace_charge {

@@ -107,6 +107,8 @@ begin
 			'paths', v_paths,
 			'waiting', case when p_batch.state = 'in_progress'
 				then sluice.batch_waiting(p_batch.id) end,
+			'upstream', case when p_batch.done_lines is null
+				then sluice.batch_upstream(p_batch.id) end,
 			'outlook', p_outlook)));
 end $$;
 

@@ -97,3 +97,41 @@ language sql stable set search_path = '' security definer as $$
 				order by e.model)
 			from sluice.estimate e where e.path_id = p_path))))::json
 $$;
+
+-- An upstream's own batches on a path: those that are not over, the last that are.
+create or replace function sluice.provider_objects(p_path integer) returns json
+language sql stable security definer set search_path = '' as $$
+	select json_agg(json_strip_nulls(json_build_object('batch', b.batch,
+		'model', b.model, 'state', case when b.cancel_at is not null
+			and b.state = 'running' then 'cancelling' else b.state end,
+		'status', b.status, 'lines', b.lines, 'done', b.done, 'tokens', b.tokens,
+		'created_at', sluice.epoch(b.created_at),
+		'running_at', sluice.epoch(b.running_at),
+		'ended_at', sluice.epoch(b.ended_at), 'why', b.why)) order by b.id desc)
+	from (
+		(select * from sluice.provider_batch q
+		 where q.path_id = p_path and q.state <> 'cleaned'
+		 order by q.id desc limit 100)
+		union all
+		(select * from sluice.provider_batch q
+		 where q.path_id = p_path and q.state = 'cleaned'
+		 order by q.id desc limit 10)
+	) b
+$$;
+
+-- The upstream's batches that lines of a batch are in.
+create or replace function sluice.batch_upstream(p_batch bigint) returns json
+language sql stable security definer set search_path = '' as $$
+	select json_agg(json_strip_nulls(json_build_object('batch', b.batch,
+		'path', p.name, 'lines', g.lines, 'state', case when b.cancel_at is not null
+			and b.state = 'running' then 'cancelling' else b.state end,
+		'status', b.status, 'since', sluice.epoch(coalesce(b.running_at,
+			b.created_at)))) order by b.id)
+	from (
+		select r.provider_id, sum(bit_count(r.open)) as lines from sluice.run r
+		where r.batch_id = p_batch and r.provider_id is not null
+		group by r.provider_id
+	) g
+	join sluice.provider_batch b on b.id = g.provider_id
+	join sluice.path p on p.id = b.path_id
+$$;

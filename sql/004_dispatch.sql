@@ -94,7 +94,7 @@ language sql stable set search_path = '' security definer as $$
 				'learned', s.learned) as limits
 			from sluice.rate_limit l
 			left join sluice.rate_limit_state s on s.limit_id = l.id
-			where l.removed_at is null and l.dimension not like 'enqueued%'
+			where l.removed_at is null
 			union all
 			select * from sluice.shape_limits()) c),
 		'fair', (select f.books from sluice.fairness f),
@@ -187,7 +187,9 @@ begin
 				'model', g.model, 'lines', g.lines))
 			from (select r.path_id, l.model, sum(bit_count(r.open)) as lines
 				from sluice.run r join sluice.batch_lane l on l.id = r.lane_id
+				where r.tokens is null
 				group by r.path_id, l.model) g),
+		'enqueued', sluice.provider_out(),
 		'seen', (select json_agg(json_build_object('id', o.id, 'path', o.path_id,
 				'seen', o.seen))
 			from (select * from sluice.observation order by id limit 1000) o),
@@ -463,16 +465,17 @@ begin
 
 	insert into sluice.run (batch_id, lane_id, path_id, purge_day, chunk_id,
 		first_line, line, slot_us, est_input, est_output, tries, sends, refused,
-		send_at, keep_us, open, est_money)
+		send_at, keep_us, open, est_money, tokens, bytes)
 	select l.batch_id, l.id, r.path, l.purge_day, r.chunk, r.first_line, r.line,
 		r.slot_us, r.est_input, r.est_output, r.tries, r.sends, r.refused,
 		sluice.at_us(r.send_us), r.keep_us,
-		repeat('1', cardinality(r.line))::bit varying, coalesce(r.money, 0)
+		repeat('1', cardinality(r.line))::bit varying, coalesce(r.money, 0),
+		r.tokens, r.bytes
 	from json_to_recordset(p_plan -> 'runs') as r (lane bigint, path integer,
 		chunk bigint, first_line integer, line smallint[], slot_us integer[],
 		est_input integer[], est_output integer[], tries smallint[],
 		sends smallint[], refused smallint[], send_us bigint, keep_us bigint,
-		money bigint)
+		money bigint, tokens bigint, bytes bigint)
 	join sluice.batch_lane l on l.id = r.lane
 	where r.lane <> all (v_stopped);
 	get diagnostics v_runs = row_count;

@@ -80,7 +80,7 @@ begin
 		where w.id = s.worker_id and w.state <> 'dead');
 	for v_run in
 		delete from sluice.run r
-		where r.worker_id is null
+		where r.worker_id is null and r.provider_id is null
 		    and r.send_at + make_interval(secs => (r.keep_us
 			+ coalesce(r.slot_us[array_upper(r.slot_us, 1)], 0)) / 1e6) < now()
 		returning *

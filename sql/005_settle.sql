@@ -53,6 +53,7 @@ declare
 begin
 	update sluice.worker w set state = 'dead', lease_until = now(), in_flight = 0
 	where w.id = p_worker;
+	update sluice.provider_batch b set worker_id = null where b.worker_id = p_worker;
 	for v_run in delete from sluice.run r where r.worker_id = p_worker returning * loop
 		perform sluice.run_give_back(v_run, p_abandoned, 'worker stopped');
 	end loop;
@@ -74,8 +75,10 @@ language sql stable set search_path = '' security definer as $$
 				'http2', p.http2, 'dialect', p.dialect,
 				'attempts', p.attempts, 'connect_ms', p.connect_ms,
 				'idle_ms', p.idle_ms, 'whole_ms', p.whole_ms,
-				'answer_max', p.answer_max)), '[]')
-			from sluice.path p where p.removed_at is null),
+				'answer_max', p.answer_max, 'poll_ms', p.poll_ms)), '[]')
+			from sluice.path p where p.removed_at is null or exists (
+				select from sluice.provider_batch b
+				where b.path_id = p.id and b.state <> 'cleaned')),
 		'limits', (select coalesce(json_agg(json_build_object('id', l.id,
 				'pool', l.pool_id, 'path', l.path_id, 'model', l.model)), '[]')
 			from sluice.rate_limit l
@@ -98,6 +101,7 @@ declare
 	v_due boolean := exists (
 		select from json_to_recordset(p_want) as j (path integer)
 		join sluice.run r on r.path_id = j.path and r.worker_id is null
+		    and r.tokens is null
 		    and r.send_at <= statement_timestamp()
 			+ make_interval(secs => p_ahead_us / 1e6));
 begin
@@ -126,6 +130,7 @@ begin
 				select r.id, r.send_at, cardinality(r.line) as lines
 				from sluice.run r
 				where r.path_id = v_want.path and r.worker_id is null
+				    and r.tokens is null
 				    and r.send_at <= statement_timestamp()
 					+ make_interval(secs => p_ahead_us / 1e6)
 				order by r.send_at, r.id
@@ -189,13 +194,12 @@ set plan_cache_mode = force_custom_plan as $$
 	from sluice.chunk c where c.purge_day = p_day and c.id = p_chunk
 $$;
 
--- First statement of a flush: close lines, queue those that go again, say what
--- was seen.  All lines must still be this worker's and open, else nothing
--- happens (SL410) and the worker asks runs_open() which are.
-create or replace function sluice.settle_runs(
-    p_worker bigint, p_closed json, p_again json, p_seen json
+-- Close lines of runs that a worker or a provider_batch has.  All must still be
+-- there and open, else nothing happens (SL410).
+create or replace function sluice.runs_close(
+    p_worker bigint, p_provider bigint, p_closed json
 ) returns void
-language plpgsql set search_path = '' security definer as $$
+language plpgsql set search_path = '' as $$
 declare
 	v_want integer;
 	v_got integer;
@@ -206,7 +210,7 @@ begin
 	), held as materialized (
 		select r.id, r.open, c.bits
 		from sluice.run r join closed c on c.run = r.id
-		where r.worker_id = p_worker
+		where r.worker_id = p_worker or r.provider_id = p_provider
 		order by r.id
 		for update of r
 	), mine as (
@@ -227,12 +231,28 @@ begin
 	if v_want <> v_got then
 		raise exception using errcode = 'SL410', message = 'lines lost';
 	end if;
+end $$;
+
+create or replace function sluice.lines_again(p_again json) returns void
+language sql set search_path = '' as $$
 	insert into sluice.retry (lane_id, line, batch_id, not_before, tries, sends,
 		refused, why)
 	select a.lane, a.line, a.batch, now() + make_interval(secs => a.in_ms / 1000.0),
 		a.tries, a.sends, coalesce(a.refused, 0), a.why
 	from json_to_recordset(p_again) as a (lane bigint, line integer, batch bigint,
-		in_ms bigint, tries smallint, sends smallint, refused smallint, why text);
+		in_ms bigint, tries smallint, sends smallint, refused smallint, why text)
+$$;
+
+-- First statement of a flush: close lines, queue those that go again, say what
+-- was seen.  All lines must still be this worker's and open, else nothing
+-- happens (SL410) and the worker asks runs_open() which are.
+create or replace function sluice.settle_runs(
+    p_worker bigint, p_closed json, p_again json, p_seen json
+) returns void
+language plpgsql set search_path = '' security definer as $$
+begin
+	perform sluice.runs_close(p_worker, null, p_closed);
+	perform sluice.lines_again(p_again);
 	insert into sluice.observation (path_id, seen)
 	select (s.seen ->> 'path')::integer, s.seen
 	from json_array_elements(p_seen) s (seen);

@@ -50,7 +50,8 @@ begin
 	if not found or not p_now and (
 		exists (select from sluice.unplaced u where u.batch_id = p_batch)
 		or exists (select from sluice.run r
-			where r.batch_id = p_batch and r.worker_id is not null)) then
+			where r.batch_id = p_batch and (r.worker_id is not null
+				or r.provider_id is not null))) then
 		return false;
 	end if;
 	delete from sluice.run r where r.batch_id = p_batch;
@@ -274,9 +275,11 @@ declare
 	v_line integer[];
 begin
 	for v_run in delete from sluice.run r
-	    where r.batch_id = p_batch.id and r.worker_id is null returning * loop
+	    where r.batch_id = p_batch.id and r.worker_id is null
+		and r.provider_id is null returning * loop
 		perform sluice.run_give_back(v_run, false, p_batch.ending);
 	end loop;
+	perform sluice.provider_cancel_for(p_batch.id);
 	for v_again in
 		with gone as (
 			delete from sluice.retry r

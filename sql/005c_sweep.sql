@@ -52,6 +52,8 @@ begin
 	delete from sluice.idempotency i where i.created_at < now() - interval '48 hours';
 	delete from sluice.worker w
 	where w.state = 'dead' and w.beat_at < now() - interval '1 day';
+	delete from sluice.provider_batch b
+	where b.state = 'cleaned' and b.ended_at < now() - interval '1 day';
 	-- A removed limit keeps them as long: it may come back (limits_revive()).
 	delete from sluice.grant_cell g using sluice.rate_limit l
 	where l.id = g.limit_id and g.cell * sluice.cell_us(l.window_s)

@@ -12,6 +12,7 @@ language sql stable set search_path = '' security definer as $$
 		'used', case when l.dimension = 'concurrent' then (
 			select coalesce(sum(s.granted), 0) from sluice.seat s
 			where s.limit_id = l.id)
+		when l.window_s = 0 then null
 		else (
 			select coalesce(sum(g.units), 0) from sluice.grant_cell g
 			where g.limit_id = l.id and g.cell * sluice.cell_us(l.window_s)
@@ -63,6 +64,9 @@ language sql stable set search_path = '' security definer as $$
 			where r.path_id = p_path.id and r.worker_id is not null),
 		'live_in_flight', (select count(*) from sluice.admission a
 			where a.path_id = p_path.id and a.batch_id is null),
+		'poll_ms', case when p_path.kind = 'batches' then p_path.poll_ms end,
+		'linger_ms', case when p_path.kind = 'batches' then p_path.linger_ms end,
+		'batches', sluice.provider_objects(p_path.id),
 		'now', sluice.path_now(p_path.id),
 		'learned', sluice.path_learned(p_path.id)))
 	from sluice.pool o

@@ -241,15 +241,17 @@ begin
 	v_new.idle_ms := coalesce((p_path ->> 'idle_ms')::integer, 600000);
 	v_new.whole_ms := coalesce((p_path ->> 'whole_ms')::integer, 900000);
 	v_new.answer_max := coalesce((p_path ->> 'answer_max')::integer, 8388608);
+	v_new.poll_ms := coalesce((p_path ->> 'poll_ms')::integer, 30000);
+	v_new.linger_ms := coalesce((p_path ->> 'linger_ms')::integer, 10000);
 	if v_old.id is null then
 		insert into sluice.path (name, pool_id, kind, suffix, url, secret_file,
 			ca_file, models, dialect, charge, http2, attempts, connect_ms, idle_ms,
-			whole_ms, answer_max)
+			whole_ms, answer_max, poll_ms, linger_ms)
 		values (v_name, v_new.pool_id, v_new.kind, v_new.suffix, v_new.url,
 			v_new.secret_file, v_new.ca_file, v_new.models, v_new.dialect,
 			v_new.charge,
 			v_new.http2, v_new.attempts, v_new.connect_ms, v_new.idle_ms,
-			v_new.whole_ms, v_new.answer_max)
+			v_new.whole_ms, v_new.answer_max, v_new.poll_ms, v_new.linger_ms)
 		returning * into v_new;
 		v_changes := v_changes || format('path %s: added (dialect %s, charge %s)',
 			v_name, v_new.dialect, v_new.charge);
@@ -261,7 +263,8 @@ begin
 			dialect = v_new.dialect, charge = v_new.charge,
 			http2 = v_new.http2, attempts = v_new.attempts,
 			connect_ms = v_new.connect_ms, idle_ms = v_new.idle_ms,
-			whole_ms = v_new.whole_ms, answer_max = v_new.answer_max
+			whole_ms = v_new.whole_ms, answer_max = v_new.answer_max,
+			poll_ms = v_new.poll_ms, linger_ms = v_new.linger_ms
 		where p.id = v_old.id;
 		update sluice.rate_limit l set pool_id = v_new.pool_id
 		where l.path_id = v_old.id;
@@ -300,7 +303,8 @@ begin
 		perform sluice.refuse(404, null, 'path', format('No such path: "%s".', p_name));
 	end if;
 	for v_run in delete from sluice.run r
-	    where r.path_id = v_path.id and r.worker_id is null returning * loop
+	    where r.path_id = v_path.id and r.worker_id is null
+		and r.provider_id is null returning * loop
 		perform sluice.run_give_back(v_run, false, 'path removed');
 	end loop;
 	update sluice.rate_limit l set removed_at = now()

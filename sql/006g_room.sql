@@ -230,6 +230,7 @@ begin
 			where l.pool_id = v_path.pool_id and l.removed_at is null
 			    and (l.path_id is null or l.path_id = v_path.id)
 			    and sluice.glob_match(l.model, p_model)
+			    and l.dimension not like 'enqueued%'
 			order by l.id
 		loop
 			v_now_us := coalesce(v_now_us, sluice.room_now_us());

@@ -13,7 +13,8 @@ begin
 	update sluice.batch_lane l set open = false
 	where l.batch_id = any (p_batches) and l.open;
 	for v_run in delete from sluice.run r
-	    where r.batch_id = any (p_batches) and r.worker_id is null returning * loop
+	    where r.batch_id = any (p_batches) and r.worker_id is null
+		and r.provider_id is null returning * loop
 		perform sluice.run_give_back(v_run, false, p_why);
 	end loop;
 end $$;

@@ -66,7 +66,9 @@ begin
 		'worker_live', 'live_settle', 'live_late', 'live_seen',
 		'worker_start', 'worker_beat', 'worker_stop', 'worker_config',
 		'take_runs', 'runs_keep', 'run_chunk', 'settle_runs', 'runs_open', 'settle_chunk',
-		'settle_usage', 'hooks_take', 'hook_settle')
+		'settle_usage', 'hooks_take', 'hook_settle',
+		'provider_pack', 'provider_next', 'provider_lines', 'provider_settle',
+		'provider_open', 'provider_step')
 	loop
 		execute format('grant execute on function %s to sluice_worker', f);
 	end loop;

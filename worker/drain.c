@@ -10,6 +10,7 @@
 #include <sluice/log.h>
 
 #include "hooks.h"
+#include "provider.h"
 #include "runs.h"
 
 enum {
@@ -49,6 +50,7 @@ struct drain {
 	struct sender sender;
 	struct live *live; /* NULL: none */
 	struct hooks *hooks;
+	struct provider *provider;
 	enum stage stage;
 	int64_t id;
 	struct runs runs;
@@ -88,6 +90,7 @@ lose_lease(struct drain *d, const char *why)
 	log_warn("worker.lost", "id=%" PRId64 " why=\"%s\" runs=%zu", d->id,
 	    why, d->runs.n);
 	d->sender.lease_until_us = 0;
+	provider_drop(d->provider);
 	runs_stop(&d->runs, true);
 	set_stage(d, STAGE_DOWN);
 	d->start_at_ms = (int64_t)uv_now(d->loop) + START_AGAIN_MS;
@@ -260,11 +263,12 @@ drain_on_started(struct db_result *res, void *arg)
 	d->era = 0;
 	d->unsure = false;
 	d->sender.stopping = false;
-	flush_worker(d->flush, d->id);
+	flush_worker(d->flush, (struct flush_as){ .worker = d->id });
 	set_stage(d, STAGE_LIVE);
 	log_info("worker.started", "id=%" PRId64 " name=%s", d->id, d->name);
 	configure(d);
 	live_worker(d->live, d->id);
+	provider_worker(d->provider, d->id);
 	d->beat_at_ms = 0;
 }
 
@@ -292,14 +296,15 @@ start(struct drain *d)
 {
 	if (!d->checked) {
 		if (!d->checking)
-			db_check(d->takes, STMT_WORKER_START, STMT_SETTLE_CHUNK,
+			db_check(d->takes, STMT_WORKER_START, STMT_PROVIDER_STEP,
 			    drain_on_checked, d);
 		d->checking = true;
 		return;
 	}
 	/* What the worker before had open must have come in: it is not ours. */
 	flush_drop(d->flush);
-	if (!flush_idle(d->flush) || d->runs.n > 0)
+	if (!flush_idle(d->flush) || d->runs.n > 0 ||
+	    !provider_idle(d->provider))
 		return;
 	set_stage(d, STAGE_STARTING);
 	db_run(d->takes, drain_on_started, d, STMT_WORKER_START, d->name,
@@ -330,7 +335,8 @@ static void
 close_all(struct drain *d)
 {
 	set_stage(d, STAGE_CLOSING);
-	d->open = 7;
+	d->open = 8;
+	provider_free(d->provider, drain_on_part_closed, d);
 	live_free(d->live, drain_on_part_closed, d);
 	hooks_free(d->hooks, drain_on_part_closed, d);
 	chunks_free(d->chunks);
@@ -357,7 +363,8 @@ is_quiet(const struct drain *d)
 {
 	return d->runs.n == 0 && flush_idle(d->flush) && !d->taking &&
 	    !d->keeping && !d->beating && !d->configuring && !d->checking &&
-	    live_idle(d->live) && hooks_idle(d->hooks);
+	    live_idle(d->live) && provider_idle(d->provider) &&
+	    hooks_idle(d->hooks);
 }
 
 static void
@@ -368,6 +375,7 @@ stop_step(struct drain *d, int64_t now_ms)
 		    (int)d->sender.in_flight, (int)live_calls(d->live));
 		live_stop(d->live, true);
 		hooks_stop(d->hooks, true);
+		provider_stop(d->provider, true);
 		d->abandoned = d->sender.in_flight > 0;
 		runs_stop(&d->runs, true);
 		d->gave_up = true;
@@ -400,6 +408,7 @@ drain_on_timer(uv_timer_t *timer)
 		d->refresh_at_ms = now_ms + REFRESH_MS;
 	}
 	live_tick(d->live, now_ms);
+	provider_tick(d->provider, now_ms);
 	switch (d->stage) {
 	case STAGE_DOWN:
 		if (d->on_stopped != NULL) {
@@ -422,6 +431,7 @@ drain_on_timer(uv_timer_t *timer)
 			runs_stop(&d->runs, false);
 			live_stop(d->live, false);
 			hooks_stop(d->hooks, false);
+			provider_stop(d->provider, false);
 		} else if (d->unsure) {
 			if (!d->keeping && now_ms >= d->take_at_ms)
 				keep(d, now_ms);
@@ -472,6 +482,8 @@ drain_start(uv_loop_t *loop, const struct drain_opts *opts, struct slc_err *err)
 	runs_init(
 	    &d->runs, &d->paths, d->chunks, &d->sender, opts->max_in_flight);
 	d->hooks = hooks_new(loop, d->settles, &opts->hooks);
+	d->provider =
+	    provider_new(loop, &d->paths, d->chunks, d->settles);
 	uv_timer_init(loop, &d->timer);
 	d->timer.data = d;
 	uv_timer_start(&d->timer, drain_on_timer, 0, TICK_MS);

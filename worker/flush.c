@@ -27,7 +27,7 @@ struct flush {
 	struct db *db;
 	void (*settled)(struct line *line, void *arg);
 	void *arg;
-	int64_t worker;
+	struct flush_as as;
 	struct result *first, **last; /* waiting */
 	size_t n, bytes;
 	size_t held;              /* bytes, with those under way */
@@ -233,8 +233,13 @@ flush_on_settled(struct db_result *res, void *arg)
 		struct buf ids = { 0 };
 
 		flush_doc_runs(r, &ids);
-		db_run(f->db, flush_on_open, f, STMT_RUNS_OPEN, f->worker,
-		    buf_cstr(&ids));
+		if (f->as.provider != 0)
+			db_run(f->db, flush_on_open, f, STMT_PROVIDER_OPEN,
+			    f->as.worker, f->as.provider, f->as.fence,
+			    buf_cstr(&ids));
+		else
+			db_run(f->db, flush_on_open, f, STMT_RUNS_OPEN,
+			    f->as.worker, buf_cstr(&ids));
 		buf_fini(&ids);
 	} else if (db_unknown(res)) {
 		flush_broken(f, db_message(res));
@@ -275,7 +280,7 @@ flush_on_timer(uv_timer_t *timer)
 	f->bytes -= bytes;
 	f->busy = true;
 	call = db_call(f->db, flush_on_settled, f);
-	flush_doc_add(call, f->worker, f->under_way, lines);
+	flush_doc_add(call, &f->as, f->under_way, lines);
 	db_send(call);
 }
 
@@ -318,9 +323,9 @@ flush_free(struct flush *f, void (*on_closed)(void *arg), void *arg)
 }
 
 void
-flush_worker(struct flush *f, int64_t worker)
+flush_worker(struct flush *f, struct flush_as as)
 {
-	f->worker = worker;
+	f->as = as;
 }
 
 void

@@ -61,6 +61,14 @@ struct result {
 	bool spoilt;        /* stripped of what the database refused */
 };
 
+/* As whom lines are settled: a worker for its runs, or with provider for those
+ * of an upstream's batch that it has claimed. */
+struct flush_as {
+	int64_t worker;
+	int64_t provider; /* 0: none */
+	int64_t fence;
+};
+
 struct flush;
 
 /* settled: the line's outcome is committed (or another's business); called for
@@ -70,7 +78,7 @@ struct flush *flush_new(uv_loop_t *loop, struct db *db,
 void flush_free(struct flush *f, void (*on_closed)(void *arg), void *arg);
 
 void flush_add(struct flush *f, struct result *r);  /* takes it over */
-void flush_worker(struct flush *f, int64_t worker); /* as whom */
+void flush_worker(struct flush *f, struct flush_as as);
 /* The worker's lease is gone: forget everything that waits. */
 void flush_drop(struct flush *f);
 

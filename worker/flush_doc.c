@@ -211,8 +211,8 @@ add_chunk(struct db_call *call, const struct sorted *s, size_t n)
 }
 
 void
-flush_doc_add(
-    struct db_call *call, int64_t worker, struct result *list, size_t n)
+flush_doc_add(struct db_call *call, const struct flush_as *as,
+    struct result *list, size_t n)
 {
 	struct sorted *s = xcalloc(n, sizeof(*s));
 	struct buf closed = { 0 }, again = { 0 }, seen = { 0 };
@@ -225,8 +225,13 @@ flush_doc_add(
 	qsort(s, n, sizeof(*s), by_flow);
 	write_seen(s, n, &seen);
 	write_again(s, n, &again);
-	db_add(call, STMT_SETTLE_RUNS, worker, buf_cstr(&closed),
-	    buf_cstr(&again), buf_cstr(&seen));
+	if (as->provider != 0)
+		db_add(call, STMT_PROVIDER_SETTLE, as->worker, as->provider,
+		    as->fence, buf_cstr(&closed), buf_cstr(&again),
+		    buf_cstr(&seen));
+	else
+		db_add(call, STMT_SETTLE_RUNS, as->worker, buf_cstr(&closed),
+		    buf_cstr(&again), buf_cstr(&seen));
 	qsort(s, n, sizeof(*s), by_file);
 	for (i = 0; i < n && s[i].r->kind != RESULT_AGAIN;)
 		i += add_chunk(call, s + i, n - i);

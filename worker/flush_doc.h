@@ -8,8 +8,8 @@
 
 /* settle_runs(), settle_chunk() for each batch and file, settle_usage() for
  * what has ended; n results. */
-void flush_doc_add(
-    struct db_call *call, int64_t worker, struct result *list, size_t n);
+void flush_doc_add(struct db_call *call, const struct flush_as *as,
+    struct result *list, size_t n);
 /* The runs of the results as an array literal, each once. */
 void flush_doc_runs(const struct result *list, struct buf *out);
 /* Is the line open in the answer of runs_open()? */

@@ -114,23 +114,33 @@ paths_refresh(struct paths *p)
 	}
 }
 
-/* What every call carries; to be made anew when the secret changes. */
-static void
-make_headers(struct path *path)
+struct upstream_headers *
+paths_headers(const struct path *path, const char *content_type)
 {
-	const char *list[4] = { "Content-Type: application/json",
-		"Accept: application/json" };
-	struct buf authorization = { 0 };
+	const char *list[4] = { NULL, "Accept: application/json" };
+	struct upstream_headers *headers;
+	struct buf authorization = { 0 }, type = { 0 };
 
+	buf_addf(&type, "Content-Type: %s", content_type);
+	list[0] = buf_cstr(&type);
 	if (path->secret.n > 0) {
 		buf_addf(&authorization, "Authorization: Bearer %.*s",
 		    (int)path->secret.n, path->secret.p);
 		list[2] = buf_cstr(&authorization);
 	}
-	upstream_headers_drop(path->headers);
-	path->headers = upstream_headers_new(list);
+	headers = upstream_headers_new(list);
 	secret_wipe(&authorization);
 	buf_fini(&authorization);
+	buf_fini(&type);
+	return headers;
+}
+
+/* What every call carries; to be made anew when the secret changes. */
+static void
+make_headers(struct path *path)
+{
+	upstream_headers_drop(path->headers);
+	path->headers = paths_headers(path, "application/json");
 }
 
 /* Configuration -------------------------------------------------------- */
@@ -154,6 +164,7 @@ static void
 path_read(struct paths *p, const json_t *o)
 {
 	struct path *path = paths_find(p, (int32_t)get_int(o, "id"));
+	const char *kind;
 	char *before;
 
 	if (path == NULL) {
@@ -171,6 +182,9 @@ path_read(struct paths *p, const json_t *o)
 	set_text(&path->dialect, o, "dialect");
 	set_text(&path->suffix, o, "suffix");
 	path->http2 = json_is_true(json_object_get(o, "http2"));
+	kind = json_string_value(json_object_get(o, "kind"));
+	path->batches = kind != NULL && strcmp(kind, "batches") == 0;
+	path->poll_ms = get_int(o, "poll_ms");
 	path->attempts = (int)get_int(o, "attempts");
 	path->connect_ms = get_int(o, "connect_ms");
 	path->idle_ms = get_int(o, "idle_ms");

@@ -34,6 +34,8 @@ struct path {
 	struct upstream_headers *headers; /* with the secret in them */
 	char trouble[160]; /* with the secret; "" when all is well */
 	bool http2;
+	bool batches; /* of that kind: no calls of single lines */
+	int64_t poll_ms;
 	int attempts;
 	int64_t connect_ms, idle_ms, whole_ms;
 	size_t answer_max;
@@ -73,6 +75,11 @@ void paths_targets(struct paths *p, struct slice json);
 void paths_refresh(struct paths *p);
 
 struct path *paths_find(struct paths *p, int32_t id);
+
+/* Headers for a call with a body of that type, with the secret; the caller's to
+ * drop. */
+struct upstream_headers *
+paths_headers(const struct path *path, const char *content_type);
 
 /* Room for one more call of the model: takes the seats, or returns false. */
 bool paths_sit(struct paths *p, const struct path *path, const char *model);

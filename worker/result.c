@@ -67,6 +67,26 @@ write_result(struct line *line, const struct upstream_result *got,
 	buf_fini(&message);
 }
 
+struct result *
+result_failed(struct line *line, const char *code, const char *message)
+{
+	struct result *r = result_new(line, RESULT_ERROR);
+	char id[48] = "batch_req_", plain[64];
+	struct answer_line text = { .id = id,
+		.custom_id =
+		    chunk_custom_id(line->run->chunk, line->index),
+		.code = plain,
+		.message = message };
+	size_t n = strspn(code, "_abcdefghijklmnopqrstuvwxyz0123456789");
+
+	snprintf(plain, sizeof(plain), "%.*s",
+	    n > 0 ? (int)n : (int)sizeof("invalid_request"),
+	    n > 0 ? code : "invalid_request");
+	line_hash(line, "result", id + strlen(id));
+	answer_write(&r->text, &text);
+	return r;
+}
+
 enum outcome_end
 result_end(enum upstream_end end)
 {

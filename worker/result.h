@@ -17,6 +17,10 @@ struct result *result_new(struct line *line, enum result_kind kind);
 struct result *
 result_of(struct line *line, const struct upstream_result *got, double chance);
 
+/* It fails with a code that came from outside (cut down to letters). */
+struct result *
+result_failed(struct line *line, const char *code, const char *message);
+
 /* Parts of it, for calls that are no lines. */
 enum outcome_end result_end(enum upstream_end end);
 /* What the dispatcher should know of an answer's limits. */

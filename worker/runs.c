@@ -212,7 +212,8 @@ runs_want(const struct runs *r, struct buf *out)
 	buf_addc(out, '[');
 	for (size_t i = 0; i < r->paths->n; i++) {
 		const struct path *path = r->paths->list[i];
-		int32_t lines = path->gone ? 0 : room(r, path);
+		int32_t lines =
+		    path->gone || path->batches ? 0 : room(r, path);
 
 		if (lines <= 0)
 			continue;

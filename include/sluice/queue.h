@@ -134,7 +134,19 @@
 	X(STMT_SETTLE_CHUNK, "itbaahahaaiila",                                \
 	    "select sluice.settle_chunk($1, $2, $3, $4, $5, $6, $7, $8, $9,"  \
 	    " $10, $11, $12, $13, $14)")                                      \
-	X(STMT_SETTLE_USAGE, "s", "select sluice.settle_usage($1)")
+	X(STMT_SETTLE_USAGE, "s", "select sluice.settle_usage($1)")           \
+	/* sluice-worker: upstreams' own batches */                           \
+	X(STMT_PROVIDER_PACK, "", "select sluice.provider_pack()")            \
+	X(STMT_PROVIDER_NEXT, "ii",                                           \
+	    "select * from sluice.provider_next($1, $2)")                     \
+	X(STMT_PROVIDER_LINES, "iiit",                                        \
+	    "select * from sluice.provider_lines($1, $2, $3, $4)")            \
+	X(STMT_PROVIDER_SETTLE, "iiisss",                                     \
+	    "select sluice.provider_settle($1, $2, $3, $4, $5, $6)")          \
+	X(STMT_PROVIDER_OPEN, "iiis",                                         \
+	    "select * from sluice.provider_open($1, $2, $3, $4)")             \
+	X(STMT_PROVIDER_STEP, "iiis",                                         \
+	    "select sluice.provider_step($1, $2, $3, $4)")
 /* clang-format on */
 
 enum stmt {

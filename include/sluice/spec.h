@@ -17,14 +17,14 @@ enum {
 #define SPEC_PRICE_MAX  INT64_C(1000000000000000) /* millionths */
 
 /*
- * "requests/1m=300", "concurrent=10", "gpt-4:tokens/1h=2m" (k, m, g:
- * thousands). The model is all before the last colon, so it may hold colons
+ * "requests/1m=300", "concurrent=10", "enqueued_tokens=2m",
+ * "gpt-4:tokens/1h=2m" (k, m, g: thousands). The model is all before the last colon, so it may hold colons
  * itself.
  */
 struct spec_limit {
 	char model[SPEC_MODEL_MAX + 1]; /* glob, "*" when none is named */
 	const char *dimension; /* requests, tokens, input_tokens, ... */
-	int32_t window_s;      /* 0 for concurrent */
+	int32_t window_s;      /* 0 for concurrent, enqueued_... */
 	int64_t amount;        /* 1..SPEC_AMOUNT_MAX */
 };
 enum slc_rc

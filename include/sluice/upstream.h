@@ -15,6 +15,8 @@
 #include <uv.h>
 
 enum { UPSTREAM_HEADERS_MAX = 64 << 10 };
+#define UPSTREAM_LATER   ((size_t)-1)
+#define UPSTREAM_GIVE_UP ((size_t)-2)
 
 struct sockaddr;
 struct upstream;
@@ -78,6 +80,13 @@ struct upstream_request {
 	const char *own_header; /* one more, of this call alone; or NULL */
 	const char *ca_file;    /* authorities; NULL: the system's */
 	struct slice body;      /* borrowed until done */
+	/*
+	 * Set: the body comes from here, of any length (chunked; not with
+	 * HTTP/2).  Fills up to n bytes at p and returns how many; 0 at the
+	 * end, UPSTREAM_LATER when there are none yet: upstream_feed() says
+	 * when.  UPSTREAM_GIVE_UP breaks the call off.
+	 */
+	size_t (*fill)(char *p, size_t n, void *arg);
 	int64_t connect_ms, idle_ms, whole_ms; /* 0: no such limit */
 	size_t answer_max;
 	/* Asked when a connection is there, just before the first byte; may be
@@ -107,6 +116,8 @@ void upstream_cancel(struct upstream_call *call);
 /* Hand on what was held back; never from inside on_piece, which may be called
  * from inside here. */
 void upstream_go_on(struct upstream_call *call);
+/* fill has something again; never from inside it. */
+void upstream_feed(struct upstream_call *call);
 
 /* Microseconds of CLOCK_BOOTTIME, which counts a suspended machine's time. */
 int64_t boot_us(void);

@@ -12,6 +12,7 @@
 #include "../unit/unit.h"
 
 enum { BIG = 8 << 20, PIECE = 16 << 10, PATIENCE_MS = 20000 };
+enum { FED = 300000, FED_PIECE = 7001 };
 
 static struct {
 	uv_loop_t loop;
@@ -29,6 +30,9 @@ static struct {
 	int status, heads;
 	size_t got, hold_at, got_when_held;
 	bool cancel_at_first;
+	/* a body in pieces, with a pause before each */
+	bool fed, paused, gives_up;
+	size_t given;
 	enum upstream_end end;
 	bool done, in_time;
 } t;
@@ -127,6 +131,37 @@ on_head(int status, struct slice headers, void *arg)
 	t.heads++;
 }
 
+static void
+on_feed(uv_timer_t *timer)
+{
+	(void)timer;
+	t.paused = true;
+	upstream_feed(t.call);
+}
+
+static size_t
+fill(char *p, size_t n, void *arg)
+{
+	(void)arg;
+	if (t.given == FED)
+		return 0;
+	if (t.gives_up && t.given > FED / 2)
+		return UPSTREAM_GIVE_UP;
+	if (!t.paused && t.given % FED_PIECE == 0) {
+		uv_timer_start(&t.timer, on_feed, 1, 0);
+		return UPSTREAM_LATER;
+	}
+	t.paused = false;
+	if (n > FED_PIECE - t.given % FED_PIECE)
+		n = FED_PIECE - t.given % FED_PIECE;
+	if (n > FED - t.given)
+		n = FED - t.given;
+	for (size_t i = 0; i < n; i++)
+		p[i] = (char)('a' + (t.given + i) % 26);
+	t.given += n;
+	return n;
+}
+
 /* All that can be sent without us has been: nothing moved for a while. */
 static void
 on_still(uv_timer_t *timer)
@@ -208,6 +243,8 @@ start(const char *listen, const char *method, size_t to_send)
 	snprintf(url, sizeof(url), "http://127.0.0.1:%d/v1/a/../b?q=%%20&r",
 	    http_port(t.server) > 0 ? http_port(t.server) : 80);
 	request.url = url;
+	if (t.fed)
+		request.fill = fill;
 	t.call = upstream_start(t.u, &request);
 	upstream_headers_drop(request.headers);
 }
@@ -267,6 +304,36 @@ other_methods_go_as_they_are(void)
 }
 
 static void
+a_body_goes_up_as_it_comes(void)
+{
+	bool right = true;
+
+	for (int i = 0; i < 2; i++) {
+		t.fed = true;
+		start("127.0.0.1:0", NULL, PIECE);
+		uv_run(&t.loop, UV_RUN_DEFAULT);
+		CU_ASSERT_EQUAL(t.end, UPSTREAM_ANSWERED);
+		CU_ASSERT_EQUAL(t.got, PIECE);
+		CU_ASSERT_EQUAL(t.body.n, FED);
+		for (size_t k = 0; k < t.body.n; k++)
+			right &= t.body.p[k] == (char)('a' + k % 26);
+		CU_ASSERT(right);
+		end();
+	}
+}
+
+static void
+a_body_that_is_given_up_is_no_body(void)
+{
+	t.fed = t.gives_up = true;
+	start("127.0.0.1:0", NULL, PIECE);
+	uv_run(&t.loop, UV_RUN_DEFAULT);
+	CU_ASSERT_EQUAL(t.end, UPSTREAM_UNKNOWN);
+	CU_ASSERT(t.gone && t.heads == 0);
+	end();
+}
+
+static void
 who_is_held_leaves_the_rest_with_the_sender(void)
 {
 	t.hold_at = 1;
@@ -292,6 +359,7 @@ who_cancels_is_told_nothing_more_and_the_peer_sees_it(void)
 }
 
 UNIT_MAIN("stream", UNIT(an_answer_is_handed_on_whole),
-    UNIT(other_methods_go_as_they_are),
+    UNIT(other_methods_go_as_they_are), UNIT(a_body_goes_up_as_it_comes),
+    UNIT(a_body_that_is_given_up_is_no_body),
     UNIT(who_is_held_leaves_the_rest_with_the_sender),
     UNIT(who_cancels_is_told_nothing_more_and_the_peer_sees_it))

@@ -1,0 +1,134 @@
+/*
+ * provider_own - one step of an upstream's batch, shared by provider*.c.
+ *
+ * A job is a claimed step.  It makes calls one after the other and ends with
+ * job_end(), which writes what came of it; then it is freed.  When its claim is
+ * lost it ends without a word.
+ */
+#ifndef WORKER_PROVIDER_OWN_H
+#define WORKER_PROVIDER_OWN_H
+
+#include <jansson.h>
+#include <sluice/upstream.h>
+
+#include "provider.h"
+#include "provider_line.h"
+
+enum {
+	PROVIDER_JOBS_MAX = 8,         /* steps under way in one worker */
+	PROVIDER_REPLY_MAX = 16 << 20, /* bytes of an answer that is kept */
+	PROVIDER_FAILURES_MAX = 6, /* of one step in a row, before lines go */
+	PROVIDER_STREAM_MS = 7200000, /* for a whole upload or download */
+};
+
+struct provider {
+	uv_loop_t *loop;
+	struct paths *paths;
+	struct chunks *chunks;
+	struct db *db;
+	struct upstream *u;
+	size_t elsewhere; /* 0: upstream.h wants one */
+	int64_t worker;   /* 0: none */
+	struct provider_job *jobs;
+	size_t njobs;
+	bool claiming, packing, stopping;
+	int64_t claim_at_ms, pack_at_ms;
+	uint64_t random;
+	void (*on_closed)(void *arg);
+	void *closed_arg;
+};
+
+struct upload;
+struct fetch;
+
+struct provider_job {
+	struct provider *p;
+	struct provider_job *next;
+	/* sluice.provider_next() */
+	int64_t id, fence, lines, tokens, failures, uploads;
+	int64_t age_ms, ran_ms, cancel_ms;
+	char uid[33];
+	struct path *path;
+	char *model, *endpoint;
+	char was[16], status[32];
+	bool cancel, told;
+	char file[PROVIDER_ID_MAX + 1], batch[PROVIDER_ID_MAX + 1];
+	char output_file[PROVIDER_ID_MAX + 1], error_file[PROVIDER_ID_MAX + 1];
+	json_t *faults; /* NULL; a list of lines'; {fault, why} */
+	/* under way */
+	struct upstream_call *call;
+	void (*then)(
+	    struct provider_job *job, const struct upstream_result *got);
+	struct buf url, body;
+	struct buf ids;  /* files to delete, each with '\0' */
+	size_t next_id;  /* in them */
+	struct upload *upload;
+	struct fetch *fetch;
+	json_t *doc; /* for sluice.provider_step() */
+	bool ended;  /* doc is whole */
+	bool lost;   /* nothing is to be written any more */
+	bool writing;
+	int64_t write_at_ms;
+};
+
+/* provider.c ---------------------------------------------------------------- */
+
+/* A call about the path's target ("/v1/batches"); body (job->body) unless it is
+ * empty; then is called with its end. */
+void job_call(struct provider_job *job, const char *method, const char *target,
+    void (*then)(struct provider_job *job, const struct upstream_result *got));
+/* The parts: the request with what all calls have in common; and the start. */
+struct upstream_request job_request(
+    struct provider_job *job, const char *target);
+void job_start(struct provider_job *job, struct upstream_request *request,
+    void (*then)(struct provider_job *job, const struct upstream_result *got));
+
+/* What came of the step: members of the document, then its end. */
+void job_state(struct provider_job *job, const char *state);
+void job_text(struct provider_job *job, const char *name, const char *text);
+void job_int(struct provider_job *job, const char *name, int64_t value);
+void job_bool(struct provider_job *job, const char *name);
+void job_end(struct provider_job *job, int64_t in_ms);
+/* It did not succeed: again later, after wait_ms if that is not 0. */
+void job_failed(struct provider_job *job, int64_t wait_ms, const char *why);
+/* What the dispatcher should know: the upstream works, or does not. */
+void job_seen_ok(struct provider_job *job, bool taken);
+void job_seen_down(struct provider_job *job, const char *why);
+
+enum reply {
+	REPLY_OK,
+	REPLY_AGAIN,   /* it may do later; perhaps it was done */
+	REPLY_DOWN,    /* the upstream does not work, or not for us */
+	REPLY_GONE,    /* it does not know what is asked for */
+	REPLY_REFUSED, /* it does not like what is asked for */
+};
+struct reply_said {
+	enum reply reply;
+	enum provider_fault fault; /* of a refusal */
+	bool sent;       /* something may have reached it */
+	int64_t wait_ms; /* as it says; 0: it does not */
+	char why[PROVIDER_TEXT_MAX + 40];
+};
+void reply_read(const struct provider_job *job,
+    const struct upstream_result *got, struct reply_said *out);
+
+/* provider_step.c ------------------------------------------------------------ */
+
+void step_begin(struct provider_job *job);
+/* Lines without an outcome go as job->status and job->faults say. */
+void step_settle(struct provider_job *job);
+/* Nothing was created: lines go again, uncounted; down: not by this path. */
+void step_give_back(struct provider_job *job, const char *why, bool down);
+void step_uploaded(
+    struct provider_job *job, const struct upstream_result *got);
+
+/* provider_upload.c, provider_fetch.c ------------------------------------------ */
+
+void upload_begin(struct provider_job *job);
+/* Its call is over; false: not yet, a chunk is being read. */
+bool upload_over(struct upload *u);
+void fetch_begin(struct provider_job *job);
+/* False: not yet, it is still settling; lost: forget what is not settled. */
+bool fetch_over(struct fetch *f, bool lost);
+
+#endif
