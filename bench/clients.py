@@ -13,7 +13,8 @@ Written from descriptions, for bench/naive; none of it is others' code.
   fixed32  minute at most, six tries (the usual decorator); then to the end of
            the queue
 
-Prints as JSON: calls that were answered, calls given up, seconds.
+Prints as JSON: calls that were answered, calls given up, seconds, tokens of
+prompts and of answers.
 """
 import collections
 import http.client
@@ -34,6 +35,7 @@ class Work:
         self.queue = collections.deque((i, 0) for i in range(calls))
         self.lock = threading.Lock()
         self.left, self.answered, self.lost = calls, 0, 0
+        self.prompt, self.completion = 0, 0
 
     def call(self, connection, i):
         """(status, Retry-After or None)"""
@@ -42,7 +44,12 @@ class Work:
                                          "content": f"hello {i}"}]}),
             {"Content-Type": "application/json"})
         r = connection.getresponse()
-        r.read()
+        body = r.read()
+        if r.status == 200:
+            usage = json.loads(body)["usage"]
+            with self.lock:
+                self.prompt += usage["prompt_tokens"]
+                self.completion += usage["completion_tokens"]
         after = r.getheader("retry-after")
         return r.status, float(after) if after else None
 
@@ -152,7 +159,8 @@ def main():
     begun = time.monotonic()
     KINDS[kind](work, limit)
     print(json.dumps({"answered": work.answered, "lost": work.lost,
-                      "seconds": time.monotonic() - begun}))
+                      "seconds": time.monotonic() - begun,
+                      "prompt": work.prompt, "completion": work.completion}))
 
 
 if __name__ == "__main__":

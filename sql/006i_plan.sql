@@ -213,7 +213,7 @@ begin
 		else sluice.plan_ahead_s(v_m.limit_id, p_batch, p_deadline) end;
 	v_guard_s := greatest(20, 6 * coalesce(v_m.latency, 5));
 	if v_patient and p_escalate and not v_main @> v_rest
-	    and v_need_s > v_left_s - v_guard_s then
+	    and v_need_s > greatest(0, v_left_s - v_guard_s) then
 		v_r := sluice.plan_need(p_lines, p_max_tokens, v_rest);
 		v_rest_money := v_r.money;
 		v_part := least(1, greatest(0, (v_left_s - v_guard_s) / v_need_s));
