@@ -86,7 +86,10 @@ language sql stable set search_path = '' security definer as $$
 $$;
 
 -- Runs whose slots are near, for a worker that has room for so many lines of
--- each path: p_want = [{path, lines}].  Times go out as durations.
+-- each path: p_want = [{path, lines, open}].  Open: lines that a seat is free for
+-- (left out: for all).  Runs that must leave within a second of their slots go to
+-- who has one, or they would lapse there while others have seats.  Times go out as
+-- durations.
 drop function if exists sluice.take_runs(bigint, json, bigint);
 create or replace function sluice.take_runs(
     p_worker bigint, p_want json, p_ahead_us bigint, p_era integer default 0
@@ -99,9 +102,11 @@ language plpgsql set search_path = '' security definer as $$
 declare
 	v_want record;
 	v_due boolean := exists (
-		select from json_to_recordset(p_want) as j (path integer)
+		select from json_to_recordset(p_want)
+		    as j (path integer, lines integer, open integer)
 		join sluice.run r on r.path_id = j.path and r.worker_id is null
 		    and r.tokens is null
+		    and (coalesce(j.open, j.lines) > 0 or r.keep_us > 1000000)
 		    and r.send_at <= statement_timestamp()
 			+ make_interval(secs => p_ahead_us / 1e6));
 begin
@@ -123,28 +128,33 @@ begin
 		return;
 	end if;
 	for v_want in
-		select * from json_to_recordset(p_want) as j (path integer, lines integer)
+		select j.path, j.lines, coalesce(j.open, j.lines) as open
+		from json_to_recordset(p_want)
+		    as j (path integer, lines integer, open integer)
 	loop
 		return query
 			with due as materialized (	-- locked and limited once
-				select r.id, r.send_at, cardinality(r.line) as lines
+				select r.id, r.send_at, cardinality(r.line) as lines,
+					r.keep_us <= 1000000 as strict
 				from sluice.run r
 				where r.path_id = v_want.path and r.worker_id is null
 				    and r.tokens is null
+				    and (v_want.open > 0 or r.keep_us > 1000000)
 				    and r.send_at <= statement_timestamp()
 					+ make_interval(secs => p_ahead_us / 1e6)
 				order by r.send_at, r.id
 				limit least(v_want.lines, 256)
 				for update skip locked
 			), fits as (
-				select d.id, sum(d.lines) over (order by d.send_at, d.id)
+				select d.id, d.strict, sum(d.lines) over (order by d.send_at, d.id)
 					- d.lines as before
 				from due d
 			), taken as (
 				update sluice.run r
 				set worker_id = p_worker, taken_at = clock_timestamp()
 				from fits f
-				where r.id = f.id and f.before < v_want.lines
+				where r.id = f.id and f.before <
+				    case when f.strict then v_want.open else v_want.lines end
 				returning r.*
 			)
 			select t.id, t.batch_id, replace(b.uid::text, '-', ''), t.lane_id, l.model, l.endpoint,

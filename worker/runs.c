@@ -189,16 +189,17 @@ runs_stop(struct runs *r, bool calls)
 }
 
 /*
- * How many more lines of a path: as many as may be open at once, and a few to
- * follow at once when calls end before the next take.
+ * How many more lines of a path: as many as may be open at once, *open, and a
+ * few to follow at once when calls end before the next take.
  */
 static int32_t
-room(const struct runs *r, const struct path *path)
+room(const struct runs *r, const struct path *path, int32_t *open)
 {
 	int32_t share = paths_share(r->paths, path);
 
 	if (share > r->max_in_flight)
 		share = r->max_in_flight;
+	*open = share > path->held ? share - path->held : 0;
 	if (share == 0)
 		return 0;
 	return share + 1 + (int32_t)(path->done_per_s * 0.15) - path->held;
@@ -212,13 +213,17 @@ runs_want(const struct runs *r, struct buf *out)
 	buf_addc(out, '[');
 	for (size_t i = 0; i < r->paths->n; i++) {
 		const struct path *path = r->paths->list[i];
-		int32_t lines =
-		    path->gone || path->batches ? 0 : room(r, path);
+		int32_t open;
+		int32_t lines = path->gone || path->batches
+		    ? 0
+		    : room(r, path, &open);
 
 		if (lines <= 0)
 			continue;
-		buf_addf(out, "%s{\"path\":%" PRId32 ",\"lines\":%" PRId32 "}",
-		    any ? "," : "", path->id, lines);
+		buf_addf(out,
+		    "%s{\"path\":%" PRId32 ",\"lines\":%" PRId32
+		    ",\"open\":%" PRId32 "}",
+		    any ? "," : "", path->id, lines, open);
 		any = true;
 	}
 	buf_addc(out, ']');

@@ -137,16 +137,13 @@ check_end(struct sim *s)
 {
 	const struct sc_limit *l;
 	const struct stats *st = &s->stats;
-	double used, want, mean, cv, loss = 0;
+	double used, want, mean, cv;
 
 	stretch_end(s);
 	if (s->sc.must_end && store_open(s->store) > 0)
 		sim_fail(s,
 		    "I5: %" PRId64 " lines have no result, and nothing moves",
 		    store_open(s->store));
-	/* Seats that nearly bind take their part. */
-	if (s->check->seat_limit >= 0)
-		loss = 0.01;
 	if (st->seat_us > 60e6 && s->check->binding == LIMITS_MAX &&
 	    s->sc.profile == PROFILE_SEATS && s->sc.seats_bind &&
 	    st->busy_us / st->seat_us < 0.9)
@@ -158,7 +155,7 @@ check_end(struct sim *s)
 		return;
 	l = &s->sc.limits[s->check->binding];
 	used = (double)st->stretch_units / st->stretch_due;
-	want = due_of(l) / rate_of(l) - 0.002 - loss;
+	want = due_of(l) / rate_of(l) - 0.002;
 	/* A stretch begins and ends with a send that jitters. */
 	want -= 1.5 / (double)st->stretch_units * st->stretch_due /
 	    (double)st->stretch_units;

@@ -146,9 +146,10 @@ void store_worker_stop(struct sim *s, int64_t id);
 /* The first slot of the runs that nobody has. */
 int64_t store_next_run_us(const struct store *st);
 bool store_worker_live(const struct sim *s, int64_t id);
-/* Takes up to lines of runs; returns how many; -1: lease lost. */
+/* Takes up to lines of runs, of strict ones up to open; returns how many; -1:
+ * lease lost. */
 int store_take(struct sim *s, int64_t worker, int64_t era, int32_t lines,
-    struct st_run ***out);
+    int32_t open, struct st_run ***out);
 
 /* Of a take whose answer was lost: the worker holds these runs, no others.
  * false: the lease is lost. */

@@ -9,6 +9,8 @@
 #include "store.h"
 #include "worker.h"
 
+enum { STRICT_US = 1000000 };
+
 /* Runs ------------------------------------------------------------------- */
 
 struct st_run *
@@ -42,7 +44,7 @@ run_drop(struct store *st, struct st_run *run)
 
 int
 store_take(struct sim *s, int64_t worker, int64_t era, int32_t lines,
-    struct st_run ***out)
+    int32_t open, struct st_run ***out)
 {
 	struct store *st = s->store;
 	int32_t before = 0;
@@ -59,6 +61,7 @@ store_take(struct sim *s, int64_t worker, int64_t era, int32_t lines,
 			struct st_run *r = st->runs[i];
 
 			if (r->worker == 0 &&
+			    (before < open || r->keep_us > STRICT_US) &&
 			    r->send_us <= s->now + WORKER_AHEAD_US &&
 			    (best == NULL || r->send_us < best->send_us))
 				best = r;

@@ -7,14 +7,17 @@
 
 enum { TAKE_IDLE_US = 100000 };
 
+/* Lines that a seat is free for, and how many may be held: a few more, to
+ * follow at once when calls end before the next take. */
 static int32_t
-room(const struct sim *s, const struct worker *w)
+room(const struct sim *s, const struct worker *w, int32_t *open)
 {
 	int32_t share = w->most;
 
 	for (size_t i = 0; i < s->sc.nlimits; i++)
 		if (s->sc.limits[i].dim == DIM_SEATS && w->targets[i] < share)
 			share = w->targets[i];
+	*open = share > w->held ? share - w->held : 0;
 	if (share == 0)
 		return 0;
 	return share + 1 + (int32_t)(w->done_per_s * 0.15) - w->held;
@@ -25,7 +28,7 @@ room(const struct sim *s, const struct worker *w)
 struct take {
 	struct worker *w;
 	int64_t gen, wid, asked_us; /* boot time */
-	int32_t room;
+	int32_t room, open;
 	enum fate fate;
 	int64_t era;
 	int n;
@@ -155,7 +158,7 @@ exec_take(struct sim *s, struct event *e)
 	sim_at(s, s->now + sim_db_us(s), on_taken, t, 0);
 	if (t->fate == FATE_LOST)
 		return;
-	n = store_take(s, t->wid, t->era, t->room, &runs);
+	n = store_take(s, t->wid, t->era, t->room, t->open, &runs);
 	if (t->fate == FATE_GOOD)
 		for (int i = 0; i < n; i++)
 			run_add(s, t, runs[i]);
@@ -241,6 +244,7 @@ worker_on_tick(struct sim *s, struct event *e)
 	struct worker *w = e->obj;
 	struct take *t;
 	int64_t next;
+	int32_t lines, open;
 
 	if (e->gen != w->wake || worker_deaf(s, w, e) || w->stage != WS_LIVE)
 		return;
@@ -257,9 +261,10 @@ worker_on_tick(struct sim *s, struct event *e)
 	}
 	next = store_next_run_us(s->store) - WORKER_AHEAD_US;
 	w->take_at = s->now + TAKE_IDLE_US;
-	if (next > s->now || room(s, w) <= 0) {
+	lines = room(s, w, &open);
+	if (next > s->now || lines <= 0) {
 		/* A take would find nothing, or there is no room. */
-		if (next != NEVER - WORKER_AHEAD_US && room(s, w) > 0)
+		if (next != NEVER - WORKER_AHEAD_US && lines > 0)
 			worker_wake(
 			    s, w, next > w->take_at ? next : w->take_at);
 		w->asleep = true;
@@ -269,7 +274,8 @@ worker_on_tick(struct sim *s, struct event *e)
 	t->w = w;
 	t->gen = w->gen;
 	t->wid = w->wid;
-	t->room = room(s, w);
+	t->room = lines;
+	t->open = open;
 	t->era = w->era;
 	t->asked_us = worker_boot(s, w);
 	t->fate = sim_fate(s);

@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(53);
+select plan(56);
 
 create function pg_temp.line(i integer) returns text language sql as $$
 	select format('{"custom_id":"r-%s","body":{"model":"m"}}', i) || E'\n'
@@ -143,6 +143,20 @@ delete from sluice.worker;
 -- Take: each run once
 update t set w1 = sluice.worker_start('one', 10, 5000),
 	w2 = sluice.worker_start('two', 10, 5000);
+create function pg_temp.takes(p_keep_us bigint, p_open integer) returns bigint
+language sql as $$
+	update sluice.run set keep_us = p_keep_us;
+	select count(*) from t, lateral sluice.take_runs(w1,
+		json_build_array(json_build_object('path', path, 'lines', 1,
+			'open', p_open)), 0);
+$$;
+savepoint full_worker;
+select is(pg_temp.takes(200000, 0), 0::bigint,
+	'no strict run for a worker whose seats are full');
+select is(pg_temp.takes(10000000, 0), 1::bigint, 'one that may wait for a seat');
+rollback to full_worker;
+select is(pg_temp.takes(200000, 1), 1::bigint, 'a strict one for a seat that is free');
+rollback to full_worker;
 create temp table r1 as select r.* from t, lateral sluice.take_runs(w1,
 	json_build_array(json_build_object('path', path, 'lines', 4)), 0) r;
 select is((select array_agg(cardinality(line)) from r1), '{4}',
