@@ -6,6 +6,8 @@
 -- the lock of its caller_state row, by the time after the lock.  Lock order:
 -- caller_state by (limit_id, subject), bytes compared; rate_limit_state and
 -- live_cell (room_lock()); admission.  Nothing is kept of a call that is refused.
+-- What runs for each call here and in settling is plpgsql, which keeps its plans:
+-- language sql plans anew each time, under the locks.
 
 -- Money a call may cost: by the dearest path that serves the model.
 create or replace function sluice.money_most(p_model text, p_input bigint, p_output bigint)
@@ -293,6 +295,12 @@ begin
 		return next;
 	end loop;
 
+	-- What is counted must outlast a crash of the database, or a limit would let
+	-- in what it had let in before.  Where nothing is, nobody waits for the disk:
+	-- a call that is forgotten is missing in usage, and that is all.
+	if v_n = 0 and v_rate is null then
+		perform set_config('synchronous_commit', 'off', true);
+	end if;
 	if v_ask is not null then
 		insert into sluice.admission (id, account_id, key_id, path_id, model, resource,
 			made_at, expires_at, door_id, worker_id, input, output, limit_id,

@@ -17,11 +17,12 @@ $$;
 
 -- What live answers said, as settle_runs() tells it of lines.
 create or replace function sluice.live_seen(p_seen json) returns void
-language sql set search_path = '' security definer as $$
+language plpgsql set search_path = '' security definer as $$
+begin
 	insert into sluice.observation (path_id, seen)
 	select (s.seen ->> 'path')::integer, s.seen
-	from json_array_elements(p_seen) s (seen)
-$$;
+	from json_array_elements(p_seen) s (seen);
+end $$;
 
 -- Calls under way of each path, for the dispatcher to show: those of the last
 -- minute by the second they were let in, others under 0.  Microseconds.

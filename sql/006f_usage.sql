@@ -19,27 +19,29 @@ create or replace view sluice.usage_all as
 -- rule).  No row: it costs nothing.
 create or replace function sluice.price_of(p_path integer, p_model text)
 returns setof sluice.price
-language sql stable set search_path = '' as $$
-	select p.* from sluice.price p
+language plpgsql stable rows 1 set search_path = '' as $$
+begin
+	return query select p.* from sluice.price p
 	where p.path_id = p_path and sluice.glob_match(p.model, p_model)
 	    and (p.hours = '' or sluice.hours_hold(p.hours, now()))
 	order by p.hours <> '' desc, p.model = p_model desc, length(translate(p.model, '*?', '')) desc,
 		p.model
-	limit 1
-$$;
+	limit 1;
+end $$;
 
 -- Millionths, to the nearest.  Cached tokens are part of the input.
 create or replace function sluice.money_of(
     p_path integer, p_model text, p_input bigint, p_cached bigint, p_output bigint
 ) returns bigint
-language sql stable set search_path = '' as $$
-	select coalesce((
+language plpgsql stable set search_path = '' as $$
+begin
+	return coalesce((
 		select round((greatest(p_input - p_cached, 0)::numeric * p.input
 			+ least(p_cached, p_input)::numeric
 				* coalesce(p.cached_input, p.input)
 			+ p_output::numeric * p.output) / 1000000)::bigint
-		from sluice.price_of(p_path, p_model) p), 0)
-$$;
+		from sluice.price_of(p_path, p_model) p), 0);
+end $$;
 
 -- Of a batch's lines, by where they go.
 create or replace function sluice.resource_of(p_endpoint text) returns text
@@ -59,14 +61,15 @@ create or replace function sluice.usage_add(
     p_requests bigint, p_failed bigint, p_refused bigint, p_input bigint,
     p_cached bigint, p_output bigint, p_money bigint, p_resource text default ''
 ) returns void
-language sql set search_path = '' security definer as $$
+language plpgsql set search_path = '' security definer as $$
+begin
 	insert into sluice.usage_delta (at, account_id, key_id, path_id, model, kind,
 		requests, failed, refused, input_tokens, cached_tokens, output_tokens,
 		money, resource)
 	values (date_trunc('minute', clock_timestamp()), p_account, coalesce(p_key, 0),
 		coalesce(p_path, 0), p_model, p_kind, p_requests, p_failed, p_refused,
-		p_input, p_cached, p_output, p_money, p_resource)
-$$;
+		p_input, p_cached, p_output, p_money, p_resource);
+end $$;
 
 -- What a flush of a worker used: [{batch, path, model, requests, failed, input,
 -- cached, output}], one for each batch, path and model.  Always in the transaction

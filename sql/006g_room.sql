@@ -305,8 +305,9 @@ create or replace function sluice.room_settle(
     p_admission sluice.admission, p_input bigint, p_output bigint, p_requests bigint,
     p_sent_us bigint default null
 ) returns void
-language sql set search_path = '' as $$
-	select from sluice.rate_limit_state s where s.limit_id = any (p_admission.rate_id)
+language plpgsql set search_path = '' as $$
+begin
+	perform from sluice.rate_limit_state s where s.limit_id = any (p_admission.rate_id)
 	order by s.limit_id for update;
 	with held as (
 		select l, u.cell, u.units, p.charge
@@ -349,8 +350,8 @@ language sql set search_path = '' as $$
 		set units = c.units + excluded.units, changed_at = clock_timestamp()
 	)
 	update sluice.rate_limit_state s set live_total = s.live_total + t.more
-	from took t where t.limit_id = s.limit_id and t.more > 0
-$$;
+	from took t where t.limit_id = s.limit_id and t.more > 0;
+end $$;
 
 -- A live call has left later than its cells say, just now: it stands where it left,
 -- and long before it is over.
