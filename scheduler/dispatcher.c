@@ -154,6 +154,17 @@ dispatcher_on_committed(struct db_result *res, void *arg)
 		go_on(dr);
 }
 
+static void
+look_at_lanes(struct dispatcher *dr, const struct db_result *res)
+{
+	int live = dr->at_lanes + 1; /* STMT_SHAPES_LIVE */
+
+	rows_lanes(&dr->d, res, dr->at_lanes);
+	for (int i = 0; i < db_rows(res, live); i++)
+		dispatch_live_cell(&dr->d, (int32_t)db_int(res, live, i, 0),
+		    db_int(res, live, i, 1), db_int(res, live, i, 2));
+}
+
 void
 dispatcher_on_looked(struct db_result *res, void *arg)
 {
@@ -193,7 +204,7 @@ dispatcher_on_looked(struct db_result *res, void *arg)
 	if (dr->at_live > 0)
 		rows_live_open(&dr->d, res, dr->at_live, dr->world.now_us);
 	if (dr->at_lanes > 0)
-		rows_lanes(&dr->d, res, dr->at_lanes);
+		look_at_lanes(dr, res);
 	for (size_t i = 0; i < dr->nlines; i++)
 		rows_lines(&dr->d, res, dr->at_lines + (int)i, dr->lines_of[i]);
 	for (size_t i = 0; i < dr->nretries; i++)
