@@ -16,6 +16,8 @@ enum {
 	ESTIMATES_EVERY_MS = 10000,
 	EXPLAIN_EVERY_MS = 1000,
 	LIVE_AGAIN_US = 5000000,
+	HURRY_LOOKS = 2,
+	HURRY_EVERY_MS = 300,
 	CONFIG_EVERY_MS = 86400000, /* it has the hours of a month */
 };
 
@@ -123,6 +125,24 @@ dispatcher_on_lease(struct db_result *res, void *arg)
 
 /* Looking -------------------------------------------------------------- */
 
+/* On to the next look, without a pause after batches have come in: it takes one
+ * to see their lanes and one to read their lines, and some cannot wait. */
+static void
+go_on(struct dispatcher *dr)
+{
+	int64_t now_ms = (int64_t)uv_now(dr->loop);
+
+	dispatcher_stage(dr, STAGE_IDLE);
+	if (dr->world.admitted && now_ms >= dr->hurry_at_ms) {
+		dr->hurry_at_ms = now_ms + HURRY_EVERY_MS;
+		dr->hurry = HURRY_LOOKS;
+	}
+	if (dr->hurry == 0 || dr->stopping)
+		return;
+	dr->hurry--;
+	dispatcher_tick(dr, now_ms);
+}
+
 static void
 dispatcher_on_committed(struct db_result *res, void *arg)
 {
@@ -131,7 +151,18 @@ dispatcher_on_committed(struct db_result *res, void *arg)
 	if (db_rc(res) != SLC_OK)
 		dispatcher_start_over(dr, res);
 	else
-		dispatcher_stage(dr, STAGE_IDLE);
+		go_on(dr);
+}
+
+static void
+look_at_lanes(struct dispatcher *dr, const struct db_result *res)
+{
+	int live = dr->at_lanes + 1; /* STMT_SHAPES_LIVE */
+
+	rows_lanes(&dr->d, res, dr->at_lanes);
+	for (int i = 0; i < db_rows(res, live); i++)
+		dispatch_live_cell(&dr->d, (int32_t)db_int(res, live, i, 0),
+		    db_int(res, live, i, 1), db_int(res, live, i, 2));
 }
 
 void
@@ -173,7 +204,7 @@ dispatcher_on_looked(struct db_result *res, void *arg)
 	if (dr->at_live > 0)
 		rows_live_open(&dr->d, res, dr->at_live, dr->world.now_us);
 	if (dr->at_lanes > 0)
-		rows_lanes(&dr->d, res, dr->at_lanes);
+		look_at_lanes(dr, res);
 	for (size_t i = 0; i < dr->nlines; i++)
 		rows_lines(&dr->d, res, dr->at_lines + (int)i, dr->lines_of[i]);
 	for (size_t i = 0; i < dr->nretries; i++)
@@ -197,7 +228,7 @@ dispatcher_on_looked(struct db_result *res, void *arg)
 	if (estimates)
 		dr->estimates_at_ms = now_ms + ESTIMATES_EVERY_MS;
 	if (dispatch_plan_empty(&doc)) {
-		dispatcher_stage(dr, STAGE_IDLE);
+		go_on(dr);
 	} else {
 		dispatcher_stage(dr, STAGE_COMMIT);
 		db_run(dr->db, dispatcher_on_committed, dr,

@@ -100,6 +100,8 @@ dispatcher_look(struct dispatcher *dr, int64_t now_ms)
 	if (now_ms >= dr->lanes_at_ms) {
 		look_for_lanes(dr, call);
 		dr->at_lanes = next++;
+		db_add(call, STMT_SHAPES_LIVE);
+		next++;
 		dr->lanes_at_ms = now_ms + LANES_EVERY_MS;
 	}
 	dr->at_lines = next;

@@ -46,6 +46,8 @@ struct dispatcher {
 	int64_t live_us;  /* live cells are known up to then; 0: none are */
 	int64_t asked_us; /* monotonic: the look under way */
 	bool configure;   /* the revision has moved */
+	int hurry; /* so many looks without a pause: batches have come in */
+	int64_t hurry_at_ms;
 	bool lost;        /* what was committed last, in a failover */
 	bool publishing, sweeping;
 	/* of the look under way: which statement answers what */

@@ -26,7 +26,7 @@
 enum {
 	FAIR_CRITICAL = 4, /* classes 1 .. 4 */
 	FAIR_CLASSES = 5,
-	FAIR_BURST_US = 1200000, /* time of the limit; two lines at least */
+	FAIR_BURST_US = 300000, /* time of the limit; two lines at least */
 	FAIR_AWAY_US = 2000000,  /* who waited so lately has not been away */
 	FAIR_FORGET_US = 60000000,
 };

@@ -387,6 +387,17 @@ begin
 		order by r.line;
 end $$;
 
+-- Of these lanes, those whose batch is paused, goes on when the dispatcher next
+-- looks, or has lost its key.
+create or replace function sluice.lanes_stopped(p_lanes bigint[]) returns bigint[]
+language plpgsql volatile set search_path = '' as $$
+begin
+	return array(select l.id from sluice.batch_lane l
+		join sluice.batch b on b.id = l.batch_id
+		where l.id = any (p_lanes) and (b.paused_at is not null or b.opening
+			or sluice.key_is_revoked(b.key_id)));
+end $$;
+
 -- Write a plan: the runs with their slots and the ledger that paid for them, in
 -- one transaction.  A plan that does not fit what is there (a cursor elsewhere,
 -- a retry gone) is refused whole with SL409: the dispatcher looks again.  What it
@@ -399,14 +410,12 @@ declare
 	v_got integer;
 	v_runs integer;
 	v_stopped bigint[];	-- lanes: paused since the look, or their key revoked
+	v_missed bigint[];
+	v_of bigint[];		-- lanes of the plan
 begin
 	perform sluice.fence(p_epoch);
-	select coalesce(array_agg(l.id), '{}') into v_stopped
-	from (select distinct o.id::bigint as id
-		from json_array_elements_text(p_plan -> 'of') o (id)) o
-	join sluice.batch_lane l on l.id = o.id
-	join sluice.batch b on b.id = l.batch_id
-	where b.paused_at is not null or b.opening or sluice.key_is_revoked(b.key_id);
+	v_of := array(select json_array_elements_text(p_plan -> 'of'))::bigint[];
+	v_stopped := sluice.lanes_stopped(v_of);
 	if p_plan -> 'lease' is not null then
 		perform sluice.clock_jumped(l.clock_offset_us
 			- (p_plan #>> '{lease,clock_offset_us}')::bigint)
@@ -424,12 +433,16 @@ begin
 		from moved m
 		where l.id = m.id and l.next_line = m."from" and l.lines_left >= m.lines
 		    and (l.open or m.lines = 0)	-- else it was stopped just now
-		returning 1
+		returning l.id
 	)
-	select (select count(*) from moved), (select count(*) from done)
-	into v_want, v_got;
-	if v_want <> v_got then
-		raise exception using errcode = 'SL409', message = 'a lane has moved';
+	select coalesce(array_agg(m.id), '{}') into v_missed
+	from moved m where m.id not in (select d.id from done d);
+	if v_missed <> '{}' then
+		v_stopped := sluice.lanes_stopped(v_of);	-- just now
+		if not v_missed <@ v_stopped then
+			raise exception using errcode = 'SL409',
+				message = 'a lane has moved';
+		end if;
 	end if;
 
 	with again as (

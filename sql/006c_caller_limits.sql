@@ -126,9 +126,9 @@ begin
 			format('A limit here counts per %s, not per %s.',
 				array_to_string(v_per, ' or per '), v.per));
 	end if;
-	if v.action = 'shape' and v.applies <> 'batch' then
+	if v.action = 'shape' and v.applies = 'live' then
 		perform sluice.refuse(400, 'invalid_value', 'limits.applies',
-			'Only batches can be shaped; a live call passes or is refused.');
+			'Only batches can be shaped; "both" lets them leave room for live calls.');
 	end if;
 	if v.action = 'shape' and v.amount < 1 then
 		perform sluice.refuse(400, 'invalid_value', 'limits.amount',

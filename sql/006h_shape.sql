@@ -58,3 +58,31 @@ begin
 	    and l.model = n.model and l.endpoint = n.endpoint and l.shapes <> n.shapes;
 	update sluice.config set revision = revision + 1;
 end $$;
+
+-- What live calls took of limits that shape and apply to both, as cells of their
+-- ledgers: a minute's use stands at the end of the minute, so that it is never
+-- forgotten too soon.  They are not refused for it: batches leave them room.
+create or replace function sluice.shapes_live()
+returns table (limit_id integer, cell bigint, units bigint)
+language sql stable set search_path = '' security definer as $$
+	select p.id, (sluice.epoch_us(u.at + interval '1 minute')
+			+ (select e.clock_offset_us from sluice.dispatch_lease e))
+			/ sluice.cell_us(l.window_s),
+		sum(case l.dimension when 'requests' then u.requests
+			when 'input_tokens' then u.input_tokens
+			when 'output_tokens' then u.output_tokens
+			else u.input_tokens + u.output_tokens end)::bigint
+	from sluice.caller_limit l
+	join sluice.shape p on p.limit_id = l.id
+	join sluice.usage_all u on u.span_s = 60 and u.kind = 'live'
+	    and u.at > now() - make_interval(secs => l.window_s + 120)
+	    and split_part(p.subject, '|', 1) in ('all', 'account:' || u.account_id,
+		'key:' || u.key_id, 'model:' || u.model)
+	    and sluice.glob_match(l.model, u.model)
+	    and (not l.each_model or p.subject like '%|model:' || u.model
+		or p.subject like '%|model:' || u.model || '|%')
+	    and (l.resource = '*' or l.resource = u.resource)
+	    and (not l.each_resource or split_part(p.subject, '|', -1) = u.resource)
+	where l.action = 'shape' and l.applies = 'both' and l.removed_at is null
+	group by 1, 2
+$$;

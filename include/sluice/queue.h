@@ -94,6 +94,7 @@
 	X(STMT_DISPATCH_CELLS, "", "select * from sluice.dispatch_cells()")   \
 	X(STMT_DISPATCH_POLL, "iiii",                                         \
 	    "select sluice.dispatch_poll($1, $2, $3, $4)")                    \
+	X(STMT_SHAPES_LIVE, "", "select * from sluice.shapes_live()")         \
 	X(STMT_DISPATCH_LANES, "is",                                          \
 	    "select * from sluice.dispatch_lanes($1, $2)")                    \
 	X(STMT_LIVE_OPEN, "", "select * from sluice.live_open()")             \

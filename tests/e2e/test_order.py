@@ -101,8 +101,8 @@ class Order(unittest.TestCase):
         self.assertEqual(self.restarts(), restarts)
 
     def restarts(self):
-        return sum(p.text().count("dispatch.restart")
-                   for p in self.s.schedulers)
+        return [x for p in self.s.schedulers for x in p.text().splitlines()
+                if "dispatch.restart" in x]
 
     def test_a_paused_batch_expires(self):
         b = self.s.submit(lines(3), sluice={"paused": True})

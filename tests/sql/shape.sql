@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(17);
+select plan(19);
 
 insert into sluice.account (name) values ('a'), ('b');
 insert into sluice.api_key (account_id, name, hash, hint, scopes)
@@ -79,6 +79,24 @@ select throws_ok($$select pg_temp.edit('a', '[{"dimension":"money","window_s":36
 	"amount":9,"action":"shape"}]')$$, 'SL400', null, 'money is not spread');
 select throws_ok($$select pg_temp.edit('a', '[{"dimension":"requests","window_s":3600,
 	"amount":0,"action":"shape"}]')$$, 'SL400', null, 'nor nothing');
+
+-- Live calls beside
+select pg_temp.edit('a', '[{"dimension":"tokens","window_s":3600,"amount":9,
+	"model":"m*","action":"shape","applies":"both"}]') is not null;
+insert into sluice.usage_delta (at, account_id, key_id, path_id, model, kind, requests,
+	failed, refused, input_tokens, cached_tokens, output_tokens, money)
+select date_trunc('minute', now()) - make_interval(mins => m), a.id, 0, 0, model, kind,
+	1, 0, 0, 10, 0, 5, 0
+from sluice.account a, (values ('a', 'm1', 'live', 1), ('a', 'm2', 'live', 1),
+	('a', 'n', 'live', 1), ('b', 'm1', 'live', 1), ('a', 'm1', 'batch', 1),
+	('a', 'm1', 'live', 90)) u (account, model, kind, m)
+where a.name = u.account;
+select results_eq($$select cell, units from sluice.shapes_live()$$,
+	$$select sluice.epoch_us(date_trunc('minute', now())) / sluice.cell_us(3600),
+		30::bigint$$, 'what live calls took of a limit for both');
+select pg_temp.edit('a', '[{"dimension":"tokens","window_s":3600,"amount":9,
+	"model":"m*","action":"shape","applies":"batch"}]') is not null;
+select is_empty('select * from sluice.shapes_live()', 'of one for batches: nothing');
 
 -- What a batch waits for
 select pg_temp.edit('b', '[{"dimension":"requests","window_s":3600,"amount":5,

@@ -586,6 +586,14 @@ a_callers_limit_spreads_its_batches_and_no_others(void)
 		    cases[i].why);
 		/* Evenly: no ten seconds have much more than their part. */
 		CHECK(worst(1, 10 * S, true) <= 14, cases[i].why);
+		/* Live calls take a third: batches have the rest. */
+		dispatch_live_cell(&w.d, 9,
+		    (w.now + 30 * S) /
+			ledger_width_us(w.d.rates[1]->pace.window_us),
+		    cases[i].amount / 3);
+		run_for_s(60);
+		CHECK(tokens(1, 0, 901, 960) / 1000 <= 42, cases[i].why);
+		CHECK(tokens(1, 0, 901, 960) / 1000 >= 30, cases[i].why);
 		dispatch_fini(&w.d);
 	}
 }
