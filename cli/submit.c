@@ -48,8 +48,7 @@ submit_options(struct cli *cli, json_t *batch)
 		"max_tokens", cap != NULL ? json_integer(tokens) : NULL,
 		"require_feasible",
 		cli_get(cli, "require-feasible") != NULL ? json_true() : NULL,
-		"dedupe",
-		cli_get(cli, "dedupe") != NULL ? json_true() : NULL));
+		"dedupe", cli_get(cli, "dedupe") != NULL ? json_true() : NULL));
 	code = batch_options(cli, json_object_get(batch, "sluice"));
 	if (code != CLI_OK)
 		return code;
