@@ -7,6 +7,7 @@
 
 #include <sluice/header.h>
 #include <sluice/http.h>
+#include <sluice/jscan.h>
 #include <sluice/log.h>
 
 #include "live_own.h"
@@ -133,10 +134,24 @@ live_cache_piece(struct live_call *lc, struct slice piece)
 	buf_add(&lc->cache.body, piece.p, piece.n);
 }
 
+/* Some upstreams say 200 and mean an error. */
+static bool
+is_result(struct slice body)
+{
+	static const struct jscan_want wants[] = { { "error", -1 } };
+	struct jscan_found found[NITEMS(wants)];
+	struct jscan_fault fault;
+
+	return jscan(body, SLC_DEPTH_MAX, wants, NITEMS(wants), found,
+		   &fault) == JSCAN_OBJECT &&
+	    (found[0].kind == JSCAN_ABSENT || found[0].kind == JSCAN_NULL);
+}
+
 void
 live_cache_end(struct live_call *lc)
 {
-	if (lc->cache.state != LIVE_CACHE_KEEPING)
+	if (lc->cache.state != LIVE_CACHE_KEEPING ||
+	    !is_result(buf_slice(&lc->cache.body)))
 		return;
 	db_run(lc->live->db, live_on_told, NULL, STMT_CACHE_PUT,
 	    lc->call->account,

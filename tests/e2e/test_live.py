@@ -697,7 +697,8 @@ class Cache(unittest.TestCase):
                 self.assertIsNone(self.post(**more).headers["x-sluice-cache"], more)
         self.assertEqual(len(self.up.seen), sent + 8)
         # Errors, and what is too long, are not kept.
-        for act in (answer(500), answer(body=b"x" * 65537)):
+        for act in (answer(500), answer(body=b'{"a":"%s"}' % (b"x" * 65537)),
+                    answer(body=b'{"error":{"message":"no"}}')):
             self.up.act = act
             for _ in range(2):
                 a = self.post(temperature=0, seed=99)

@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(11);
+select plan(10);
 
 insert into sluice.account (name, cache) values ('a', true), ('b', true), ('c', false);
 create temp table k as select name, id, sha256(name::bytea) as key from sluice.account;
@@ -15,8 +15,6 @@ select results_eq($$ select a.name from sluice.answer_cache c join sluice.accoun
 	'not of who does not want it');
 select is(type || ' ' || convert_from(body, 'utf8'), 'application/json b')
 from k, h, lateral sluice.cache_get(id, h.key) where name = 'b';
-select is((select count(*) from sluice.answer_cache)::integer, 1,
-	'who speaks for an account sees its own, as the owner of all, too');
 select set_config('sluice.account', '', true);
 set role sluice_api;
 select throws_ok('select * from sluice.answer_cache', '42501');
