@@ -33,6 +33,7 @@ static const struct view_col show_cols[] = {
 	{ "total", "request_counts.total", VIEW_COUNT },
 	{ "done", "request_counts.completed", VIEW_COUNT },
 	{ "failed", "request_counts.failed", VIEW_COUNT },
+	{ "duplicates", "sluice.duplicates", VIEW_COUNT },
 	{ "input file", "input_file_id", VIEW_TEXT },
 	{ "output file", "output_file_id", VIEW_TEXT },
 	{ "error file", "error_file_id", VIEW_TEXT },

@@ -46,6 +46,7 @@ static const struct cli_opt submit_opts[] = {
 	{ "max-tokens", 0, "N", "output cap for lines that have none; only "
 	    "these are changed" },
 	ROUTE_OPTS,
+	{ "dedupe", 0, NULL, "send lines with the same body once, and answer each" },
 	{ "metadata", 'm', "KEY=VALUE", "kept with the batch; up to 16 times" },
 	{ "wait", 'w', NULL, "stay until the batch has ended" },
 	{ "output", 'o', "FILE", "with --wait: results to FILE, failed lines to "

@@ -43,12 +43,12 @@ submit_options(struct cli *cli, json_t *batch)
 		SLC_OK)
 		return cli_usage(cli, "--max-tokens: %s", err.text);
 	json_object_set_new(batch, "sluice",
-	    json_pack("{s:o*,s:o*,s:o*}", "priority",
+	    json_pack("{s:o*,s:o*,s:o*,s:o*}", "priority",
 		level != NULL ? json_integer(cli_priority(level)) : NULL,
 		"max_tokens", cap != NULL ? json_integer(tokens) : NULL,
 		"require_feasible",
-		cli_get(cli, "require-feasible") != NULL ? json_true()
-							 : NULL));
+		cli_get(cli, "require-feasible") != NULL ? json_true() : NULL,
+		"dedupe", cli_get(cli, "dedupe") != NULL ? json_true() : NULL));
 	code = batch_options(cli, json_object_get(batch, "sluice"));
 	if (code != CLI_OK)
 		return code;

@@ -29,6 +29,8 @@ struct admit_ask { /* borrowed for the call of admit_ask() */
 	int64_t output;       /* the declared cap, or an estimate */
 	int priority;         /* 1..4 */
 	bool cheap;           /* model:batch: by a cheaper path only */
+	bool known;           /* the answer is: the caller's requests count,
+				 nothing is reserved and no way is chosen */
 };
 
 /* How full the limit is that the caller's dialect speaks of. */

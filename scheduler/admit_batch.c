@@ -25,7 +25,7 @@ admit_batch_add(struct admit_batch *b, const struct admit_ask *ask,
 	b->input[i] = ask->input;
 	b->output[i] = ask->output;
 	b->priority[i] = (int16_t)ask->priority;
-	b->cheap[i] = ask->cheap;
+	b->cheap[i] = ask->known ? ADMIT_KNOWN_ANSWER : ask->cheap;
 	/* Until it is closed: which of the uses, from 1. */
 	b->head[i] =
 	    limits->head < 0 ? 0 : (int32_t)b->nuses + limits->head + 1;
@@ -38,8 +38,10 @@ admit_batch_add(struct admit_batch *b, const struct admit_ask *ask,
 		const struct admit_limit *l = &limits->v[j];
 
 		b->met[b->nuses] = l;
-		b->units[b->nuses++] =
-		    admit_limit_units(l, ask->input, ask->output);
+		b->units[b->nuses++] = ask->known &&
+			(l->hold == ADMIT_RESERVED || l->hold == ADMIT_MONEY)
+		    ? 0
+		    : admit_limit_units(l, ask->input, ask->output);
 	}
 	b->last[i] = (int32_t)b->nuses;
 }

@@ -11,7 +11,10 @@
 
 #include "admit_limits.h"
 
-enum { ADMIT_BATCH_MAX = 256 }; /* calls */
+enum {
+	ADMIT_BATCH_MAX = 256,  /* calls */
+	ADMIT_KNOWN_ANSWER = 2, /* instead of cheap, 0 or 1 */
+};
 
 struct admit_batch { /* zeroed: empty */
 	/* the calls, in the order they were added */

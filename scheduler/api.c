@@ -258,6 +258,7 @@ know_caller(struct call *call, const struct db_result *res)
 	if (!reply_dialect(db_slice(res, 0, 0, 3), &call->dialect))
 		call->dialect = REPLY_OPENAI;
 	call->max_priority = (int)db_int(res, 0, 0, 4);
+	call->cache = db_bool(res, 0, 0, 10);
 	if (strcmp(call->route->scope, "live") == 0)
 		return;
 	if (headline.known) {

@@ -60,6 +60,7 @@ struct call {
 	int64_t account, key;
 	enum reply_dialect dialect; /* the caller's */
 	int max_priority;           /* that its key may use */
+	bool cache; /* its account wants answers kept, and gets kept ones */
 	struct buf body;
 	int64_t bytes_seen;
 	int refs;

@@ -41,6 +41,7 @@ static const struct option {
 	{ "details", KIND_BOOL, false, 0, 0, NULL },
 	{ "not_before", KIND_INT, false, 1, TIME_MAX, NULL },
 	{ "hours", KIND_TEXT, false, 1, SPEC_HOURS_MAX, NULL },
+	{ "dedupe", KIND_BOOL, false, 0, 0, NULL },
 };
 
 static const char *const PRIORITIES[] = { "low", "normal", "high", "critical" };

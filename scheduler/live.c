@@ -10,30 +10,29 @@
 
 #include "live_own.h"
 
-/* What is served live: as which resource, and the model when none is named. */
-struct live_kind {
-	const char *path, *resource, *model;
-};
-
 static const struct live_kind kinds[] = {
-	{ "/v1/chat/completions", "chat", NULL },
-	{ "/v1/completions", "chat", NULL },
-	{ "/v1/responses", "chat", NULL },
-	{ "/v1/embeddings", "embeddings", NULL },
-	{ "/v1/moderations", "moderations", "omni-moderation-latest" },
-	{ "/v1/images/generations", "images", "dall-e-2" },
-	{ "/v1/images/edits", "images", "dall-e-2" },
-	{ "/v1/images/variations", "images", "dall-e-2" },
-	{ "/v1/audio/speech", "audio", NULL },
-	{ "/v1/audio/transcriptions", "audio", NULL },
-	{ "/v1/audio/translations", "audio", NULL },
+	{ "/v1/chat/completions", "chat", NULL, true, false },
+	{ "/v1/completions", "chat", NULL, true, false },
+	/* Tools, and what the upstream keeps. */
+	{ "/v1/responses", "chat", NULL, false, false },
+	{ "/v1/embeddings", "embeddings", NULL, true, true },
+	{ "/v1/moderations", "moderations", "omni-moderation-latest", true,
+	    true },
+	{ "/v1/images/generations", "images", "dall-e-2", false, false },
+	{ "/v1/images/edits", "images", "dall-e-2", false, false },
+	{ "/v1/images/variations", "images", "dall-e-2", false, false },
+	{ "/v1/audio/speech", "audio", NULL, false, false },
+	{ "/v1/audio/transcriptions", "audio", NULL, false, false },
+	{ "/v1/audio/translations", "audio", NULL, false, false },
 };
 
 void
 live_set(struct live_call *lc, enum live_stage next)
 {
 	static const unsigned legal[LIVE_STAGES] = {
-		[LIVE_READING] =
+		[LIVE_READING] = 1u << LIVE_LOOKING | 1u << LIVE_ASKING |
+		    1u << LIVE_WAITING | 1u << LIVE_OVER,
+		[LIVE_LOOKING] =
 		    1u << LIVE_ASKING | 1u << LIVE_WAITING | 1u << LIVE_OVER,
 		[LIVE_ASKING] =
 		    1u << LIVE_WAITING | 1u << LIVE_CALLING | 1u << LIVE_OVER,
@@ -57,6 +56,8 @@ live_over(struct live_call *lc)
 	call->state = NULL;
 	live_ask_fini(&lc->ask);
 	buf_fini(&lc->said);
+	buf_fini(&lc->cache.type);
+	buf_fini(&lc->cache.body);
 	free(lc);
 	call_drop(call);
 }
@@ -122,6 +123,9 @@ live_on_admitted(const struct admit_answer *a, void *arg)
 	if (a->verdict != ADMIT_YES) {
 		refuse(lc, a);
 		live_over(lc);
+	} else if (lc->cache.state == LIVE_CACHE_HIT) {
+		live_cache_answer(lc);
+		live_over(lc);
 	} else if (lc->call->req == NULL) {
 		live_drop_admission(lc);
 		live_over(lc);
@@ -146,10 +150,19 @@ live_ask(struct live_call *lc)
 		.output = lc->ask.output,
 		.priority = lc->priority,
 		.cheap = lc->ask.cheap,
+		.known = lc->cache.state == LIVE_CACHE_HIT,
 	};
 
 	live_set(lc, LIVE_ASKING);
 	admit_ask(lc->live->admit, &ask, live_on_admitted, lc);
+}
+
+void
+live_go(struct live_call *lc)
+{
+	lc->until_ms = (int64_t)uv_now(lc->live->loop) + lc->live->opts.wait_ms;
+	if (!live_wait_behind(lc))
+		live_ask(lc);
 }
 
 /* The caller -------------------------------------------------------------- */
@@ -202,9 +215,8 @@ live_on_end(struct call *call)
 		live_over(lc);
 		return;
 	}
-	lc->until_ms = (int64_t)uv_now(lc->live->loop) + lc->live->opts.wait_ms;
-	if (!live_wait_behind(lc))
-		live_ask(lc);
+	if (!live_cache_look(lc))
+		live_go(lc);
 }
 
 static void

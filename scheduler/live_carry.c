@@ -70,6 +70,7 @@ live_on_head(int status, struct slice headers, void *arg)
 	}
 	if (length.p != NULL && !slice_int(length, INT64_MAX, &n))
 		n = -1;
+	live_cache_head(lc, status, headers);
 	lc->started = call->answered = true;
 	http_limit_unsent(call->req, UNSENT_BYTES);
 	http_start(call->req, status, type.n > 0 ? buf_cstr(&type) : NULL, n,
@@ -83,9 +84,11 @@ live_on_piece(struct slice piece, void *arg)
 {
 	struct live_call *lc = arg;
 
-	if (!lc->unsent)
+	if (!lc->unsent) {
+		live_cache_piece(lc, piece);
 		return lc->call->req == NULL ||
 		    http_write(lc->call->req, piece);
+	}
 	if (lc->said.n + piece.n <= SAID_MAX)
 		buf_add(&lc->said, piece.p, piece.n);
 	return true;
@@ -158,6 +161,8 @@ live_on_done(const struct upstream_result *got, void *arg)
 	/* From here on the worker settles, or its death does. */
 	if (got->sent_us == 0)
 		live_drop_admission(lc);
+	if (got->end == UPSTREAM_ANSWERED)
+		live_cache_end(lc);
 	if (call->req == NULL)
 		;
 	else if (lc->started && got->end == UPSTREAM_ANSWERED)

@@ -10,6 +10,20 @@
 #include "live.h"
 #include "live_ask.h"
 
+/* What is served live: as which resource, and the model when none is named. */
+struct live_kind {
+	const char *path, *resource, *model;
+	bool repeats; /* equal requests may have one answer ... */
+	bool always;  /* ... whatever their temperature */
+};
+
+enum live_cache_state {
+	LIVE_CACHE_NONE, /* not wanted, or not known */
+	LIVE_CACHE_MISS,
+	LIVE_CACHE_HIT,
+	LIVE_CACHE_KEEPING, /* an answer to be put away goes by */
+};
+
 struct live {
 	uv_loop_t *loop;
 	struct db *db;
@@ -27,6 +41,7 @@ struct live {
 
 enum live_stage {
 	LIVE_READING, /* the body */
+	LIVE_LOOKING, /* for an answer in the cache */
 	LIVE_ASKING,  /* the door */
 	LIVE_WAITING, /* for room at the upstream */
 	LIVE_CALLING, /* the worker */
@@ -58,6 +73,11 @@ struct live_call {
 	bool unsent;     /* the worker says that nothing has left */
 	bool again;      /* another worker has been tried */
 	struct buf said; /* an unsent call's answer */
+	struct {
+		enum live_cache_state state;
+		unsigned char key[32];
+		struct buf type, body; /* of the answer */
+	} cache;
 };
 
 void live_set(struct live_call *lc, enum live_stage next);
@@ -65,6 +85,18 @@ void live_set(struct live_call *lc, enum live_stage next);
 void live_ask(struct live_call *lc);
 /* The caller of a call that is over goes with it. */
 void live_over(struct live_call *lc);
+
+/* The body is read, and no answer to it is known: wait, or ask the door. */
+void live_go(struct live_call *lc);
+
+/* live_cache.c: true: live_ask() or live_go() follow. */
+bool live_cache_look(struct live_call *lc);
+/* The door has let in a call whose answer is known. */
+void live_cache_answer(struct live_call *lc);
+/* An answer goes by: its head, pieces, and that it was whole. */
+void live_cache_head(struct live_call *lc, int status, struct slice headers);
+void live_cache_piece(struct live_call *lc, struct slice piece);
+void live_cache_end(struct live_call *lc);
 
 /* live_carry.c: to the worker and back; live_over() in the end. */
 void live_carry(struct live_call *lc);

@@ -105,6 +105,8 @@ begin
 			'cost', case when v_priced then v_cost end,
 			'direct_cost', case when v_priced then v_direct end,
 			'paths', v_paths,
+			'dedupe', nullif(p_batch.dedupe, false),
+			'duplicates', p_batch.duplicates,
 			'waiting', case when p_batch.state = 'in_progress'
 				then sluice.batch_waiting(p_batch.id) end,
 			'upstream', case when p_batch.done_lines is null
@@ -195,6 +197,9 @@ begin
 		sluice.shapes_of(v_batch.account_id, v_batch.key_id, m.name,
 			v_batch.endpoint)
 	from unnest(v_input.models) with ordinality m (name, i);
+	if v_batch.dedupe then
+		perform sluice.twins_find(v_batch);
+	end if;
 end $$;
 
 drop function if exists sluice.batch_create(bigint, bigint, uuid, text, text,
@@ -250,7 +255,7 @@ begin
 	end if;
 	insert into sluice.batch (account_id, key_id, input_id, endpoint, priority,
 		window_text, metadata, state, lines, errors, deadline, failed_at, max_tokens,
-		choice, escalate, not_before, hours, details, cap)
+		choice, escalate, not_before, hours, details, cap, dedupe)
 	values (p_account, p_key_id, v_file.id, p_endpoint,
 		(p_options ->> 'priority')::smallint, p_window_text,
 		p_metadata, case when v_faults is null then 'validating' else 'failed' end,
@@ -260,7 +265,8 @@ begin
 		coalesce((p_options ->> 'escalate')::boolean, true),
 		to_timestamp((p_options ->> 'not_before')::bigint), p_options ->> 'hours',
 		coalesce((p_options ->> 'details')::boolean, false),
-		(p_options ->> 'max_cost')::bigint)
+		(p_options ->> 'max_cost')::bigint,
+		coalesce((p_options ->> 'dedupe')::boolean, false))
 	returning * into v_batch;
 	if p_key is not null then
 		v_before := sluice.idempotent(p_account, p_key, p_hash, v_batch.id);

@@ -181,7 +181,8 @@ begin
 		'opened', (select json_agg(l.id) from sluice.batch_lane l
 			where l.batch_id = any (v_opening)),
 		'ending', v_ending,
-		'unplaced', exists (select from sluice.unplaced),
+		'unplaced', exists (select from sluice.unplaced)
+			or exists (select from sluice.twin_due),
 		'live', sluice.room_seen(sluice.at_us(p_live_us)),
 		'out', (select json_agg(json_build_object('path', g.path_id,
 				'model', g.model, 'lines', g.lines))
@@ -322,8 +323,10 @@ language plpgsql stable set search_path = '' security definer
 set plan_cache_mode = force_custom_plan as $$
 declare
 	v_lane sluice.batch_lane;
+	v_dedupe boolean;
 begin
 	select * into v_lane from sluice.batch_lane l where l.id = p_lane;
+	v_dedupe := (select b.dedupe from sluice.batch b where b.id = v_lane.batch_id);
 	return query
 		select p.chunk_id, p.first_line, c.line, c.bytes, c.cap, p.lines
 		from (
@@ -344,6 +347,9 @@ begin
 			where k.purge_day = v_lane.purge_day and k.id = p.chunk_id
 			    and m.model = v_lane.model_index
 			    and p.first_line + m.i - 1 >= p_from
+			    and not (v_dedupe and exists (select from sluice.twin t
+				where t.batch_id = v_lane.batch_id
+				    and t.line = p.first_line + m.i - 1))
 			offset 0
 		) c
 		order by p.first_line;

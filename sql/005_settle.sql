@@ -295,9 +295,12 @@ declare
 	v_file bigint;
 	v_day date;
 	v_details boolean;
+	v_dedupe boolean;
+	v_plain_end integer[] := p_line_end;
 	v_cost record;
 begin
-	select f.id, f.purge_day, b.details into strict v_file, v_day, v_details
+	select f.id, f.purge_day, b.details, b.dedupe
+	into strict v_file, v_day, v_details, v_dedupe
 	from sluice.batch b
 	join sluice.file f on f.id = case when p_failed then b.error_id else b.output_id end
 	where b.id = p_batch;
@@ -320,4 +323,8 @@ begin
 		(select coalesce(sum(t), 0) from unnest(p_input_tokens) t), p_cached,
 		(select coalesce(sum(t), 0) from unnest(p_output_tokens) t), p_reasoning,
 		sluice.chunk_paths(p_path_id, v_cost.money, v_cost.direct_money));
+	if v_dedupe then
+		perform sluice.twins_note(p_batch, p_failed, v_day, v_chunk, p_answers,
+			v_plain_end);
+	end if;
 end $$;

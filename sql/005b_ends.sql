@@ -57,6 +57,7 @@ begin
 	delete from sluice.run r where r.batch_id = p_batch;
 	delete from sluice.retry r where r.batch_id = p_batch;
 	delete from sluice.unplaced u where u.batch_id = p_batch;
+	perform sluice.twins_drop(p_batch);
 	perform sluice.batch_close(v_batch);
 	update sluice.batch b
 	set state = 'failed', failed_at = now(), errors = json_build_array(
@@ -97,6 +98,9 @@ begin
 		return false;
 	end if;
 	perform sluice.batch_close(v_batch);
+	if v_batch.dedupe then
+		perform sluice.twins_drop(p_batch);
+	end if;
 	update sluice.batch b
 	set state = coalesce(b.ending, 'completed'),
 		finalizing_at = case when b.ending is null then now()
@@ -166,7 +170,7 @@ begin
 end $$;
 
 -- Give settled chunks their places, in the order of their ids, and end the
--- batches that are whole.  One publisher (the dispatcher): places have no gaps.
+-- batches that are whole; then, results for some twins.  One publisher (the dispatcher): places have no gaps.
 create or replace function sluice.publish(p_epoch bigint, p_chunks integer)
 returns table (placed integer, finished integer)
 language plpgsql set search_path = '' security definer
@@ -199,6 +203,7 @@ begin
 			finished := finished + 1;
 		end if;
 	end loop;
+	perform sluice.twins_answer();
 	return next;
 end $$;
 
@@ -322,7 +327,10 @@ begin
 		from sluice.chunk c, unnest(c.model) with ordinality m (model, i)
 		where c.purge_day = v_lane.purge_day and c.id = v_place.chunk_id
 		    and m.model = v_lane.model_index
-		    and v_place.first_line + m.i - 1 >= v_lane.next_line;
+		    and v_place.first_line + m.i - 1 >= v_lane.next_line
+		    and not (p_batch.dedupe and exists (select from sluice.twin t
+			where t.batch_id = p_batch.id
+			    and t.line = v_place.first_line + m.i - 1));
 		if v_line is not null then
 			perform sluice.end_rest(p_batch, v_lane.purge_day,
 				v_place.chunk_id, v_place.first_line, v_line,

@@ -66,6 +66,7 @@ begin
 			+ (select e.clock_offset_us from sluice.dispatch_lease e);
 	perform sluice.room_sweep();
 	perform sluice.hooks_sweep();
+	perform sluice.cache_sweep();
 	perform sluice.usage_fold(200000);
 	for v_name in
 		select c.relname from pg_catalog.pg_inherits i

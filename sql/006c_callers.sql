@@ -195,6 +195,9 @@ begin
 		weight = coalesce((p_doc ->> 'weight')::integer, a.weight),
 		cache = coalesce((p_doc ->> 'cache')::boolean, a.cache)
 	where a.id = v_old.id returning * into v_new;
+	if not v_new.cache then
+		delete from sluice.answer_cache c where c.account_id = v_new.id;
+	end if;
 	v_changes := v_changes || sluice.differences(v_where,
 		(select to_jsonb(v_old) - 'plan_id' || jsonb_build_object('plan', (
 			select p.name from sluice.plan p where p.id = v_old.plan_id))),

@@ -88,7 +88,7 @@ drop function if exists sluice.auth(bytea);
 create function sluice.auth(p_hash bytea)
 returns table (account_id bigint, key_id bigint, scopes text[], dialect text,
     max_priority smallint, resource text, amount bigint, used bigint,
-    window_s integer, reset_us bigint)
+    window_s integer, reset_us bigint, cache boolean)
 language plpgsql stable set search_path = '' security definer
 set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
@@ -98,8 +98,8 @@ declare
 	v_used record;
 begin
 	select k.account_id, k.id, k.scopes, coalesce(p.dialect, 'openai'),
-		coalesce(k.max_priority, a.max_priority, p.max_priority, 4), p.id
-	into account_id, key_id, scopes, dialect, max_priority, v_plan
+		coalesce(k.max_priority, a.max_priority, p.max_priority, 4), p.id, a.cache
+	into account_id, key_id, scopes, dialect, max_priority, v_plan, cache
 	from sluice.api_key k
 	join sluice.account a on a.id = k.account_id
 	left join sluice.plan p on p.id = coalesce(k.plan_id, a.plan_id)

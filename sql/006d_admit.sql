@@ -31,6 +31,8 @@ end $$;
  *   when settled, 3 reserved, in money.
  * p_account .. p_head: the calls; call i meets uses p_last[i-1]+1 .. p_last[i];
  *   p_head: the counter that headers speak of, 0 for none.
+ *   p_cheap: 1 by a cheaper path, 2 by none: its answer is known, and what it
+ *   counts it counts for good.
  * p_use, p_units: which counter, and how much of it (money: filled in here).
  *
  * leave_us: 0, or when it is late (dispatcher's time): then live_late() is to be told.
@@ -188,10 +190,10 @@ begin
 		why := null;
 		for j in v_first..v_until loop
 			s := p_use[j];
-			if p_hold[s] = 3 then
+			if p_hold[s] = 3 and p_cheap[i] < 2 then
 				p_units[j] := sluice.money_most(p_model[i], p_input[i], p_output[i]);
 			end if;
-			if p_units[j] > v_room[s] then
+			if p_units[j] > v_room[s] and (p_cheap[i] < 2 or p_units[j] > 0) then
 				v_wait := sluice.door_wait_us(p_limit[s], p_subject[s],
 					p_algorithm[s], p_window[s], p_zone[s], p_amount[s],
 					p_units[j], p_units[j] - v_room[s], v_since[s], v_now_us);
@@ -203,7 +205,7 @@ begin
 			end if;
 		end loop;
 
-		if verdict = 0 then
+		if verdict = 0 and p_cheap[i] < 2 then
 			if v_live_id is null then
 				perform sluice.room_lock(case when p_model[1] = all (p_model)
 					then p_model[1:1]
@@ -244,12 +246,14 @@ begin
 				s := p_use[j];
 				v_room[s] := v_room[s] - p_units[j];
 				v_took[s] := v_took[s] + p_units[j];
-				if p_hold[s] > 0 then
+				if p_hold[s] > 0 and p_cheap[i] < 2 then
 					v_held := v_held || s;
 					v_held_units := v_held_units || case p_hold[s] when 2
 						then 0 else p_units[j] end;
 				end if;
 			end loop;
+		end if;
+		if verdict = 0 and p_cheap[i] < 2 then
 			if v_live > 1 then
 				v_at := 1 + floor(random() * v_live)::integer;
 			end if;

@@ -57,7 +57,7 @@ begin
 		'model_get', 'admission_drop', 'usage_add', 'usage_get', 'usage_peak',
 		'usage_forecast', 'door_limits', 'admit', 'door_open', 'door_beat',
 		'door_close', 'batch_admit', 'webhook_list', 'webhook_get',
-		'webhook_create', 'webhook_remove', 'webhook_test')
+		'webhook_create', 'webhook_remove', 'webhook_test', 'cache_get', 'cache_put')
 	loop
 		execute format('grant execute on function %s to sluice_api', f);
 	end loop;

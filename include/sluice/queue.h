@@ -46,6 +46,12 @@
 	    "0, 0, $5)")                                                      \
 	/* sluiced: live calls */                                            \
 	X(STMT_ADMISSION_DROP, "i", "select sluice.admission_drop($1)")       \
+	X(STMT_CACHE_GET, "ib", "select * from sluice.cache_get($1, $2)")     \
+	X(STMT_CACHE_PUT, "ibsb",                                             \
+	    "select sluice.cache_put($1, $2, $3, $4)")                        \
+	X(STMT_CACHE_USED, "iiss",                                            \
+	    "select sluice.usage_add($1, $2, 0, $3, 'live', 1, 0, 0, 0, 0, "  \
+	    "0, 0, $4)")                                                      \
 	X(STMT_LIVE_OTHER, "is", "select * from sluice.live_other($1, $2)")   \
 	X(STMT_MODEL_LIST, "", "select sluice.model_list()")                  \
 	X(STMT_MODEL_GET, "s", "select sluice.model_get($1)")                 \

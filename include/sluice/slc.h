@@ -81,6 +81,7 @@ enum {
 	SLC_CONFIG_BODY_MAX = 4 << 20,   /* all pools and paths at once */
 	SLC_LIVE_BODY_MAX = 32 << 20,    /* of a live request */
 	SLC_LIVE_BODIES_MAX = 256 << 20, /* of all that are in a program */
+	SLC_CACHE_ANSWER_MAX = 64 << 10, /* of an answer that is kept */
 	SLC_HEADERS_MAX = 64 << 10,      /* bytes of a request's headers */
 	SLC_IDEMPOTENCY_MAX = 255,       /* bytes of an Idempotency-Key */
 	SLC_PAGE_BATCHES_MAX = 100,

@@ -368,3 +368,52 @@ class Ends(unittest.TestCase):
 
 if __name__ == "__main__":
     unittest.main()
+
+
+class Duplicates(unittest.TestCase):
+    def test_the_same_body_is_sent_once_and_answered_each(self):
+        up = Upstream()
+        s = Sluice()
+        s.path(up)
+        n = 1200
+        text = "".join(line(f"r-{i}", f"hello {i % 30}", model=f"m{i % 2}") + "\n"
+                       for i in range(n))
+        b = s.submit(text, sluice={"dedupe": True})
+        done = s.wait(b)
+        self.assertEqual(done["request_counts"],
+                         {"total": n, "completed": n, "failed": 0})
+        self.assertEqual(done["sluice"]["duplicates"], n - 30)
+        self.assertEqual(up.stats()["accepted"], 30)
+        got = s.results(b)
+        self.assertEqual(set(got), {f"r-{i}" for i in range(n)})
+        self.assertEqual(len({g["id"] for g in got.values()}), n)
+        used = 0
+        for i in range(n):
+            self.assertEqual(got[f"r-{i}"]["response"],
+                             got[f"r-{i % 30}"]["response"])
+            used += got[f"r-{i}"]["response"]["body"]["usage"]["total_tokens"] \
+                if i < 30 else 0
+        self.assertEqual(done["usage"]["total_tokens"], used)
+        s.stop()
+        up.stop()
+
+    def test_not_unless_asked_for_nor_in_vain(self):
+        up = Upstream("--latency", "20")
+        s = Sluice()
+        s.path(up, limits=[("concurrent", 0, 1)])
+        text = line("a", "x") + "\n" + line("b", "x") + "\n"
+        s.wait(s.submit(text))
+        self.assertEqual(up.stats()["accepted"], 2)
+        # Cancelled while the first waits: each line ends, once.
+        text = "".join(line(f"r-{i}", f"{i % 100}") + "\n" for i in range(400))
+        b = s.submit(text, sluice={"dedupe": True})
+        until(lambda: up.stats()["accepted"] > 5)
+        self.assertEqual(s.call("POST", f"/v1/batches/{b}/cancel").status, 200)
+        done = s.wait(b)
+        self.assertEqual(done["status"], "cancelled")
+        self.assertEqual(len(s.results(b)), 400)
+        self.assertEqual(sum(done["request_counts"][k] for k in
+                             ("completed", "failed")), 400)
+        self.assertEqual(s.sql("select count(*) from sluice.twin"), "0")
+        s.stop()
+        up.stop()

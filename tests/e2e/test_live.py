@@ -10,7 +10,7 @@ import threading
 import time
 import unittest
 
-from .harness import CHAT, KEY, Sluice, folder, lines, serial, until
+from .harness import CHAT, KEY, OTHER_KEY, Sluice, folder, lines, serial, until
 
 SECRET = "sk-upstream-SECRET-0123456789abcdef"
 ODD = (b'{ "model" : "m1",\t"n": 12345678901234567890,"z":1e400, "a":-0.0,'
@@ -642,3 +642,90 @@ class Live(unittest.TestCase):
         until(lambda: self.s.sql(
             "select count(*) from sluice.rate_limit_state "
             "where paused_until > now() + interval '30 s'") == "1")
+
+
+class Cache(unittest.TestCase):
+    """Equal requests with one answer each time, of accounts that ask for it."""
+
+    def setUp(self):
+        self.up = Steered(lambda h, body: answer(
+            body=b'{"n":%d, "u":1e400}' % len(self.up.seen))(h, body))
+        self.s = Sluice()
+        self.s.path(self.up)
+
+    def tearDown(self):
+        self.s.stop()
+        self.up.stop()
+
+    def account(self, name="default", **doc):
+        a = self.s.call("POST", f"/admin/v1/accounts/{name}", json_body=doc)
+        self.assertEqual(a.status, 200, a.body)
+
+    def post(self, key=KEY, path=CHAT, headers=None, **body):
+        body = {"model": "m1", "messages": [], **body}
+        return self.s.call("POST", path, json_body=body, key=key, headers=headers)
+
+    def kept(self, n):
+        until(lambda: self.s.sql("select count(*) from sluice.answer_cache")
+              == str(n), what=f"{n} answers kept")
+
+    def test_equal_requests_are_answered_from_it(self):
+        self.account(cache=True)
+        first = self.post(temperature=0)
+        self.assertEqual(first.headers["x-sluice-cache"], "miss")
+        self.kept(1)
+        again = self.post(temperature=0)
+        self.assertEqual(again.headers["x-sluice-cache"], "hit")
+        self.assertEqual((again.status, again.body, again.headers["content-type"]),
+                         (200, first.body, first.headers["content-type"]))
+        self.assertEqual(len(self.up.seen), 1)
+        # Others: another body, endpoint, header that tells, account
+        self.account("other", cache=True)
+        for more in ({"temperature": 0.0, "seed": 1}, {"temperature": 0, "seed": 2},
+                     {"temperature": 0, "path": "/v1/completions"},
+                     {"temperature": 0, "headers": {"OpenAI-Beta": "x"}},
+                     {"temperature": 0, "key": OTHER_KEY}):
+            self.assertEqual(self.post(**more).headers["x-sluice-cache"], "miss", more)
+        self.kept(6)
+        a = self.post(path="/v1/embeddings")
+        self.kept(7)
+        self.assertEqual(self.post(path="/v1/embeddings").body, a.body)
+        sent = len(self.up.seen)
+        for more in ({"temperature": 0.5}, {}, {"temperature": 0, "stream": True},
+                     {"temperature": 0, "path": "/v1/responses"}):
+            for _ in range(2):
+                self.assertIsNone(self.post(**more).headers["x-sluice-cache"], more)
+        self.assertEqual(len(self.up.seen), sent + 8)
+        # Errors, and what is too long, are not kept.
+        for act in (answer(500), answer(body=b'{"a":"%s"}' % (b"x" * 65537)),
+                    answer(body=b'{"error":{"message":"no"}}')):
+            self.up.act = act
+            for _ in range(2):
+                a = self.post(temperature=0, seed=99)
+                self.assertNotEqual(a.headers["x-sluice-cache"], "hit")
+        self.kept(7)
+        # Off, and all of the account's are gone.
+        self.account(cache=False)
+        self.kept(1)
+        self.assertIsNone(self.post(temperature=0).headers["x-sluice-cache"])
+
+    def test_a_hit_counts_before_its_caller_alone(self):
+        self.account(cache=True, limits=[
+            {"dimension": "requests", "window_s": 3600, "amount": 4},
+            {"dimension": "tokens", "window_s": 3600, "amount": 100},
+            {"dimension": "concurrent", "amount": 1}])
+        self.s.path(self.up, limits=[("requests", 3600, 1)])
+        self.assertEqual(self.post(temperature=0, max_tokens=50).status, 200)
+        self.kept(1)
+        until(lambda: self.s.sql("select count(*) from sluice.admission") == "0")
+        for _ in range(3):
+            a = self.post(temperature=0, max_tokens=50)
+            self.assertEqual((a.status, a.headers["x-sluice-cache"]), (200, "hit"))
+        self.assertEqual(self.post(temperature=0, max_tokens=50).status, 429)
+        self.assertEqual(len(self.up.seen), 1)
+        self.assertEqual(self.s.sql("select count(*) from sluice.admission"), "0")
+        self.assertEqual(self.s.sql("select max(s.reserved) from sluice.caller_state s"),
+                         "0")
+        self.assertEqual(self.s.sql(
+            "select sum(requests), sum(refused) > 0 from sluice.usage_all "
+            "where kind = 'live' and refused = 0").split("|")[0], "4")
