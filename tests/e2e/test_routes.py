@@ -199,6 +199,14 @@ class Choice(unittest.TestCase):
         self.assertEqual(self.seen.count("direct"), 20)
         w = until(lambda: self.s.show(waits)["sluice"].get("waiting"))
         self.assertEqual((w["path"], w["limit"]), ("cheap", "concurrent"))
+        # Another way, while it waits.
+        direct = self.seen.count("direct")
+        a = self.s.call("POST", f"/v1/batches/{waits}", json_body={
+            "sluice": {"path": "direct", "max_cost": "2"}})
+        self.assertEqual((a.status, a.json["sluice"]["path"],
+                          a.json["sluice"]["max_cost"]),
+                         (200, "direct", 2000000))
+        until(lambda: self.seen.count("direct") > direct)
         hold.set()
         self.s.wait(waits)
 
