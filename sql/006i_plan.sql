@@ -261,7 +261,7 @@ $$;
 create or replace function sluice.batch_plan(
     p_file sluice.file, p_deadline timestamptz, p_options json
 ) returns json
-language plpgsql stable security definer set search_path = '' as $$
+language plpgsql stable security definer set search_path = '' set jit = off as $$
 declare
 	v_lines json := (select json_agg(l) from sluice.file_lines(p_file, 10000) l);
 	v_most integer := (p_options ->> 'max_tokens')::integer;
@@ -287,7 +287,7 @@ end $$;
 -- a twentieth has been answered, money by what those lines cost; and where they all
 -- go one way, time by their speed.
 create or replace function sluice.batch_forecast(p_batch sluice.batch) returns json
-language plpgsql stable security definer set search_path = '' as $$
+language plpgsql stable security definer set search_path = '' set jit = off as $$
 declare
 	v_file sluice.file;
 	v_lines json;
