@@ -383,6 +383,10 @@ dispatch_offer_take(const struct dispatch *d, const struct dispatch_offer *o)
 		r->changed = true;
 	}
 
+	if (o->purse != NULL) {
+		o->purse->left -= o->money;
+		o->purse->out = true;
+	}
 	if (f->path->kind == DISPATCH_BATCHES) {
 		dispatch_queued_take(f, o);
 		return;
@@ -401,10 +405,6 @@ dispatch_offer_take(const struct dispatch *d, const struct dispatch_offer *o)
 	}
 	if (flow_guesses(f))
 		pending_add(f, o);
-	if (o->purse != NULL) {
-		o->purse->left -= o->money;
-		o->purse->out = true;
-	}
 	path_count(f->path, o->slot_us);
 	f->out++;
 	f->path->out++;
