@@ -383,6 +383,10 @@ dispatch_offer_take(const struct dispatch *d, const struct dispatch_offer *o)
 		r->changed = true;
 	}
 
+	if (o->purse != NULL) {
+		o->purse->left -= o->money;
+		o->purse->out = true;
+	}
 	if (f->path->kind == DISPATCH_BATCHES) {
 		dispatch_queued_take(f, o);
 		return;
@@ -401,10 +405,6 @@ dispatch_offer_take(const struct dispatch *d, const struct dispatch_offer *o)
 	}
 	if (flow_guesses(f))
 		pending_add(f, o);
-	if (o->purse != NULL) {
-		o->purse->left -= o->money;
-		o->purse->out = true;
-	}
 	path_count(f->path, o->slot_us);
 	f->out++;
 	f->path->out++;
@@ -412,9 +412,9 @@ dispatch_offer_take(const struct dispatch *d, const struct dispatch_offer *o)
 		f->seats[i]->out++;
 }
 
-struct dispatch_flow *
-dispatch_next_flow(
-    struct dispatch *d, const struct dispatch_lane *lane, size_t *at)
+/* A path of the line's model, from *at on; NULL when there is no other. */
+static struct dispatch_flow *
+next_flow(struct dispatch *d, const struct dispatch_lane *lane, size_t *at)
 {
 	while (*at < d->npaths) {
 		const struct dispatch_path *path = d->paths[(*at)++];
@@ -487,7 +487,7 @@ dispatch_too_large(struct dispatch *d, const struct dispatch_lane *lane,
 	bool all = false;
 	size_t at = 0;
 
-	while ((f = dispatch_next_flow(d, lane, &at)) != NULL) {
+	while ((f = next_flow(d, lane, &at)) != NULL) {
 		struct dispatch_offer o = { 0 };
 		const struct dispatch_queued *q;
 		int64_t output = 0;

@@ -25,10 +25,6 @@ struct dispatch_offer {
 	bool too_dear; /* no offer: the purse does not hold it on any way */
 };
 
-/* A path of the lane's model, from *at on; NULL when there is no other. */
-struct dispatch_flow *dispatch_next_flow(
-    struct dispatch *d, const struct dispatch_lane *lane, size_t *at);
-
 /* Of the lane's best ways that have one the earliest slot; false: none does
  * now. */
 bool dispatch_offer_best(struct dispatch *d, const struct dispatch_lane *lane,

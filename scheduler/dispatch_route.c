@@ -112,15 +112,13 @@ flow_per_s(const struct dispatch_flow *f, const struct load *load,
 static void
 lane_ways(struct dispatch *d, struct dispatch_lane *lane)
 {
-	struct dispatch_flow *f;
-	size_t at = 0;
+	const struct dispatch_model *m = lane->of;
 
-	lane->nways = 0;
-	while ((f = dispatch_next_flow(d, lane, &at)) != NULL) {
-		lane->ways = xrealloc(
-		    lane->ways, (lane->nways + 1) * sizeof(*lane->ways));
-		lane->ways[lane->nways++] = (struct dispatch_way){ .flow = f };
-	}
+	dispatch_model_resolve(d, lane->of);
+	lane->nways = m->nflows;
+	lane->ways = xrealloc(lane->ways, m->nflows * sizeof(*lane->ways));
+	for (size_t i = 0; i < m->nflows; i++)
+		lane->ways[i] = (struct dispatch_way){ .flow = m->flows[i] };
 }
 
 /* Nearly all calls of a path end within it. */

@@ -158,6 +158,19 @@ begin
 	return null;
 end $$;
 
+-- The same for a batch that goes direct, whatever comes.
+create or replace function sluice.batch_direct_faults(p_file sluice.file) returns json
+language sql stable security definer set search_path = '' as $$
+	select json_build_array(json_build_object('code', 'model_not_found',
+		'message', format('No direct path serves the model "%s".', min(m.name)),
+		'param', 'body.model', 'line', null))
+	from unnest(p_file.models) m (name)
+	where not exists (select from sluice.path p, unnest(p.models) g
+		where p.removed_at is null and p.kind = 'direct'
+		    and sluice.glob_match(g, m.name))
+	having count(*) > 0
+$$;
+
 -- The files and cursors of a batch.  As the owner: lanes are not the caller's.
 create or replace function sluice.batch_furnish(p_batch bigint, p_keep_s integer)
 returns void
@@ -245,6 +258,9 @@ begin
 			'''sluice.not_before'' is not before the end of completion_window.');
 	end if;
 	v_faults := sluice.batch_faults(v_file, p_endpoint);
+	if v_faults is null and p_options ->> 'path' = 'direct' then
+		v_faults := sluice.batch_direct_faults(v_file);
+	end if;
 	if (p_options ->> 'dry_run')::boolean then
 		if v_faults is not null then
 			return json_strip_nulls(json_build_object('object', 'batch.plan',

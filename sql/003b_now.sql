@@ -12,15 +12,18 @@ language sql stable security definer set search_path = '' as $$
 $$;
 
 -- Of its models one whose every way is at a limit, and the limit that lets go
--- first.  Null when any line can go.
+-- first.  Null when any line can go.  The ways are those that the batch may take
+-- while it has time: patient ones cheap paths where there are any, others direct
+-- ones.
 create or replace function sluice.batch_waiting_limit(p_batch bigint) returns json
 language sql stable set search_path = '' as $$
 	with want as (
 		select distinct l.model from sluice.batch_lane l
 		where l.batch_id = p_batch
 		    and (l.open or exists (select from sluice.retry r where r.lane_id = l.id))
-	), way as (
-		select w.model, p.name, case when json_typeof(n.now -> 'binds') = 'object'
+	), open_way as (
+		select w.model, p.name, p.kind <> 'direct' as cheap,
+			coalesce(s.health, 'up') = 'down' as down, case when json_typeof(n.now -> 'binds') = 'object'
 			and sluice.glob_match(coalesce(n.now #>> '{binds,model}', '*'), w.model)
 			then n.now -> 'binds' end as binds
 		from want w
@@ -28,7 +31,16 @@ language sql stable set search_path = '' as $$
 			select from unnest(p.models) g where sluice.glob_match(g, w.model))
 		left join sluice.path_state s on s.path_id = p.id
 		cross join lateral (select sluice.path_now(p.id) as now) n
-		where coalesce(s.health, 'up') <> 'down' and n.now is not null
+		where n.now is not null
+	), way as (
+		select o.model, o.name, o.binds
+		from open_way o
+		cross join (select b.choice = 'cheap' or b.choice = 'auto' and b.priority < 3
+			as patient from sluice.batch b where b.id = p_batch) b
+		where case when exists (select from open_way c where c.model = o.model
+			    and c.cheap = b.patient)
+			then o.cheap = b.patient else true end
+		    and (not o.down or o.cheap and b.patient)
 	)
 	select json_strip_nulls(json_build_object(
 		'limit', case when w.binds ->> 'model' <> '*'

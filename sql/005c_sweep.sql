@@ -64,6 +64,7 @@ begin
 	    and g.cell * sluice.cell_us(l.window_s)
 		< sluice.epoch_us(now()) - (l.window_s + 60) * 2000000::bigint
 			+ (select e.clock_offset_us from sluice.dispatch_lease e);
+	perform sluice.provider_recall();
 	perform sluice.room_sweep();
 	perform sluice.hooks_sweep();
 	perform sluice.cache_sweep();

@@ -18,6 +18,29 @@ language sql stable set search_path = '' as $$
 	limit 1
 $$;
 
+-- What a million tokens of a lane's model cost by a path, and by the direct one:
+-- input, cached input, output, each twice.
+create or replace function sluice.way_prices(p_lane bigint, p_path integer)
+returns double precision[]
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan
+as $$
+declare
+	v_model text := (select l.model from sluice.batch_lane l where l.id = p_lane);
+	v_own sluice.price;
+	v_direct sluice.price;
+begin
+	select * into v_own from sluice.price_of(p_path, v_model);
+	select * into v_direct from sluice.direct_price(p_path, v_model);
+	if v_direct.path_id is null then
+		v_direct := v_own;
+	end if;
+	return array[coalesce(v_own.input, 0),
+		coalesce(v_own.cached_input, v_own.input, 0), coalesce(v_own.output, 0),
+		coalesce(v_direct.input, 0),
+		coalesce(v_direct.cached_input, v_direct.input, 0),
+		coalesce(v_direct.output, 0)];
+end $$;
+
 -- The money of the lines of one chunk, by the prices of now: of each what it cost
 -- and what direct would have; null, null when nothing has a price.  Generic plans
 -- for this and what follows: settling goes through it.
@@ -26,37 +49,36 @@ create or replace function sluice.chunk_money(
     p_output integer[], out money bigint[], out direct_money bigint[]
 )
 language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan
-as $$
+set jit = off as $$
+declare
+	v_n integer := cardinality(p_lane);
+	v_ways text[] := '{}';			-- lane and path
+	v_prices double precision[] := '{}';	-- six of each
+	v_price double precision[];
+	v_way integer;
 begin
 	if p_lane is null or not exists (select from sluice.price) then
 		return;
 	end if;
-	with way as materialized (
-		select d.lane, d.path, p.input, coalesce(p.cached_input, p.input) as cached,
-			p.output, coalesce(q.input, p.input) as direct_input,
-			coalesce(q.cached_input, q.input, p.cached_input, p.input)
-				as direct_cached,
-			coalesce(q.output, p.output) as direct_output
-		from (select distinct u.lane, u.path from unnest(p_lane, p_path) u (lane, path))
-			d
-		join sluice.batch_lane l on l.id = d.lane
-		left join lateral sluice.price_of(d.path, l.model) p on true
-		left join lateral sluice.direct_price(d.path, l.model) q on true
-	), line as (
-		select u.i, round((greatest(u.input - u.cached, 0) * w.input::float8
-				+ least(u.cached, u.input) * w.cached::float8
-				+ u.output * w.output::float8) / 1e6) as money,
-			round((greatest(u.input - u.cached, 0) * w.direct_input::float8
-				+ least(u.cached, u.input) * w.direct_cached::float8
-				+ u.output * w.direct_output::float8) / 1e6) as direct_money
-		from unnest(p_lane, p_path, p_input, p_cached, p_output) with ordinality
-			u (lane, path, input, cached, output, i)
-		left join way w on w.lane = u.lane and w.path = u.path
-	)
-	select array_agg(coalesce(l.money, 0)::bigint order by l.i),
-		array_agg(coalesce(l.direct_money, 0)::bigint order by l.i)
-	into money, direct_money
-	from line l;
+	-- Mostly all lines of a chunk went one way, or two.
+	for i in 1..v_n loop
+		if i = 1 or p_lane[i] <> p_lane[i - 1] or p_path[i] <> p_path[i - 1] then
+			v_way := array_position(v_ways, p_lane[i] || ' ' || p_path[i]);
+			if v_way is null then
+				v_ways := v_ways || (p_lane[i] || ' ' || p_path[i]);
+				v_way := cardinality(v_ways);
+				v_prices := v_prices || sluice.way_prices(p_lane[i],
+					p_path[i]);
+			end if;
+			v_price := v_prices[v_way * 6 - 5:v_way * 6];
+		end if;
+		money[i] := round((greatest(p_input[i] - p_cached[i], 0) * v_price[1]
+			+ least(p_cached[i], p_input[i]) * v_price[2]
+			+ p_output[i] * v_price[3]) / 1e6::double precision);
+		direct_money[i] := round((greatest(p_input[i] - p_cached[i], 0) * v_price[4]
+			+ least(p_cached[i], p_input[i]) * v_price[5]
+			+ p_output[i] * v_price[6]) / 1e6::double precision);
+	end loop;
 end $$;
 
 -- By path: [{path, lines, money, direct}].
@@ -67,7 +89,7 @@ language plpgsql immutable set search_path = '' set plan_cache_mode = force_gene
 as $$
 begin
 	return (select json_agg(json_build_object('path', s.path, 'lines', s.lines,
-			'money', s.money, 'direct', s.direct))
+			'money', s.money, 'direct', s.direct) order by s.path)
 		from (
 			select u.path, count(*) as lines, coalesce(sum(u.money), 0) as money,
 				coalesce(sum(u.direct), 0) as direct

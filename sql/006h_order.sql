@@ -103,6 +103,13 @@ begin
 		where b.id = v_batch.id;
 		perform sluice.batch_retime(v_batch.id, v_deadline, v_priority);
 	end if;
+	update sluice.batch b	-- the dispatcher reads these anew all the time
+	set choice = coalesce(p_options ->> 'path', b.choice),
+		escalate = coalesce((p_options ->> 'escalate')::boolean, b.escalate),
+		cap = coalesce((p_options ->> 'max_cost')::bigint, b.cap)
+	where b.id = v_batch.id and (p_options -> 'path' is not null
+		or p_options -> 'escalate' is not null
+		or p_options -> 'max_cost' is not null);
 	if p_options -> 'paused' is not null then
 		perform sluice.batch_pause(v_batch.id, (p_options ->> 'paused')::boolean);
 	end if;

@@ -219,7 +219,7 @@ begin
 		v_part := least(1, greatest(0, (v_left_s - v_guard_s) / v_need_s));
 		if (1 - v_part) * coalesce(v_r.need_s, 0) > v_left_s - v_guard_s then
 			-- Both at once from the beginning, and late all the same.
-			v_part := v_r.need_s / (v_need_s + v_r.need_s);
+			v_part := coalesce(v_r.need_s, 0) / (v_need_s + coalesce(v_r.need_s, 0));
 			v_need_s := v_need_s * v_part;
 		else
 			v_need_s := v_left_s - v_guard_s;
@@ -261,7 +261,7 @@ $$;
 create or replace function sluice.batch_plan(
     p_file sluice.file, p_deadline timestamptz, p_options json
 ) returns json
-language plpgsql stable security definer set search_path = '' as $$
+language plpgsql stable security definer set search_path = '' set jit = off as $$
 declare
 	v_lines json := (select json_agg(l) from sluice.file_lines(p_file, 10000) l);
 	v_most integer := (p_options ->> 'max_tokens')::integer;
@@ -283,22 +283,25 @@ begin
 		'paths', sluice.plan_by_path(v_lines, v_most, v_begin, null, p_deadline)));
 end $$;
 
--- The rest of one that runs: the same as routed, with what it has cost so far; once
--- a twentieth has been answered, money by what those lines cost.
+-- The rest of one that runs: the same as routed, with what it has cost so far.  Once
+-- a twentieth has been answered, money by what those lines cost; and where they all
+-- go one way, time by their speed.
 create or replace function sluice.batch_forecast(p_batch sluice.batch) returns json
-language plpgsql stable security definer set search_path = '' as $$
+language plpgsql stable security definer set search_path = '' set jit = off as $$
 declare
 	v_file sluice.file;
 	v_lines json;
-	v_left bigint;
-	v_out bigint;
-	v_routed json;
+	v_left bigint;		-- not handed out
+	v_rest bigint;		-- not answered
+	v_routed jsonb;
 	v_paid record;
 	v_cost numeric;
+	v_need_s double precision;
 begin
 	select * into v_file from sluice.file f where f.id = p_batch.input_id;
-	select coalesce(sum(bit_count(r.open)), 0) into v_out
-	from sluice.run r where r.batch_id = p_batch.id;
+	select coalesce(sum(w.lines), 0) as lines, coalesce(sum(w.money), 0) as money
+	into v_paid from sluice.batch_path w where w.batch_id = p_batch.id;
+	v_rest := p_batch.lines - v_paid.lines;
 	select json_agg(json_build_object('model', l.model, 'lines', x.lines,
 			'bytes', coalesce(f.bytes, v_file.bytes / greatest(v_file.lines, 1)),
 			'cap', f.cap)), sum(x.lines)
@@ -308,20 +311,30 @@ begin
 		from sluice.retry r where r.lane_id = l.id) as lines) x
 	left join sluice.file_lines(v_file, 8) f on f.model = l.model
 	where l.batch_id = p_batch.id;
-	if v_left is null then
+	if v_left is null or v_rest <= 0 then
 		return null;
 	end if;
-	select coalesce(sum(w.lines), 0) as lines, coalesce(sum(w.money), 0) as money
-	into v_paid from sluice.batch_path w where w.batch_id = p_batch.id;
 	v_routed := sluice.plan_routed(v_lines, p_batch.max_tokens,
 		sluice.plan_begin(p_batch.not_before, p_batch.hours), p_batch.id,
 		p_batch.deadline, p_batch.choice, p_batch.escalate, p_batch.priority);
-	v_cost := v_paid.money + case
-		when v_paid.lines * 20 >= p_batch.lines and v_routed -> 'direct_part' is null
-		then v_paid.money::numeric / v_paid.lines
-			* (p_batch.lines - v_paid.lines)
-		else coalesce((v_routed ->> 'cost')::numeric, 0)
-			* (v_left + v_out) / greatest(v_left, 1) end;
-	return (v_routed::jsonb || jsonb_build_object('cost', round(least(v_cost,
-		p_batch.cap))))::json;
+	v_cost := case when v_paid.lines * 20 >= p_batch.lines
+		    and v_routed -> 'direct_part' is null
+		then v_paid.money::numeric / v_paid.lines * p_batch.lines
+		else v_paid.money + coalesce((v_routed ->> 'cost')::numeric, 0)
+			* v_rest / greatest(v_left, 1) end;
+	v_routed := v_routed || jsonb_build_object('cost',
+		round(least(v_cost, p_batch.cap)));
+	if v_paid.lines * 20 >= p_batch.lines and v_paid.lines >= 20
+	    and v_routed -> 'direct_part' is null and p_batch.hours is null
+	    and p_batch.in_progress_at > now() - interval '1 day' then
+		v_need_s := v_rest * extract(epoch from now() - greatest(
+			p_batch.in_progress_at, p_batch.not_before)) / v_paid.lines;
+		v_routed := v_routed || jsonb_build_object(
+			'ends_at', sluice.epoch(now() + make_interval(secs => v_need_s)),
+			'ends_between', json_build_array(
+				sluice.epoch(now() + make_interval(secs => v_need_s * 0.95)),
+				sluice.epoch(now() + make_interval(secs => v_need_s * 1.05 + 1))),
+			'in_time', now() + make_interval(secs => v_need_s) <= p_batch.deadline);
+	end if;
+	return v_routed::json;
 end $$;

@@ -40,7 +40,7 @@ begin
 		'ensure_day', 'file_extent', 'file_object', 'file_mine', 'file_begin',
 		'file_chunk', 'file_received', 'idempotent_before', 'idempotent',
 		'file_publish', 'file_abandon', 'file_get', 'file_list', 'file_read', 'file_delete',
-		'batch_object', 'batch_plan', 'batch_forecast', 'batch_mine', 'batch_faults', 'batch_furnish',
+		'batch_object', 'batch_direct_faults', 'batch_plan', 'batch_forecast', 'batch_mine', 'batch_faults', 'batch_furnish',
 		'batch_create', 'batch_get', 'batch_list', 'batch_cancel',
 		'batch_edit', 'batch_pause', 'shapes_live', 'batch_retime', 'batch_outlook',
 		'batch_require_feasible', 'deadline_at', 'deadline_check',

@@ -157,10 +157,10 @@ class Choice(unittest.TestCase):
         self.direct.stop()
         self.cheap.stop()
 
-    def goes(self, n=6, **own):
+    def goes(self, n=6, model="m1", **own):
         """By which paths so many lines went."""
         self.seen.clear()
-        b = self.s.submit(lines(n), **({"sluice": own} if own else {}))
+        b = self.s.submit(lines(n, model=model), **({"sluice": own} if own else {}))
         self.assertEqual(self.s.wait(b)["request_counts"]["completed"], n)
         return sorted(set(self.seen)), self.s.show(b)
 
@@ -175,6 +175,13 @@ class Choice(unittest.TestCase):
         no = self.s.batch(self.s.upload(lines(1)).json["id"],
                           sluice={"path": "fast"})
         self.assertEqual((no.status, no.error["param"]), (400, "sluice.path"))
+        self.s.path(self.cheap, name="only", models=["m2"], suffix=":batch")
+        self.assertEqual(self.goes(2, model="m2", priority="high")[0],
+                         ["cheap"])
+        no = self.s.batch(self.s.upload(lines(1, model="m2")).json["id"],
+                          sluice={"path": "direct"}).json
+        self.assertEqual((no["status"], no["errors"]["data"][0]["code"]),
+                         ("failed", "model_not_found"))
 
     def test_who_waits_for_the_cheap_path_holds_up_nobody_else(self):
         hold = threading.Event()
@@ -190,7 +197,16 @@ class Choice(unittest.TestCase):
         b = self.s.submit(lines(20), sluice={"path": "direct"})
         self.assertEqual(self.s.wait(b)["request_counts"]["completed"], 20)
         self.assertEqual(self.seen.count("direct"), 20)
-        self.assertEqual(self.s.show(waits)["status"], "in_progress")
+        w = until(lambda: self.s.show(waits)["sluice"].get("waiting"))
+        self.assertEqual((w["path"], w["limit"]), ("cheap", "concurrent"))
+        # Another way, while it waits.
+        direct = self.seen.count("direct")
+        a = self.s.call("POST", f"/v1/batches/{waits}", json_body={
+            "sluice": {"path": "direct", "max_cost": "2"}})
+        self.assertEqual((a.status, a.json["sluice"]["path"],
+                          a.json["sluice"]["max_cost"]),
+                         (200, "direct", 2000000))
+        until(lambda: self.seen.count("direct") > direct)
         hold.set()
         self.s.wait(waits)
 
