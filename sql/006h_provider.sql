@@ -73,17 +73,19 @@ begin
 	v_of := cardinality(v_run.line);
 	insert into sluice.run (batch_id, lane_id, path_id, purge_day, chunk_id,
 		first_line, line, tries, sends, refused, send_at, keep_us, open, tokens,
-		bytes)
+		bytes, est_money)
 	values (v_run.batch_id, v_run.lane_id, v_run.path_id, v_run.purge_day,
 		v_run.chunk_id, v_run.first_line, v_run.line[v_n + 1:],
 		v_run.tries[v_n + 1:], v_run.sends[v_n + 1:], v_run.refused[v_n + 1:],
 		v_run.send_at, v_run.keep_us, repeat('1', v_of - v_n)::bit varying,
 		v_run.tokens - v_run.tokens * v_n / v_of,
-		v_run.bytes - v_run.bytes * v_n / v_of);
+		v_run.bytes - v_run.bytes * v_n / v_of,
+		v_run.est_money - v_run.est_money * v_n / v_of);
 	update sluice.run r
 	set line = r.line[:v_n], tries = r.tries[:v_n], sends = r.sends[:v_n],
 		refused = r.refused[:v_n], open = repeat('1', v_n)::bit varying,
-		tokens = r.tokens * v_n / v_of, bytes = r.bytes * v_n / v_of
+		tokens = r.tokens * v_n / v_of, bytes = r.bytes * v_n / v_of,
+		est_money = r.est_money * v_n / v_of
 	where r.id = p_run;
 end $$;
 
