@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(45);
+select plan(50);
 
 insert into sluice.account (name) values ('a'), ('b');
 create temp table changes as select sluice.config_apply('{"paths":[{"name":"p",
@@ -178,6 +178,34 @@ select lives_ok($$ select sluice.provider_cancel(id) from sluice.provider_batch
 	where state = 'packed' $$);
 select results_eq($$ select state, (select count(*) from sluice.retry)::integer
 	from sluice.provider_batch order by id desc limit 1 $$, $$ values ('cleaned', 3) $$);
+
+-- Its lines go direct while there is time: 660 s for the cancel, two polls of 30 s,
+-- and what 3 lines take at one in ten seconds
+insert into sluice.provider_batch (path_id, account_id, model, endpoint, state, lines,
+	tokens, deadline)
+select t.path, 1, 'm', '/v1/chat/completions', 'running', 3, 30, now()
+from t;
+create temp table x as select max(id) as id from sluice.provider_batch;
+select pg_temp.run(a1, 3, 30) from lanes;
+update sluice.run set provider_id = x.id from x where provider_id is null;
+create function pg_temp.escalates(p_left interval) returns boolean language sql as $$
+	update sluice.provider_batch b set cancel_at = null from x where b.id = x.id;
+	update sluice.batch b set deadline = now() + p_left;
+	select sluice.provider_escalate(x.id) from x;
+	select b.cancel_at is not null from sluice.provider_batch b, x where b.id = x.id
+$$;
+select ok(not pg_temp.escalates('10 s'), 'without a direct path they stay');
+select sluice.config_apply('{"paths":[{"name":"d","url":"http://x","models":["m"],
+	"limits":[{"dimension":"requests","window_s":60,"amount":6}]}]}', false, false)
+	is not null as made \gset
+select ok(not pg_temp.escalates('760 s'));
+select ok(pg_temp.escalates('740 s'), 'too late for anything else');
+update sluice.batch set escalate = false;
+select ok(not pg_temp.escalates('740 s'), 'cheap stays cheap where it is to be');
+update sluice.batch set escalate = true;
+insert into sluice.path_state (path_id, health) select id, 'down' from sluice.path
+where name = 'd' on conflict (path_id) do update set health = 'down';
+select ok(not pg_temp.escalates('740 s'), 'not to a path that is down');
 
 select * from finish();
 rollback;
