@@ -652,6 +652,8 @@ class Cache(unittest.TestCase):
             body=b'{"n":%d, "u":1e400}' % len(self.up.seen))(h, body))
         self.s = Sluice()
         self.s.path(self.up)
+        until(lambda: self.s.sql("select count(live_url) from sluice.worker") == "1",
+              what="a worker takes live calls")
 
     def tearDown(self):
         self.s.stop()
@@ -672,6 +674,7 @@ class Cache(unittest.TestCase):
     def test_equal_requests_are_answered_from_it(self):
         self.account(cache=True)
         first = self.post(temperature=0)
+        self.assertEqual(first.status, 200, first.body)
         self.assertEqual(first.headers["x-sluice-cache"], "miss")
         self.kept(1)
         again = self.post(temperature=0)
