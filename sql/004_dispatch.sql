@@ -444,7 +444,9 @@ begin
 	select coalesce(array_agg(m.id), '{}') into v_missed
 	from moved m where m.id not in (select d.id from done d);
 	if v_missed <> '{}' then
-		v_stopped := sluice.lanes_stopped(v_of);	-- just now
+		-- Stopped just now.  Those that have moved are locked: none of them.
+		v_stopped := v_stopped || array(select unnest(v_missed)
+			intersect select unnest(sluice.lanes_stopped(v_of)));
 		if not v_missed <@ v_stopped then
 			raise exception using errcode = 'SL409',
 				message = 'a lane has moved';
