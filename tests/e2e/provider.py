@@ -47,7 +47,7 @@ class Provider:
         """A way of kind batches to it, quick for tests."""
         return s.path(self, name, limits=[(d, 0, a) for d, a in limits],
                       kind="batches", secret_file=self.secret,
-                      **{"poll_ms": 200, "linger_ms": 300, **more})
+                      **{"poll_ms": 100, "linger_ms": 100, **more})
 
     def stop(self):
         self.p.stop(seconds=10) if self.p.alive() else None

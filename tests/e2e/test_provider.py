@@ -2,19 +2,38 @@
 import re
 import unittest
 
-from e2e.harness import Sluice, line, lines, until
+from e2e.harness import Sluice, line, lines, serial, until
 from e2e.provider import Provider
 from e2e.test_cli import sluice
 
 
 class Batches(unittest.TestCase):
+    """One Sluice; each test has a provider, a path and a model of its own."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.s = Sluice()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.s.stop()
+
     def start(self, limits=(), more=None, **options):
         self.up = Provider(**options)
         self.addCleanup(self.up.p.kill)
-        s = self.s = Sluice()
-        self.addCleanup(s.stop)
-        self.up.path(s, limits=limits, **(more or {}))
-        return s
+        self.name = serial("cheap")
+        self.up.path(self.s, self.name, limits=limits, models=[self.name],
+                     **(more or {}))
+        return self.s
+
+    def line(self, custom_id, content):
+        return line(custom_id, content, model=self.name) + "\n"
+
+    def lines(self, n):
+        return lines(n, model=self.name)
+
+    def shown(self):
+        return self.s.get(f"/admin/v1/paths/{self.name}").json
 
     def kill_worker(self):
         """As a crash; the database finds out at once."""
@@ -38,7 +57,7 @@ class Batches(unittest.TestCase):
 
     def test_a_batch_there_is_a_batch_here(self):
         s = self.start()
-        b = s.submit(lines(300))
+        b = s.submit(self.lines(300))
         got = self.completed(b, 300)
         done = s.show(b)
         self.assertEqual(done["request_counts"],
@@ -59,7 +78,7 @@ class Batches(unittest.TestCase):
                                 "slow": [0, 200], "ill": [500, 200],
                                 "never": [503]}, more={"attempts": 2})
         plan = ["good", "bad", "busy", "slow", "ill", "never"]
-        b = s.submit("".join(line(x, x) + "\n" for x in plan))
+        b = s.submit("".join(self.line(x, x) for x in plan))
         got = self.completed(b, 6)
         self.assertEqual({x: got[x]["response"]["status_code"] for x in plan},
                          {"good": 200, "bad": 400, "busy": 200, "slow": 200,
@@ -71,7 +90,7 @@ class Batches(unittest.TestCase):
 
     def test_what_the_upstream_did_not_come_to_goes_again(self):
         s = self.start(expire=[0.7], fail=["server_error", "bad_line:3"])
-        b = s.submit(lines(100))
+        b = s.submit(self.lines(100))
         got = self.completed(b, 100)
         bad = [x for x in got.values() if x["error"]]
         self.assertEqual([x["error"]["code"] for x in bad], ["bad_line"])
@@ -83,10 +102,10 @@ class Batches(unittest.TestCase):
 
     def test_no_more_is_enqueued_than_may_be(self):
         s = self.start([("enqueued_tokens", 8000)], enqueued=8000, work_s=0.3)
-        b = s.submit("".join(line(f"r-{i}", f"{i:04}" + "x" * 336) + "\n"
+        b = s.submit("".join(self.line(f"r-{i}", f"{i:04}" + "x" * 336)
                              for i in range(200)))
-        until(lambda: s.sql("select now -> 'binds' ->> 'limit' from "
-                            "sluice.path_state") == "enqueued_tokens", 20)
+        until(lambda: (self.shown().get("now", {}).get("binds") or {}).get(
+            "limit") == "enqueued_tokens", 20, "the queue is full")
         self.assertEqual(s.show(b)["sluice"]["waiting"]["amount"], 8000)
         self.completed(b, 200)
         stats = self.once(200)
@@ -100,7 +119,7 @@ class Batches(unittest.TestCase):
 
     def find_limit(self, told):
         s = self.start(told, enqueued=4500, work_s=0.1, more={"poll_ms": 100})
-        b = s.submit("".join(line(f"r-{i}", f"{i:04}" + "x" * 336) + "\n"
+        b = s.submit("".join(self.line(f"r-{i}", f"{i:04}" + "x" * 336)
                              for i in range(60)))
         self.completed(b, 60)
         self.assertGreater(self.once(60)["over"], 0)
@@ -112,7 +131,7 @@ class Batches(unittest.TestCase):
                                "list": [502], "poll": [500, 429],
                                "content": [500], "delete": [500]},
                        cut=1, see_files_s=0.5)
-        b = s.submit(lines(60))
+        b = s.submit(self.lines(60))
         self.completed(b, 60)
         self.once(60)
         until(lambda: self.up.stats()["files"] == 0, what="no files are left")
@@ -120,16 +139,16 @@ class Batches(unittest.TestCase):
 
     def test_a_secret_that_is_refused_holds_the_lines(self):
         s = self.start(answer={"upload": [401]})
-        b = s.submit(lines(5))
-        until(lambda: s.get("/admin/v1/paths/cheap").json["health"] == "down",
+        b = s.submit(self.lines(5))
+        until(lambda: self.shown()["health"] == "down",
               what="the path is down")
         self.completed(b, 5)
-        self.assertEqual(s.get("/admin/v1/paths/cheap").json["health"], "up")
+        self.assertEqual(self.shown()["health"], "up")
         self.once(5)
 
     def test_a_worker_dies_at_any_step(self):
         s = self.start(expire=[0.7], work_s=0.3)
-        b = s.submit(lines(200))
+        b = s.submit(self.lines(200))
         for n, kind in enumerate(("upload", "create", "poll", "content",
                                   "delete"), 1):
             self.up.control(lose={kind: 1})
@@ -143,18 +162,18 @@ class Batches(unittest.TestCase):
 
     def test_cancelled_here_is_cancelled_there(self):
         s = self.start(work_s=30, cancel_s=1)
-        b = s.submit(lines(300))
+        b = s.submit(self.lines(300))
         until(lambda: any(x[2] > 5 for x in self.up.stats()["batches"].values()),
               what="some lines are done")
         seen = s.show(b)["sluice"]["upstream"]
         self.assertEqual([(x["lines"], x["state"], x["path"]) for x in seen],
-                         [(300, "running", "cheap")])
+                         [(300, "running", self.name)])
         there = seen[0]["batch"]
         self.assertIn(there, self.up.stats()["batches"])
         self.assertIn(f"300 lines in the upstream's batch {there}, running since",
                       self.run_ok("show", b))
-        self.assertRegex(self.run_ok("path", "show", "cheap"),
-                         rf"{there}\tm1\trunning\t300\t\d+\t")
+        self.assertRegex(self.run_ok("path", "show", self.name),
+                         rf"{there}\t{self.name}\trunning\t300\t\d+\t")
         a = s.call("POST", f"/v1/batches/{b}/cancel")
         self.assertEqual(a.json["status"], "cancelling")
         done = s.wait(b, 30)
@@ -192,8 +211,8 @@ class Batches(unittest.TestCase):
 
     def test_what_is_not_there_yet_needs_no_cancelling(self):
         s = self.start(more={"linger_ms": 600000})
-        b = s.submit(lines(30))
-        until(lambda: s.sql("select count(*) from sluice.run") == "1",
+        b = s.submit(self.lines(30))
+        until(lambda: self.shown().get("now", {}).get("out") == 30,
               what="the lines are handed out")
         s.call("POST", f"/v1/batches/{b}/cancel")
         self.assertEqual(s.wait(b, 20)["status"], "cancelled")

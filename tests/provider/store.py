@@ -65,7 +65,7 @@ class Store:
         self.serial = 0
         self.options = {
             "enqueued": None,   # tokens, of all batches under way
-            "work_s": 0.5,      # of one batch
+            "work_s": 0.2,      # of one batch
             "validate_s": 0.05,
             "cancel_s": 0.2,
             "expire": [],       # of the next batches: the part that is done
