@@ -26,8 +26,9 @@ class Reading(unittest.TestCase):
             {"name": "dead", "url": "http://127.0.0.1:1", "models": ["d*"],
              "limits": [{"dimension": "concurrent", "amount": 100}]},
             {"name": "sim", "url": up.url, "models": ["m*"]}]})
-        for i in range(8):
-            s.submit(lines(3, model=f"d{i}"))
+        # In one batch, so that all go before the path is found dead.
+        s.submit("".join(line(f"d{i}-{k}", model=f"d{i}") + "\n"
+                         for i in range(8) for k in range(3)))
         until(lambda: s.sql("select count(distinct lane_id) from sluice.retry "
                             "where not_before < now()") == "8")
         up.control(fault=["500=0.3"])
