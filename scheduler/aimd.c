@@ -30,15 +30,23 @@ aimd_allows(struct aimd *a, int64_t out)
 	return false;
 }
 
-/* Twice as many at the end of a latency. */
+/* A latency; of short ones four, but no longer than until the news of a refusal
+ * is sure to be here: what goes out meanwhile is refused, too. */
+static int64_t
+doubling_us(int64_t latency_us)
+{
+	if (latency_us >= AIMD_NEWS_US)
+		return latency_us;
+	return 4 * latency_us < AIMD_NEWS_US ? 4 * latency_us : AIMD_NEWS_US;
+}
+
+/* Twice as many at the end of that time. */
 static void
 aimd_double(struct aimd *a, int64_t now_us, int64_t latency_us)
 {
 	int64_t limit = aimd_limit(a), past_us = now_us - a->since_us;
 	int64_t most = limit;
 
-	if (a->from == 0)
-		a->from = limit;
 	if (past_us >= latency_us)
 		most = 2 * a->from;
 	else if (past_us > 0)
@@ -61,7 +69,11 @@ aimd_grow(struct aimd *a, int64_t now_us, int64_t latency_us)
 	/* Not by what is out: calls may be over as fast as they are planned. */
 	if (limit == INT64_MAX)
 		return;
-	if (!a->wanted || a->found || latency_us > AIMD_LATENCY_MAX_US) {
+	/* Before any answer: once, slowly. */
+	if (latency_us > AIMD_LATENCY_MAX_US && limit < 2 * AIMD_START)
+		latency_us = AIMD_UNKNOWN_US;
+	if (!a->wanted || a->found || a->from == 0 ||
+	    latency_us > AIMD_LATENCY_MAX_US) {
 		a->from = limit;
 		a->since_us = now_us;
 	}
@@ -78,7 +90,7 @@ aimd_grow(struct aimd *a, int64_t now_us, int64_t latency_us)
 			a->risen = true;
 		}
 	} else {
-		aimd_double(a, now_us, latency_us);
+		aimd_double(a, now_us, doubling_us(latency_us));
 	}
 }
 

@@ -17,6 +17,9 @@
 enum { AIMD_START = 4, AIMD_UNBOUND = 4096 };
 /* A latency that is longer is not known yet. */
 #define AIMD_LATENCY_MAX_US INT64_C(3600000000)
+#define AIMD_UNKNOWN_US     INT64_C(10000000)
+/* From a refusal until it is heeded, at most. */
+#define AIMD_NEWS_US        INT64_C(1000000)
 #define AIMD_REST_US        INT64_C(600000000)
 #define AIMD_REST_MAX_US    INT64_C(86400000000)
 
