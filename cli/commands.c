@@ -93,7 +93,7 @@ static const struct cli_opt content_opts[] = { OUTPUT("where to"), END };
 	    "each chunk" },                                                   \
 	{ "reserve", 0, "SHARE", "of all these limits, kept for live calls" }
 #define PATH_SETTINGS                                                         \
-	{ "url", 0, "URL", "where the API is, without /v1" },                 \
+	{ "url", 0, "URL", "where the API is: https://HOST, or up to /v1" },   \
 	{ "models", 0, "GLOB,...", "the models it serves" },                  \
 	{ "pool", 0, "NAME", "the account it draws on [the path's name]" },   \
 	{ "secret-file", 0, "FILE", "its API key; read by workers alone" },   \

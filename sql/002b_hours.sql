@@ -38,18 +38,16 @@ begin
 	end loop;
 	spans := string_to_array(v_parts[2], ',');
 	zone := coalesce((regexp_match(p_hours, '\d ([^ ]+)$'))[1], 'UTC');
-	if zone <> 'UTC' and not exists (select from pg_catalog.pg_timezone_names z
-	    where z.name = zone) then
-		days := null;
-		spans := null;
-		zone := null;
-	end if;
 end $$;
 
 create or replace function sluice.hours_check(p_hours text, p_param text) returns void
 language plpgsql stable set search_path = '' as $$
+declare
+	v_zone text := (sluice.hours_read(p_hours)).zone;
 begin
-	if p_hours <> '' and (sluice.hours_read(p_hours)).zone is null then
+	-- Here alone: the list of zones reads a file for each.
+	if p_hours <> '' and (v_zone is null or v_zone <> 'UTC' and not exists (
+	    select from pg_catalog.pg_timezone_names z where z.name = v_zone)) then
 		perform sluice.refuse(400, 'invalid_value', p_param, format(
 			'"%s" are no hours: write days, times and a zone, as in '
 			'"mon-fri 16:30-00:30 UTC" or "22:00-06:00 Europe/Berlin".',

@@ -82,7 +82,9 @@ begin
 		delete from sluice.run r
 		where r.worker_id is null and r.provider_id is null
 		    and r.send_at + make_interval(secs => (r.keep_us
-			+ coalesce(r.slot_us[array_upper(r.slot_us, 1)], 0)) / 1e6) < now()
+			+ coalesce(r.slot_us[array_upper(r.slot_us, 1)], 0)) / 1e6
+			+ coalesce((select p.linger_ms / 1000.0 from sluice.path p
+				where p.id = r.path_id and p.kind = 'batches'), 0)) < now()
 		returning *
 	loop
 		perform sluice.run_give_back(v_run, false, 'not taken in time');

@@ -103,6 +103,12 @@ begin
 		where b.id = v_batch.id;
 		perform sluice.batch_retime(v_batch.id, v_deadline, v_priority);
 	end if;
+	if p_options ->> 'path' = 'direct' and (
+	    select sluice.batch_direct_faults(f) is not null from sluice.file f
+	    where f.id = v_batch.input_id) then
+		perform sluice.refuse(400, 'invalid_value', 'sluice.path',
+			'No direct path serves all models of the batch.');
+	end if;
 	update sluice.batch b	-- the dispatcher reads these anew all the time
 	set choice = coalesce(p_options ->> 'path', b.choice),
 		escalate = coalesce((p_options ->> 'escalate')::boolean, b.escalate),

@@ -125,8 +125,8 @@ begin
 		'danger', case when p_batch.id = any (v_fair.late) then 'will miss it'
 			when p_batch.id = any (v_fair.danger) then 'goes first' end,
 		'need_s', ceil(v_limit.need_s), 'left_s', floor(v_left_s),
-		'ends_at', sluice.epoch(now() + make_interval(secs =>
-			least(v_limit.need_s, 1e9))),
+		'ends_at', case when v_limit.need_s is not null then sluice.epoch(
+			now() + make_interval(secs => least(v_limit.need_s, 1e9))) end,
 		'lines', v_limit.own_lines, 'lines_ahead', v_limit.ahead,
 		-- Of its own, how many can be done by then.
 		'lines_in_time', case when v_limit.need_s > v_left_s * 0.95 then

@@ -292,6 +292,7 @@ declare
 	v_file sluice.file;
 	v_lines json;
 	v_left bigint;		-- not handed out
+	v_all bigint;		-- that are sent: duplicates are not
 	v_rest bigint;		-- not answered
 	v_routed jsonb;
 	v_paid record;
@@ -301,7 +302,8 @@ begin
 	select * into v_file from sluice.file f where f.id = p_batch.input_id;
 	select coalesce(sum(w.lines), 0) as lines, coalesce(sum(w.money), 0) as money
 	into v_paid from sluice.batch_path w where w.batch_id = p_batch.id;
-	v_rest := p_batch.lines - v_paid.lines;
+	v_all := p_batch.lines - coalesce(p_batch.duplicates, 0);
+	v_rest := v_all - v_paid.lines;
 	select json_agg(json_build_object('model', l.model, 'lines', x.lines,
 			'bytes', coalesce(f.bytes, v_file.bytes / greatest(v_file.lines, 1)),
 			'cap', f.cap)), sum(x.lines)
@@ -317,14 +319,14 @@ begin
 	v_routed := sluice.plan_routed(v_lines, p_batch.max_tokens,
 		sluice.plan_begin(p_batch.not_before, p_batch.hours), p_batch.id,
 		p_batch.deadline, p_batch.choice, p_batch.escalate, p_batch.priority);
-	v_cost := case when v_paid.lines * 20 >= p_batch.lines
+	v_cost := case when v_paid.lines * 20 >= v_all
 		    and v_routed -> 'direct_part' is null
-		then v_paid.money::numeric / v_paid.lines * p_batch.lines
+		then v_paid.money::numeric / v_paid.lines * v_all
 		else v_paid.money + coalesce((v_routed ->> 'cost')::numeric, 0)
 			* v_rest / greatest(v_left, 1) end;
 	v_routed := v_routed || jsonb_build_object('cost',
 		round(least(v_cost, p_batch.cap)));
-	if v_paid.lines * 20 >= p_batch.lines and v_paid.lines >= 20
+	if v_paid.lines * 20 >= v_all and v_paid.lines >= 20
 	    and v_routed -> 'direct_part' is null and p_batch.hours is null
 	    and p_batch.in_progress_at > now() - interval '1 day' then
 		v_need_s := v_rest * extract(epoch from now() - greatest(

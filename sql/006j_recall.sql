@@ -21,7 +21,9 @@ begin
 			w.deadline, w.bytes
 		from sluice.provider_batch b
 		cross join lateral (
-			select min(k.deadline) filter (where k.escalate) as deadline,
+			select min(k.deadline) filter (where k.escalate
+					and k.choice <> 'direct' and k.paused_at is null
+					and k.ending is null) as deadline,
 				sum(r.bytes) / greatest(sum(cardinality(r.line)), 1) as bytes
 			from sluice.run r join sluice.batch k on k.id = r.batch_id
 			where r.provider_id = b.id
@@ -32,8 +34,10 @@ begin
 	loop
 		v_work := json_build_array(json_build_object('model', v_out.model,
 			'lines', v_out.lines, 'bytes', v_out.bytes));
-		select * into v_need from sluice.plan_need(v_work, null,
-			sluice.plan_paths(v_work, null, true));
+		select * into v_need from sluice.plan_need(v_work, null, array(
+			select u.id from unnest(sluice.plan_paths(v_work, null, true)) u (id)
+			left join sluice.path_state s on s.path_id = u.id
+			where coalesce(s.health, 'up') <> 'down'));
 		continue when v_need.missing is distinct from false;
 		v_work_s := v_work_s + coalesce(v_need.need_s, 0);
 		v_left_s := extract(epoch from v_out.deadline - now());

@@ -91,9 +91,9 @@ asked_wait_s(const struct upstream_result *got)
 	struct slice v = header_find(got->headers, "retry-after");
 	int64_t wait_s = 0;
 
-	if (v.p == NULL || !slice_int(v, WAIT_MAX_S, &wait_s))
+	if (v.p == NULL || !slice_int(v, INT32_MAX, &wait_s))
 		return 0;
-	return wait_s;
+	return wait_s > WAIT_MAX_S ? WAIT_MAX_S : wait_s;
 }
 
 static void

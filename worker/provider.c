@@ -11,6 +11,8 @@
 #include <sluice/dialect.h>
 #include <sluice/log.h>
 
+#include "answer.h"
+
 enum {
 	CLAIM_MS = 250,
 	PACK_MS = 500,
@@ -297,6 +299,8 @@ reply_read(const struct provider_job *job, const struct upstream_result *got,
 		return;
 	}
 	out->reply = reply_of_status(got->status);
+	answer_redact((char *)(uintptr_t)got->body.p, got->body.n,
+	    buf_slice(&job->path->secret));
 	if (out->reply == REPLY_OK)
 		return;
 	memset(&said, 0, sizeof(said));
@@ -392,7 +396,10 @@ job_add(struct provider *p, struct db_result *res, int row)
 		job->ended = true;
 	} else if (job->path->trouble[0] != '\0') {
 		job_seen_down(job, job->path->trouble);
-		job_failed(job, BACKOFF_MS, job->path->trouble);
+		if (strcmp(job->was, "packed") == 0)
+			step_give_back(job, job->path->trouble, true);
+		else
+			job_failed(job, BACKOFF_MS, job->path->trouble);
 	} else {
 		step_begin(job);
 	}
@@ -404,7 +411,7 @@ provider_on_claimed(struct db_result *res, void *arg)
 	struct provider *p = arg;
 
 	p->claiming = false;
-	if (db_rc(res) != SLC_OK || p->worker == 0)
+	if (db_rc(res) != SLC_OK || p->worker == 0 || p->stopping)
 		return;
 	for (int i = 0; i < db_rows(res, 0); i++)
 		job_add(p, res, i);

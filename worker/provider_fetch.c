@@ -7,6 +7,7 @@
 
 #include <sluice/log.h>
 
+#include "answer.h"
 #include "result.h"
 
 enum {
@@ -225,6 +226,8 @@ take_lack(struct fetch *f, struct line *line, struct provider_answer *a)
 					: "the upstream has no answer" };
 	struct result *r;
 
+	answer_redact(a->message.p, a->message.n,
+	    buf_slice(&f->job->path->secret));
 	switch (provider_lack_of(buf_slice(&a->code))) {
 	case PROVIDER_NOT_RUN:
 		return; /* with all that have no result */

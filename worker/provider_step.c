@@ -357,6 +357,13 @@ next_poll_ms(const struct provider_job *job)
 	    (int64_t)(job->p->random >> 40) * poll_ms / 4 / (1 << 24);
 }
 
+/* Nobody waits longer for its end, whatever it answers or does not. */
+static bool
+is_overdue(const struct provider_job *job)
+{
+	return job->ran_ms > RUNS_MAX_MS || job->cancel_ms > CANCEL_MAX_MS;
+}
+
 static void
 step_polled(struct provider_job *job, const struct upstream_result *got)
 {
@@ -369,8 +376,7 @@ step_polled(struct provider_job *job, const struct upstream_result *got)
 		job_int(job, "done", batch.done);
 		if (batch.status != PROVIDER_UNDER_WAY)
 			batch_ended(job, &batch);
-		else if (job->ran_ms > RUNS_MAX_MS ||
-		    job->cancel_ms > CANCEL_MAX_MS)
+		else if (is_overdue(job))
 			settle_lost(job, false,
 			    "the upstream never ended its batch");
 		else
@@ -378,6 +384,8 @@ step_polled(struct provider_job *job, const struct upstream_result *got)
 	} else if (said.reply == REPLY_GONE &&
 	    job->failures >= PROVIDER_FAILURES_MAX) {
 		settle_lost(job, true, "the upstream has lost its batch");
+	} else if (is_overdue(job)) {
+		settle_lost(job, false, "the upstream never ended its batch");
 	} else {
 		if (said.reply == REPLY_DOWN)
 			job_seen_down(job, said.why);
@@ -406,7 +414,11 @@ step_cancelled(struct provider_job *job, const struct upstream_result *got)
 
 	reply_read(job, got, &said);
 	if (said.reply == REPLY_AGAIN || said.reply == REPLY_DOWN) {
-		job_failed(job, said.wait_ms, said.why);
+		if (is_overdue(job))
+			settle_lost(job, false,
+			    "the upstream never ended its batch");
+		else
+			job_failed(job, said.wait_ms, said.why);
 		return;
 	}
 	log_info("provider.cancelled", "id=%" PRId64 " batch=%s", job->id,

@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(19);
+select plan(20);
 
 -- A Wednesday.
 create function pg_temp.hold(p_hours text, p_at text) returns boolean language sql as $$
@@ -23,9 +23,11 @@ select ok(pg_temp.hold('01:00-02:00,03:00-04:00', '2026-01-14 03:30Z'));
 select is(sluice.hours_next('mon 08:00-09:00 UTC', '2026-01-14 10:00Z'),
 	'2026-01-19 08:00Z'::timestamptz);
 select is((select count(*) from unnest(array['8:00-9:00', '08:00', 'mon', 'x 08:00-09:00',
-	'08:00-25:00', '08:00-09:00 Nowhere/Land', 'mon-tue-wed 08:00-09:00', '24:00-01:00'])
+	'08:00-25:00', 'mon-tue-wed 08:00-09:00', '24:00-01:00'])
 	h where (sluice.hours_read(h)).zone is not null)::integer, 0, 'what are no hours');
 select throws_like($$select sluice.hours_check('often', 'x')$$, '%mon-fri 16:30%');
+select throws_like($$select sluice.hours_check('08:00-09:00 Nowhere/Land', 'x')$$,
+	'%are no hours%', 'nor those of a zone that is not there');
 
 -- Prices: the whole day but for an hour around now is dearer.
 select sluice.config_apply(json_build_object('paths', json_build_array(json_build_object(

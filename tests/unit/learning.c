@@ -195,7 +195,7 @@ concurrency_grows_one_by_one(void)
 	/* Nobody wanted more for a while: that is not made up for. */
 	aimd_grow(&a, now + 60 * S, 2 * S);
 	CU_ASSERT_FALSE(aimd_allows(&a, aimd_limit(&a)));
-	aimd_grow(&a, now + 60 * S + S / 10, 2 * S);
+	aimd_grow(&a, now + 60 * S + S / 20, 2 * S);
 	CU_ASSERT_EQUAL(aimd_limit(&a), 8 * AIMD_START);
 }
 
