@@ -20,11 +20,19 @@ say(const struct cli *cli, const json_t *batch)
 	batch_say_outlook(cli, batch);
 }
 
-/* Change one member of the sluice object of batches; each is tried. */
-static enum cli_exit
-edit(struct cli *cli, int n, const char *member, json_t *value)
+static void
+say_status(const struct cli *cli, const json_t *batch)
 {
-	json_t *body = json_pack("{s:{s:o}}", "sluice", member, value);
+	cli_note(cli, "%s is %s", js_text(batch, "id"),
+	    js_text(batch, "status"));
+}
+
+/* Post body (consumed; NULL: none) to the first n batches; each is tried, also
+ * after one that was refused. */
+static enum cli_exit
+post_each(struct cli *cli, int n, const char *tail, json_t *body,
+    void (*tell)(const struct cli *cli, const json_t *batch))
+{
 	struct client c = { 0 };
 	struct buf path = { 0 };
 	enum cli_exit code = CLI_OK;
@@ -37,7 +45,7 @@ edit(struct cli *cli, int n, const char *member, json_t *value)
 	for (int i = 0; i < n && code != CLI_AWAY && code != CLI_AUTH &&
 	     c.key.n > 0;
 	     i++) {
-		client_path("/v1/batches/", cli->operand[i], "", &path);
+		client_path("/v1/batches/", cli->operand[i], tail, &path);
 		rc = client_call(
 		    &c, "POST", buf_cstr(&path), body, &batch, &err);
 		if (rc != SLC_OK) {
@@ -46,13 +54,27 @@ edit(struct cli *cli, int n, const char *member, json_t *value)
 		}
 		if (!out_json(cli, buf_slice(&c.body)))
 			printf("%s\n", js_text(batch, "id"));
-		say(cli, batch);
+		tell(cli, batch);
 		json_decref(batch);
 	}
 	json_decref(body);
 	buf_fini(&path);
 	client_close(&c);
 	return code;
+}
+
+/* Change one member of their sluice object. */
+static enum cli_exit
+edit(struct cli *cli, int n, const char *member, json_t *value)
+{
+	return post_each(cli, n, "",
+	    json_pack("{s:{s:o}}", "sluice", member, value), say);
+}
+
+enum cli_exit
+cmd_cancel(struct cli *cli)
+{
+	return post_each(cli, cli->noperands, "/cancel", NULL, say_status);
 }
 
 enum cli_exit

@@ -196,40 +196,6 @@ cmd_show(struct cli *cli)
 	return rc == SLC_OK ? CLI_OK : cli_fail(cli, &err);
 }
 
-/* Each is tried, also after one that could not be cancelled. */
-enum cli_exit
-cmd_cancel(struct cli *cli)
-{
-	struct client c = { 0 };
-	struct buf path = { 0 };
-	enum cli_exit code = CLI_OK;
-	struct slc_err err;
-	json_t *batch;
-	enum slc_rc rc = client_open(&c, cli, &err);
-
-	if (rc != SLC_OK)
-		code = cli_fail(cli, &err);
-	for (int i = 0; i < cli->noperands && code != CLI_AWAY &&
-	     code != CLI_AUTH && c.key.n > 0;
-	     i++) {
-		client_path("/v1/batches/", cli->operand[i], "/cancel", &path);
-		rc = client_call(
-		    &c, "POST", buf_cstr(&path), NULL, &batch, &err);
-		if (rc != SLC_OK) {
-			code = cli_fail(cli, &err);
-			continue;
-		}
-		if (!out_json(cli, buf_slice(&c.body)))
-			printf("%s\n", js_text(batch, "id"));
-		cli_note(cli, "%s is %s", js_text(batch, "id"),
-		    js_text(batch, "status"));
-		json_decref(batch);
-	}
-	buf_fini(&path);
-	client_close(&c);
-	return code;
-}
-
 enum cli_exit
 cmd_watch(struct cli *cli)
 {
