@@ -236,8 +236,8 @@ job_end(struct provider_job *job, int64_t in_ms)
 }
 
 /* xorshift64*: to spread tries, not to keep secrets. */
-static double
-chance(struct provider *p)
+double
+provider_chance(struct provider *p)
 {
 	p->random ^= p->random >> 12;
 	p->random ^= p->random << 25;
@@ -256,7 +256,7 @@ job_failed(struct provider_job *job, int64_t wait_ms, const char *why)
 			       : BACKOFF_DOUBLINGS);
 
 	if (wait_ms == 0)
-		wait_ms = (int64_t)((double)most * (0.5 + chance(job->p) / 2));
+		wait_ms = (int64_t)((double)most * (0.5 + provider_chance(job->p) / 2));
 	if (wait_ms > BACKOFF_MAX_MS)
 		wait_ms = BACKOFF_MAX_MS;
 	log_warn("provider.failed",

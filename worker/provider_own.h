@@ -112,6 +112,9 @@ struct reply_said {
 void reply_read(const struct provider_job *job,
     const struct upstream_result *got, struct reply_said *out);
 
+/* 0 to 1: to spread tries and polls. */
+double provider_chance(struct provider *p);
+
 /* provider_step.c ------------------------------------------------------------ */
 
 void step_begin(struct provider_job *job);

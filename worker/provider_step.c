@@ -354,7 +354,7 @@ next_poll_ms(const struct provider_job *job)
 
 	/* And of several not all at once. */
 	return poll_ms + (more_ms < poll_ms ? more_ms : poll_ms) * 3 / 4 +
-	    (int64_t)(job->p->random >> 40) * poll_ms / 4 / (1 << 24);
+	    (int64_t)(provider_chance(job->p) * (double)poll_ms / 4);
 }
 
 /* Nobody waits longer for its end, whatever it answers or does not. */
