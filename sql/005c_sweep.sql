@@ -64,11 +64,11 @@ begin
 	    and g.cell * sluice.cell_us(l.window_s)
 		< sluice.epoch_us(now()) - (l.window_s + 60) * 2000000::bigint
 			+ (select e.clock_offset_us from sluice.dispatch_lease e);
-	perform sluice.provider_recall();
 	perform sluice.room_sweep();
 	perform sluice.hooks_sweep();
 	perform sluice.cache_sweep();
 	perform sluice.usage_fold(200000);
+	perform sluice.provider_recall();	-- late: its locks are short
 	for v_name in
 		select c.relname from pg_catalog.pg_inherits i
 		join pg_catalog.pg_class c on c.oid = i.inhrelid

@@ -396,53 +396,6 @@ begin
 	end loop;
 end $$;
 
--- Is it time for the lines of a batch to go direct?  When what is not done of it,
--- and of others that are due before, takes direct paths nearly all of the time that
--- is left; a cancel may take ten minutes (ROUTE_BACK_US of scheduler/route.h).  Only
--- for batches that may go direct, and where there is such a path that is well.
-create or replace function sluice.provider_escalate(p_id bigint) returns void
-language plpgsql set search_path = '' as $$
-declare
-	v_batch sluice.provider_batch;
-	v_poll_s double precision;
-	v_deadline timestamptz;
-	v_output double precision;
-	v_lines_s double precision;
-	v_lines bigint;
-	v_left_s double precision;
-begin
-	select * into v_batch from sluice.provider_batch b
-	where b.id = p_id and b.state = 'running' and b.cancel_at is null;
-	select min(b.deadline) into v_deadline
-	from sluice.run r join sluice.batch b on b.id = r.batch_id
-	where r.provider_id = v_batch.id and b.escalate and b.choice <> 'direct'
-	    and b.paused_at is null and b.ending is null;
-	if v_deadline is null then
-		return;
-	end if;
-	select p.poll_ms / 1000.0, coalesce((e.learned ->> 'output')::double precision, 512)
-	into v_poll_s, v_output
-	from sluice.path p
-	left join sluice.estimate e on e.path_id = p.id and e.model = v_batch.model
-	where p.id = v_batch.path_id;
-	select sum(w.lines_s) into v_lines_s
-	from (select distinct on (r.path_id) r.path_id, r.lines_s
-		from sluice.way_rates(v_batch.model,
-			v_batch.tokens::double precision / v_batch.lines, v_output) r) w
-	join sluice.path p on p.id = w.path_id and p.kind = 'direct'
-	left join sluice.path_state s on s.path_id = p.id
-	where coalesce(s.health, 'up') <> 'down';
-	select sum(b.lines - coalesce(b.done, 0)) into v_lines
-	from sluice.provider_batch b
-	where b.model = v_batch.model and b.state = 'running'
-	    and (b.id = v_batch.id or b.deadline < v_deadline);
-	v_left_s := extract(epoch from v_deadline - now());
-	if v_lines_s > 0 and v_left_s < v_lines / v_lines_s
-	    + greatest(660 + 2 * v_poll_s, v_left_s * 0.05) then
-		perform sluice.provider_cancel(v_batch.id);
-	end if;
-end $$;
-
 -- What came of a step; ends the claim.  {state, in_ms, failed, why, file, batch,
 -- output_file, error_file, status, faults, done, told, rest, seen}; what is left
 -- out stays.
@@ -494,7 +447,6 @@ begin
 		    and json_typeof(b.faults) = 'array';
 		perform sluice.provider_rest(p_id, p_doc -> 'rest');
 	end if;
-	perform sluice.provider_escalate(p_id);
 	if p_doc -> 'seen' is not null then
 		perform sluice.live_seen(json_build_array(p_doc -> 'seen'));
 	end if;
@@ -511,7 +463,7 @@ begin
 	select * into v_batch from sluice.provider_batch b
 	where b.id = p_id and b.cancel_at is null
 	    and b.state in ('packed', 'uploading', 'uploaded', 'creating', 'running')
-	for update;
+	for update skip locked;
 	if not found then
 		return;
 	end if;

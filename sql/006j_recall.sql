@@ -2,10 +2,13 @@
 --
 -- Lines that are out in an upstream's own batches, when time runs short.
 
+drop function if exists sluice.provider_escalate(bigint);
+
 -- Call back what only direct paths can still do in time: they must carry it and all
 -- that is due before, once it is back, which takes up to eleven minutes (ROUTE_BACK_US
--- of scheduler/route.h); a minute more, for this is asked twice a minute.  What its
--- batches never want to go direct stays.  Returns the number called back.
+-- of scheduler/route.h); and a minute or two polls more, for this is asked twice a
+-- minute.  What its batches never want to go direct stays.  One that is busy just now
+-- is called back the next time.  Returns the number of those due.
 create or replace function sluice.provider_recall() returns integer
 language plpgsql set search_path = '' set jit = off as $$
 declare
@@ -18,8 +21,8 @@ declare
 begin
 	for v_out in
 		select b.id, b.model, greatest(b.lines - coalesce(b.done, 0), 1) as lines,
-			w.deadline, w.bytes
-		from sluice.provider_batch b
+			w.deadline, w.bytes, p.poll_ms
+		from sluice.provider_batch b join sluice.path p on p.id = b.path_id
 		cross join lateral (
 			select min(k.deadline) filter (where k.escalate
 					and k.choice <> 'direct' and k.paused_at is null
@@ -42,7 +45,7 @@ begin
 		v_work_s := v_work_s + coalesce(v_need.need_s, 0);
 		v_left_s := extract(epoch from v_out.deadline - now());
 		if v_left_s < v_work_s + 660
-			+ greatest(60, v_left_s / 20, 6 * coalesce(v_need.latency, 0)) then
+			+ greatest(60, v_out.poll_ms / 500.0, v_left_s / 20, 6 * coalesce(v_need.latency, 0)) then
 			perform sluice.provider_cancel(v_out.id);
 			v_recalled := v_recalled + 1;
 		end if;

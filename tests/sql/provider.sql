@@ -191,7 +191,7 @@ update sluice.run set provider_id = x.id from x where provider_id is null;
 create function pg_temp.escalates(p_left interval) returns boolean language sql as $$
 	update sluice.provider_batch b set cancel_at = null from x where b.id = x.id;
 	update sluice.batch b set deadline = now() + p_left;
-	select sluice.provider_escalate(x.id) from x;
+	select sluice.provider_recall();
 	select b.cancel_at is not null from sluice.provider_batch b, x where b.id = x.id
 $$;
 select ok(not pg_temp.escalates('10 s'), 'without a direct path they stay');
