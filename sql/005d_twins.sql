@@ -93,11 +93,13 @@ begin
 		with due as materialized (
 			select d.*, t.line, c.status[d.item] as status,
 				coalesce(c.line_end[d.item - 1], 0) as at
-			from sluice.twin_due d
+			from (	-- each has a twin at least: no more of them are met
+				select * from sluice.twin_due q where q.batch_id = p_batch.id
+				order by q.failed, q.first_line limit p_lines
+			) d
 			join sluice.twin t on t.batch_id = d.batch_id
 			    and t.first_line = d.first_line and t.line > d.upto
 			join sluice.chunk c on c.purge_day = d.purge_day and c.id = d.chunk_id
-			where d.batch_id = p_batch.id
 			order by d.failed, d.first_line, t.line
 			limit p_lines
 		), fits as materialized (
