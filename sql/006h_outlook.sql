@@ -96,6 +96,15 @@ begin
 		where b.state in ('validating', 'in_progress') and b.paused_at is null
 		    and (l.batch_id = p_batch.id or l.lines_left > 0
 			and (b.deadline, b.id) < (p_batch.deadline, p_batch.id))
+	), kind as (	-- what paths do is asked once for a model, not for a lane
+		select n.model, n.own, sum(n.lines) as lines,
+			sum(n.lines * t.input) / sum(n.lines) as input,
+			sum(n.lines * t.output) / sum(n.lines) as output
+		from lane n
+		join sluice.file f on f.id = n.file_id
+		cross join lateral sluice.line_tokens(f, n.model, n.max_tokens) t
+		where n.lines > 0
+		group by n.model, n.own
 	), load as (
 		select r.limit_id, max(r.rate) as rate, bool_or(n.own) as own,
 			sum(n.lines * r.share * r.units) / max(r.rate) as need_s,
@@ -103,10 +112,8 @@ begin
 			sum(n.lines) filter (where not n.own) as ahead,
 			sum(n.lines * r.share * r.units) filter (where not n.own)
 				/ max(r.rate) as ahead_s
-		from lane n
-		join sluice.file f on f.id = n.file_id
-		cross join lateral sluice.line_tokens(f, n.model, n.max_tokens) t
-		cross join lateral sluice.way_rates(n.model, t.input, t.output) r
+		from kind n
+		cross join lateral sluice.way_rates(n.model, n.input, n.output) r
 		where r.limit_id is not null
 		group by r.limit_id
 	)
