@@ -69,7 +69,6 @@ db_send(struct db_call *call)
 	call->next = NULL;
 	*db->last = call;
 	db->last = &call->next;
-	db->waiting++;
 	db_pump(db);
 }
 
@@ -98,7 +97,6 @@ db_shift(struct db *db)
 	db->first = call->next;
 	if (db->first == NULL)
 		db->last = &db->first;
-	db->waiting--;
 	return call;
 }
 
@@ -195,16 +193,4 @@ bool
 db_up(const struct db *db)
 {
 	return db->up > 0;
-}
-
-int
-db_waiting(const struct db *db)
-{
-	return db->waiting;
-}
-
-const char *
-db_trouble(const struct db *db)
-{
-	return db->trouble;
 }

@@ -41,7 +41,6 @@ struct db {
 	int nconns, up;
 	struct conn *conns;
 	struct db_call *first, **last;
-	int waiting;
 	struct db_call *too_long; /* to be told so at the next tick */
 	char trouble[200];
 	int64_t log_at_ms;

@@ -40,12 +40,6 @@ dispatcher_stage(struct dispatcher *dr, enum stage next)
 	dr->stage = next;
 }
 
-bool
-dispatcher_leads(const struct dispatcher *dr)
-{
-	return dr->stage >= STAGE_LOAD;
-}
-
 void
 dispatcher_start_over(struct dispatcher *dr, const struct db_result *res)
 {

@@ -27,6 +27,4 @@ struct dispatcher *dispatcher_start(uv_loop_t *loop, struct db *db,
 void dispatcher_stop(
     struct dispatcher *dr, void (*on_stopped)(void *arg), void *arg);
 
-bool dispatcher_leads(const struct dispatcher *dr);
-
 #endif

@@ -373,9 +373,3 @@ flush_lines(const struct flush *f)
 {
 	return f->n;
 }
-
-int64_t
-flush_late(const struct flush *f)
-{
-	return f->late;
-}

@@ -86,6 +86,5 @@ bool flush_idle(const struct flush *f);
 /* Bytes of texts that wait, those under way included; lives with f. */
 const size_t *flush_bytes(const struct flush *f);
 size_t flush_lines(const struct flush *f); /* that wait */
-int64_t flush_late(const struct flush *f); /* lines that were another's */
 
 #endif

@@ -40,8 +40,6 @@ struct db *db_open(uv_loop_t *loop, const struct db_opts *opts);
 void db_close(struct db *db, void (*on_closed)(void *arg), void *arg);
 
 bool db_up(const struct db *db);     /* at least one connection works */
-int db_waiting(const struct db *db); /* calls that have no connection yet */
-const char *db_trouble(const struct db *db); /* why the last one failed */
 
 /* Called with the outcome, once for each call, never from inside db_send(). */
 typedef void (*db_done)(struct db_result *res, void *arg);
