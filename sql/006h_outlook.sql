@@ -48,33 +48,66 @@ language sql stable set search_path = '' as $$
 	from way w
 $$;
 
--- Tokens of a line of the model in a file, as far as is known without reading
--- all of it: as learned, else as scheduler/estimate.h guesses.
-create or replace function sluice.line_tokens(
-    p_file sluice.file, p_model text, p_max_tokens integer,
-    out input double precision, out output double precision
+-- What was learned of the model's tokens, null where nothing was.
+create or replace function sluice.model_tokens(
+    p_model text, out ratio double precision, out output double precision
 )
 language sql stable set search_path = '' as $$
-	select p_file.bytes::double precision / greatest(p_file.lines, 1)
-			* coalesce(avg((e.learned ->> 'ratio')::double precision), 1.0 / 3),
-		coalesce(avg((e.learned ->> 'output')::double precision),
-			p_max_tokens, 512)
+	select avg((e.learned ->> 'ratio')::double precision),
+		avg((e.learned ->> 'output')::double precision)
 	from sluice.estimate e
 	where e.model = p_model and (e.learned ->> 'n')::double precision > 0
 $$;
 
--- Seconds that so many lines need with all of what there is.
+-- Lines that wait in batches due before one (and in itself: own), with their
+-- tokens on average: as learned, else as scheduler/estimate.h guesses.  What was
+-- learned is asked once for a model, not for a lane: there may be many thousands.
+create or replace function sluice.waiting(p_batch bigint, p_deadline timestamptz)
+returns table (model text, own boolean, lines numeric, input double precision,
+    output double precision)
+language sql stable set search_path = '' as $$
+	select w.model, w.own, w.lines, w.bytes / w.lines * coalesce(t.ratio, 1.0 / 3),
+		coalesce(t.output, w.cap / w.lines)
+	from (
+		select n.model, n.own, sum(n.lines) as lines, sum(n.lines * n.bytes) as bytes,
+			sum(n.lines * n.cap)::double precision as cap
+		from (
+			select l.model, l.batch_id is not distinct from p_batch as own,
+				f.bytes::double precision / greatest(f.lines, 1) as bytes,
+				coalesce(l.max_tokens, 512) as cap,
+				l.lines_left + case when l.batch_id = p_batch then (
+					select count(*) from sluice.retry r
+					where r.lane_id = l.id) else 0 end as lines
+			from sluice.batch_lane l
+			join sluice.batch b on b.id = l.batch_id
+			join sluice.file f on f.id = l.file_id
+			where b.state in ('validating', 'in_progress')
+			    and b.paused_at is null
+			    and (l.batch_id = p_batch or l.lines_left > 0
+				and (b.deadline, b.id) < (p_deadline,
+					coalesce(p_batch, 1::bigint << 62)))
+		) n
+		where n.lines > 0
+		group by n.model, n.own
+	) w
+	cross join lateral sluice.model_tokens(w.model) t
+$$;
+
+-- Seconds that so many lines of a file need with all of what there is.
 create or replace function sluice.lines_need_s(
     p_file sluice.file, p_model text, p_max_tokens integer, p_lines bigint
 ) returns double precision
-language plpgsql stable set search_path = '' as $$
-declare
-	v_tokens record := sluice.line_tokens(p_file, p_model, p_max_tokens);
-begin
-	return p_lines / nullif((select sum(w.lines_s) from (
+language sql stable set search_path = '' as $$
+	select p_lines / nullif(sum(w.lines_s), 0)
+	from (
 		select distinct on (r.path_id) r.path_id, r.lines_s
-		from sluice.way_rates(p_model, v_tokens.input, v_tokens.output) r) w), 0);
-end $$;
+		from sluice.model_tokens(p_model) t
+		cross join lateral sluice.way_rates(p_model,
+			p_file.bytes::double precision / greatest(p_file.lines, 1)
+				* coalesce(t.ratio, 1.0 / 3),
+			coalesce(t.output, p_max_tokens, 512)) r
+	) w
+$$;
 
 -- How a batch stands to its deadline, if all that are due by then (p_ahead, and
 -- their lines) go first and in that order: of the limits on its ways the one that
@@ -86,33 +119,14 @@ declare
 	v_limit record;
 	v_fair sluice.fairness;
 begin
-	with lane as (
-		select l.model, l.max_tokens, l.file_id, l.batch_id = p_batch.id as own,
-			l.lines_left + case when l.batch_id = p_batch.id then (
-				select count(*) from sluice.retry r where r.lane_id = l.id)
-				else 0 end as lines
-		from sluice.batch_lane l
-		join sluice.batch b on b.id = l.batch_id
-		where b.state in ('validating', 'in_progress') and b.paused_at is null
-		    and (l.batch_id = p_batch.id or l.lines_left > 0
-			and (b.deadline, b.id) < (p_batch.deadline, p_batch.id))
-	), kind as (	-- what paths do is asked once for a model, not for a lane
-		select n.model, n.own, sum(n.lines) as lines,
-			sum(n.lines * t.input) / sum(n.lines) as input,
-			sum(n.lines * t.output) / sum(n.lines) as output
-		from lane n
-		join sluice.file f on f.id = n.file_id
-		cross join lateral sluice.line_tokens(f, n.model, n.max_tokens) t
-		where n.lines > 0
-		group by n.model, n.own
-	), load as (
+	with load as (
 		select r.limit_id, max(r.rate) as rate, bool_or(n.own) as own,
 			sum(n.lines * r.share * r.units) / max(r.rate) as need_s,
 			sum(n.lines) filter (where n.own) as own_lines,
 			sum(n.lines) filter (where not n.own) as ahead,
 			sum(n.lines * r.share * r.units) filter (where not n.own)
 				/ max(r.rate) as ahead_s
-		from kind n
+		from sluice.waiting(p_batch.id, p_batch.deadline) n
 		cross join lateral sluice.way_rates(n.model, n.input, n.output) r
 		where r.limit_id is not null
 		group by r.limit_id

@@ -144,21 +144,9 @@ create or replace function sluice.plan_ahead_s(
 ) returns double precision
 language sql stable set search_path = '' as $$
 	select coalesce(sum(g.lines * r.share * r.units / r.rate), 0)
-	from (
-		select l.model, sum(l.lines_left) as lines,
-			sum(l.lines_left * t.input) / sum(l.lines_left) as input,
-			sum(l.lines_left * t.output) / sum(l.lines_left) as output
-		from sluice.batch_lane l
-		join sluice.batch b on b.id = l.batch_id
-		join sluice.file f on f.id = l.file_id
-		cross join lateral sluice.line_tokens(f, l.model, l.max_tokens) t
-		where b.state in ('validating', 'in_progress') and b.paused_at is null
-		    and l.lines_left > 0 and l.batch_id is distinct from p_batch
-		    and b.deadline <= p_deadline
-		group by l.model
-	) g
+	from sluice.waiting(p_batch, p_deadline) g
 	cross join lateral sluice.way_rates(g.model, g.input, g.output) r
-	where r.limit_id = p_limit
+	where not g.own and r.limit_id = p_limit
 $$;
 
 create or replace function sluice.plan_limit(p_limit integer) returns text
