@@ -127,8 +127,9 @@ $$;
 create or replace function sluice.batch_paths_add(p_taken sluice.unplaced[])
 returns void
 language sql set search_path = '' as $$
-	insert into sluice.batch_path as b (batch_id, path_id, lines, money, direct_money)
-	select u.batch_id, w.path, sum(w.lines), sum(w.money), sum(w.direct)
+	insert into sluice.batch_path as b (batch_id, path_id, lines, money, direct_money,
+		first_lines)
+	select u.batch_id, w.path, sum(w.lines), sum(w.money), sum(w.direct), sum(w.lines)
 	from unnest(p_taken) u
 	cross join lateral json_to_recordset(u.paths)
 		as w (path integer, lines integer, money bigint, direct bigint)
@@ -137,7 +138,8 @@ language sql set search_path = '' as $$
 	order by u.batch_id, w.path
 	on conflict (batch_id, path_id) do update set lines = b.lines + excluded.lines,
 		money = b.money + excluded.money,
-		direct_money = b.direct_money + excluded.direct_money
+		direct_money = b.direct_money + excluded.direct_money,
+		last_at = excluded.last_at
 $$;
 
 -- For the batch's object: [{path, lines, cost, direct_cost}].

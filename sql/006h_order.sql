@@ -34,6 +34,11 @@ begin
 	else
 		update sluice.batch b set paused_at = null, opening = b.state = 'in_progress'
 		where b.id = p_batch and b.paused_at is not null;
+		if found then	-- the pause is no measure of its speed
+			update sluice.batch_path w
+			set first_at = now(), last_at = now(), first_lines = w.lines
+			where w.batch_id = p_batch;
+		end if;
 	end if;
 end $$;
 

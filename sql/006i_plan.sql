@@ -65,8 +65,13 @@ language sql stable set search_path = '' as $$
 			round(w.input)::bigint, round(case when p.charge like 'declared%'
 				then coalesce(w.cap, w.output) else w.output end)::bigint)
 			end)::double precision,
-		l.amount * (1 - l.headroom) * (1 - l.reserve) / case l.dimension
-			when 'concurrent' then e.ms / 1000 else l.window_s + 0.45 end
+		l.amount * (1 - l.headroom) * (1 - l.reserve) / case
+			when l.dimension = 'concurrent' then e.ms / 1000
+			-- A part stays free against answers longer than thought
+			-- (bench/unknown_tokens).
+			when l.dimension in ('tokens', 'output_tokens') and p.charge = 'actual'
+			then l.window_s / 0.965
+			else l.window_s + 0.45 end
 	from sluice.plan_work(p_lines, p_max_tokens) w
 	join sluice.path p on p.removed_at is null and exists (
 		select from unnest(p.models) g where sluice.glob_match(g, w.model))
@@ -206,10 +211,11 @@ begin
 	v_m := sluice.plan_need(p_lines, p_max_tokens, v_main);
 	v_need_s := coalesce(v_m.need_s, 0) + case when v_m.limit_id is null then 0
 		else sluice.plan_ahead_s(v_m.limit_id, p_batch, p_deadline) end;
-	v_guard_s := greatest(20, 6 * coalesce(v_m.latency, 5));
+	v_r := sluice.plan_need(p_lines, p_max_tokens, v_rest);
+	-- As scheduler/route.h.
+	v_guard_s := greatest(20, v_left_s / 20, 6 * coalesce(v_r.latency, 5));
 	if v_patient and p_escalate and not v_main @> v_rest
 	    and v_need_s > greatest(0, v_left_s - v_guard_s) then
-		v_r := sluice.plan_need(p_lines, p_max_tokens, v_rest);
 		v_rest_money := v_r.money;
 		v_part := least(1, greatest(0, (v_left_s - v_guard_s) / v_need_s));
 		if (1 - v_part) * coalesce(v_r.need_s, 0) > v_left_s - v_guard_s then
@@ -225,6 +231,7 @@ begin
 	v_off := case when v_answers >= 100 then 0.05 when v_answers >= 10 then 0.1
 		else 0.5 end;
 	return json_strip_nulls(json_build_object(
+		'need_s', ceil(least(1e9, v_need_s)),
 		'ends_at', sluice.epoch(p_begin + make_interval(secs => least(1e9,
 			v_need_s + coalesce(v_m.latency, 0) + 1))),
 		'ends_between', json_build_array(
@@ -292,10 +299,14 @@ declare
 	v_routed jsonb;
 	v_paid record;
 	v_cost numeric;
+	v_weight double precision;	-- of what was seen, to what limits tell
 	v_need_s double precision;
 begin
 	select * into v_file from sluice.file f where f.id = p_batch.input_id;
-	select coalesce(sum(w.lines), 0) as lines, coalesce(sum(w.money), 0) as money
+	select coalesce(sum(w.lines), 0) as lines, coalesce(sum(w.money), 0) as money,
+		sum(w.lines - w.first_lines) as seen,
+		sum((w.lines - w.first_lines) / nullif(extract(epoch from
+			w.last_at - w.first_at)::double precision, 0)) as speed
 	into v_paid from sluice.batch_path w where w.batch_id = p_batch.id;
 	v_all := p_batch.lines - coalesce(p_batch.duplicates, 0);
 	v_rest := v_all - v_paid.lines;
@@ -321,13 +332,16 @@ begin
 			* v_rest / greatest(v_left, 1) end;
 	v_routed := v_routed || jsonb_build_object('cost',
 		round(least(v_cost, p_batch.cap)));
-	if v_paid.lines * 20 >= v_all and v_paid.lines >= 20
-	    and v_routed -> 'direct_part' is null and p_batch.hours is null
-	    and p_batch.in_progress_at > now() - interval '1 day' then
-		v_need_s := v_rest * extract(epoch from now() - greatest(
-			p_batch.in_progress_at, p_batch.not_before)) / v_paid.lines;
-		v_routed := v_routed || jsonb_build_object(
-			'ends_at', sluice.epoch(now() + make_interval(secs => v_need_s)),
+	if v_paid.speed > 0 and v_routed -> 'direct_part' is null
+	    and p_batch.hours is null then
+		-- By its own speed; what limits let through counts as 200 lines seen.
+		-- Lines that are out are as far behind as new ones ahead.
+		v_weight := v_paid.seen / (v_paid.seen + case when v_left > 0 then 200.0 else 0 end);
+		v_need_s := v_rest / v_paid.speed * v_weight + coalesce(
+			(v_routed ->> 'need_s')::double precision * v_rest / nullif(v_left, 0)
+				* (1 - v_weight), 0);
+		v_routed := v_routed || jsonb_build_object('need_s', ceil(v_need_s),
+			'ends_at', sluice.epoch(now() + make_interval(secs => v_need_s + 0.5)),
 			'ends_between', json_build_array(
 				sluice.epoch(now() + make_interval(secs => v_need_s * 0.95)),
 				sluice.epoch(now() + make_interval(secs => v_need_s * 1.05 + 1))),
