@@ -115,7 +115,9 @@ $$;
 create or replace function sluice.batch_outlook(p_batch sluice.batch) returns json
 language plpgsql stable security definer set search_path = '' as $$
 declare
-	v_left_s double precision := extract(epoch from p_batch.deadline - now());
+	v_from timestamptz := greatest(now(), p_batch.not_before);
+	v_left_s double precision := sluice.hours_left_s(p_batch.hours, v_from,
+		p_batch.deadline);	-- in which it may go
 	v_limit record;
 	v_fair sluice.fairness;
 begin
@@ -147,7 +149,8 @@ begin
 			when p_batch.id = any (v_fair.danger) then 'goes first' end,
 		'need_s', ceil(v_limit.need_s), 'left_s', floor(v_left_s),
 		'ends_at', case when v_limit.need_s is not null then sluice.epoch(
-			now() + make_interval(secs => least(v_limit.need_s, 1e9))) end,
+			sluice.hours_after(p_batch.hours, v_from,
+				least(v_limit.need_s, 1e9 - 1))) end,
 		'lines', v_limit.own_lines, 'lines_ahead', v_limit.ahead,
 		-- Of its own, how many can be done by then.
 		'lines_in_time', case when v_limit.need_s > v_left_s * 0.95 then

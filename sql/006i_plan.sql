@@ -165,13 +165,13 @@ $$;
 
 -- By each path alone.
 create or replace function sluice.plan_by_path(
-    p_lines json, p_max_tokens integer, p_begin timestamptz, p_batch bigint,
-    p_deadline timestamptz
+    p_lines json, p_max_tokens integer, p_begin timestamptz, p_hours text,
+    p_batch bigint, p_deadline timestamptz
 ) returns json
 language sql stable set search_path = '' as $$
 	select json_agg(json_strip_nulls(json_build_object('path', p.name, 'kind', p.kind,
 		'cost', round(n.money), 'need_s', ceil(n.need_s + a.s),
-		'ends_at', sluice.epoch(p_begin + make_interval(secs =>
+		'ends_at', sluice.epoch(sluice.hours_after(p_hours, p_begin,
 			n.need_s + a.s + coalesce(n.latency, 0) + 1)),
 		'limit', sluice.plan_limit(n.limit_id),
 		'serves_all', case when n.missing then false end)) order by n.money, p.name)
@@ -187,8 +187,9 @@ $$;
  * by the cheapest paths; what those do not carry by the latest start goes direct.
  */
 create or replace function sluice.plan_routed(
-    p_lines json, p_max_tokens integer, p_begin timestamptz, p_batch bigint,
-    p_deadline timestamptz, p_choice text, p_escalate boolean, p_priority integer
+    p_lines json, p_max_tokens integer, p_begin timestamptz, p_hours text,
+    p_batch bigint, p_deadline timestamptz, p_choice text, p_escalate boolean,
+    p_priority integer
 ) returns json
 language plpgsql stable set search_path = '' as $$
 declare
@@ -197,7 +198,7 @@ declare
 	v_rest integer[] := sluice.plan_paths(p_lines, p_max_tokens, true);
 	v_m record;
 	v_r record;
-	v_left_s double precision := extract(epoch from p_deadline - p_begin);
+	v_left_s double precision := sluice.hours_left_s(p_hours, p_begin, p_deadline);
 	v_guard_s double precision;
 	v_part double precision := 1;	-- of the lines goes by the main paths
 	v_need_s double precision;
@@ -232,12 +233,12 @@ begin
 		else 0.5 end;
 	return json_strip_nulls(json_build_object(
 		'need_s', ceil(least(1e9, v_need_s)),
-		'ends_at', sluice.epoch(p_begin + make_interval(secs => least(1e9,
+		'ends_at', sluice.epoch(sluice.hours_after(p_hours, p_begin, least(1e9 - 1,
 			v_need_s + coalesce(v_m.latency, 0) + 1))),
 		'ends_between', json_build_array(
-			sluice.epoch(p_begin + make_interval(secs => least(1e9,
+			sluice.epoch(sluice.hours_after(p_hours, p_begin, least(1e9 - 1,
 				v_need_s * (1 - v_off)))),
-			sluice.epoch(p_begin + make_interval(secs => least(1e9,
+			sluice.epoch(sluice.hours_after(p_hours, p_begin, least(1e9 - 1,
 				v_need_s * (1 + v_off) + 2 * coalesce(v_m.latency, 5) + 1)))),
 		'cost', round(v_m.money * v_part + coalesce(v_rest_money * (1 - v_part), 0)),
 		'in_time', v_need_s <= v_left_s,
@@ -278,11 +279,13 @@ begin
 		'output_tokens', (select round(sum(w.lines * w.output))
 			from sluice.plan_work(v_lines, v_most) w),
 		'begins_at', sluice.epoch(v_begin), 'deadline', sluice.epoch(p_deadline),
-		'routed', sluice.plan_routed(v_lines, v_most, v_begin, null, p_deadline,
+		'routed', sluice.plan_routed(v_lines, v_most, v_begin,
+			p_options ->> 'hours', null, p_deadline,
 			coalesce(p_options ->> 'path', 'auto'),
 			coalesce((p_options ->> 'escalate')::boolean, true),
 			(p_options ->> 'priority')::integer),
-		'paths', sluice.plan_by_path(v_lines, v_most, v_begin, null, p_deadline)));
+		'paths', sluice.plan_by_path(v_lines, v_most, v_begin,
+			p_options ->> 'hours', null, p_deadline)));
 end $$;
 
 -- The rest of one that runs: the same as routed, with what it has cost so far.  Once
@@ -323,8 +326,8 @@ begin
 		return null;
 	end if;
 	v_routed := sluice.plan_routed(v_lines, p_batch.max_tokens,
-		sluice.plan_begin(p_batch.not_before, p_batch.hours), p_batch.id,
-		p_batch.deadline, p_batch.choice, p_batch.escalate, p_batch.priority);
+		sluice.plan_begin(p_batch.not_before, p_batch.hours), p_batch.hours,
+		p_batch.id, p_batch.deadline, p_batch.choice, p_batch.escalate, p_batch.priority);
 	v_cost := case when v_paid.lines * 20 >= v_all
 		    and v_routed -> 'direct_part' is null
 		then v_paid.money::numeric / v_paid.lines * v_all

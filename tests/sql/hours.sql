@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(20);
+select plan(25);
 
 -- A Wednesday.
 create function pg_temp.hold(p_hours text, p_at text) returns boolean language sql as $$
@@ -67,6 +67,18 @@ select ok(not pg_temp.may(now() + interval '1 s', null), 'not before');
 select ok(not pg_temp.may(null, to_char(now() at time zone 'utc' + interval '1 h', 'HH24:MI')
 	|| '-' || to_char(now() at time zone 'utc' + interval '2 h', 'HH24:MI')),
 	'only between');
+
+-- Work that rests outside its hours
+create function pg_temp.after(p_hours text, p_s float) returns timestamptz
+language sql as $$select sluice.hours_after(p_hours, '2026-03-02 11:00Z', p_s)$$;
+select is(pg_temp.after(null, 7200), '2026-03-02 13:00Z'::timestamptz);
+select is(pg_temp.after('08:00-12:00,14:00-18:00,16:00-20:00', 5 * 3600.0),
+	'2026-03-02 18:00Z'::timestamptz, 'an hour, a break, four hours, some named twice');
+select is(pg_temp.after('mon 10:00-12:00', 4 * 3600.0), '2026-03-16 11:00Z'::timestamptz,
+	'an hour, a week, two hours, a week');
+select is(pg_temp.after('mon 10:00-11:30', 86400.0), null, 'not within a month');
+select is(sluice.hours_left_s('10:00-12:00,13:00-14:00', '2026-03-02 11:00Z',
+	'2026-03-02 13:30Z'), 5400::float);
 
 select * from finish();
 rollback;

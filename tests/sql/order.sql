@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(34);
+select plan(35);
 
 insert into sluice.account (name, weight) values ('sql', 3);
 select sluice.config_apply('{"pools": [{"name": "p", "limits": [
@@ -145,6 +145,11 @@ select throws_ok($$select pg_temp.batch('x', 7000,
 	'of its lines can be done by then.', 'what cannot be done is refused');
 select lives_ok($$select pg_temp.batch('y', 4600,
 	'{"priority":2,"require_feasible":true}', 600)$$);
+select throws_like(format($$select pg_temp.batch('z', 4600,
+	'{"priority":2,"require_feasible":true,"hours":"%s-%s"}', 600)$$,
+	to_char(now() at time zone 'utc' - interval '1 min', 'HH24:MI'),
+	to_char(now() at time zone 'utc' + interval '5 min', 'HH24:MI')),
+	'The batch cannot be done in time: its 4600 lines%', 'nor outside its hours');
 update sluice.fairness set at = clock_timestamp(), danger = array[pg_temp.n('b')];
 select is(pg_temp.edit('b', '{}') #>> '{sluice,outlook,danger}', 'goes first');
 update sluice.fairness set at = now() - interval '11 s';
