@@ -309,7 +309,8 @@ begin
 	select coalesce(sum(w.lines), 0) as lines, coalesce(sum(w.money), 0) as money,
 		sum(w.lines - w.first_lines) as seen,
 		sum((w.lines - w.first_lines) / nullif(extract(epoch from
-			w.last_at - w.first_at)::double precision, 0)) as speed
+			w.last_at - w.first_at)::double precision, 0)) as speed,
+		extract(epoch from max(w.last_at) - min(w.first_at)) as span_s
 	into v_paid from sluice.batch_path w where w.batch_id = p_batch.id;
 	v_all := p_batch.lines - coalesce(p_batch.duplicates, 0);
 	v_rest := v_all - v_paid.lines;
@@ -337,9 +338,11 @@ begin
 		round(least(v_cost, p_batch.cap)));
 	if v_paid.speed > 0 and v_routed -> 'direct_part' is null
 	    and p_batch.hours is null then
-		-- By its own speed; what limits let through counts as 200 lines seen.
-		-- Lines that are out are as far behind as new ones ahead.
-		v_weight := v_paid.seen / (v_paid.seen + case when v_left > 0 then 200.0 else 0 end);
+		-- By its own speed, which says little before a minute of it was seen, as
+		-- windows fill; what limits let through counts as 200 lines seen.  Lines
+		-- that are out are as far behind as new ones ahead.
+		v_weight := case when v_left > 0 then v_paid.seen / (v_paid.seen + 200.0)
+			* least(1, v_paid.span_s / 60) else 1 end;
 		v_need_s := v_rest / v_paid.speed * v_weight + coalesce(
 			(v_routed ->> 'need_s')::double precision * v_rest / nullif(v_left, 0)
 				* (1 - v_weight), 0);
