@@ -15,27 +15,6 @@ enum {
 	HELD_LINES_MAX = 4000,
 	AROUND_MAX = 64 << 10, /* bytes of a line around its body */
 	START_BYTES = 4096,    /* of a line that is too long */
-	KEEP_US = 1000000000,  /* no slot of theirs was strict */
-};
-
-/* Columns of sluice.provider_lines(). */
-enum {
-	COL_ID,
-	COL_BATCH,
-	COL_BATCH_UID,
-	COL_LANE,
-	COL_DAY,
-	COL_CHUNK,
-	COL_FIRST_LINE,
-	COL_LINE,
-	COL_OPEN,
-	COL_TRIES,
-	COL_SENDS,
-	COL_REFUSED,
-	COL_MAX_TOKENS,
-	COL_IDS,
-	COL_ID_LEN,
-	COL_BODY_LEN,
 };
 
 struct fetch {
@@ -52,105 +31,6 @@ struct fetch {
 	struct buf said; /* of an answer that is no file */
 	int64_t strange; /* lines that are none of ours, or came twice */
 };
-
-/* Runs ------------------------------------------------------------------------ */
-
-static int32_t
-element(const struct buf *b, size_t i)
-{
-	return b->n == 0 ? 0 : ((const int32_t *)b->p)[i];
-}
-
-/* A chunk of the lines' custom_ids alone, with how long their bodies are: all
- * that results need of it. */
-static struct chunk *
-chunk_of_ids(struct db_result *res, int row, const struct buf *line, size_t n)
-{
-	struct chunk *chunk = xcalloc(1, sizeof(*chunk));
-	struct slice ids = db_slice(res, 0, row, COL_IDS);
-	struct buf id_len = { 0 }, body_len = { 0 };
-	struct buf *const of[] = { &chunk->id_at, &chunk->id_len,
-		&chunk->body_at, &chunk->body_len };
-	int32_t most = 0, at = 0;
-
-	db_ints(res, 0, row, COL_ID_LEN, &id_len, 0);
-	db_ints(res, 0, row, COL_BODY_LEN, &body_len, 0);
-	buf_add(&chunk->bytes, ids.p, ids.n);
-	for (size_t k = 0; k < n; k++)
-		if (element(line, k) > most)
-			most = element(line, k);
-	for (size_t c = 0; c < NITEMS(of); c++) {
-		size_t size = (size_t)most * sizeof(int32_t);
-
-		buf_reserve(of[c], size + 1);
-		memset(of[c]->p, 0, size);
-		of[c]->n = size;
-	}
-	for (size_t k = 0; k < n; k++) {
-		size_t i = (size_t)element(line, k) - 1;
-
-		((int32_t *)chunk->id_at.p)[i] = at;
-		((int32_t *)chunk->id_len.p)[i] = element(&id_len, k);
-		((int32_t *)chunk->body_len.p)[i] = element(&body_len, k);
-		at += element(&id_len, k);
-	}
-	buf_fini(&id_len);
-	buf_fini(&body_len);
-	return chunk;
-}
-
-static struct run *
-run_new(struct provider_job *job, struct db_result *res, int row)
-{
-	struct buf line = { 0 }, tries = { 0 }, sends = { 0 }, refused = { 0 };
-	struct slice open = db_slice(res, 0, row, COL_OPEN);
-	size_t n = db_ints(res, 0, row, COL_LINE, &line, 0);
-	struct run *run = xcalloc(1, sizeof(*run) + n * sizeof(run->lines[0]));
-
-	db_ints(res, 0, row, COL_TRIES, &tries, 0);
-	db_ints(res, 0, row, COL_SENDS, &sends, 0);
-	db_ints(res, 0, row, COL_REFUSED, &refused, 0);
-	run->id = db_int(res, 0, row, COL_ID);
-	run->batch = db_int(res, 0, row, COL_BATCH);
-	run->lane = db_int(res, 0, row, COL_LANE);
-	memcpy(run->batch_uid, db_slice(res, 0, row, COL_BATCH_UID).p, 32);
-	run->path = job->path;
-	run->model = job->model;
-	run->endpoint = job->endpoint;
-	run->first_line = (int32_t)db_int(res, 0, row, COL_FIRST_LINE);
-	run->keep_us = KEEP_US;
-	run->n = n;
-	run->chunk = chunk_of_ids(res, row, &line, n);
-	for (size_t k = 0; k < n; k++)
-		run->lines[k] = (struct line){
-			.run = run,
-			.state = k < open.n && open.p[k] == '1'
-			    ? LINE_SENDING
-			    : LINE_SETTLING,
-			.index = (int16_t)element(&line, k),
-			.tries = (int16_t)element(&tries, k),
-			.sends = (int16_t)element(&sends, k),
-			.refused = (int16_t)element(&refused, k),
-			.not_after_us = KEEP_US,
-		};
-	buf_fini(&line);
-	buf_fini(&tries);
-	buf_fini(&sends);
-	buf_fini(&refused);
-	return run;
-}
-
-static void
-run_free(struct run *run)
-{
-	buf_fini(&run->chunk->bytes);
-	buf_fini(&run->chunk->id_at);
-	buf_fini(&run->chunk->id_len);
-	buf_fini(&run->chunk->body_at);
-	buf_fini(&run->chunk->body_len);
-	free(run->chunk);
-	free(run);
-}
 
 static int
 by_id(const void *key, const void *item)
@@ -174,7 +54,8 @@ find_line(const struct fetch *f, int64_t id, size_t place)
 	return &(*at)->lines[place];
 }
 
-/* Results --------------------------------------------------------------------- */
+/* Results ---------------------------------------------------------------------
+ */
 
 static void
 settle_line(struct fetch *f, struct line *line, struct result *r)
@@ -226,8 +107,8 @@ take_lack(struct fetch *f, struct line *line, struct provider_answer *a)
 					: "the upstream has no answer" };
 	struct result *r;
 
-	answer_redact(a->message.p, a->message.n,
-	    buf_slice(&f->job->path->secret));
+	answer_redact(
+	    a->message.p, a->message.n, buf_slice(&f->job->path->secret));
 	switch (provider_lack_of(buf_slice(&a->code))) {
 	case PROVIDER_NOT_RUN:
 		return; /* with all that have no result */
@@ -333,7 +214,8 @@ fetch_on_settled(struct line *line, void *arg)
 	upstream_go_on(f->job->call);
 }
 
-/* Downloads --------------------------------------------------------------------- */
+/* Downloads
+ * --------------------------------------------------------------------- */
 
 static void
 fetch_on_head(int status, struct slice headers, void *arg)
@@ -408,8 +290,8 @@ fetch_next(struct fetch *f)
 	buf_clear(&f->said);
 	f->too_long = false;
 	f->status = 0;
-	snprintf(target, sizeof(target), "/v1/files/%s/content",
-	    f->files[f->at]);
+	snprintf(
+	    target, sizeof(target), "/v1/files/%s/content", f->files[f->at]);
 	buf_clear(&job->body);
 	request = job_request(job, target);
 	request.method = "GET";
@@ -435,7 +317,7 @@ fetch_on_lines(struct db_result *res, void *arg)
 	f->nruns = (size_t)db_rows(res, 0);
 	f->runs = xcalloc(f->nruns, sizeof(struct run *));
 	for (size_t i = 0; i < f->nruns; i++)
-		f->runs[i] = run_new(job, res, (int)i);
+		f->runs[i] = provider_run_new(job, res, (int)i);
 	fetch_next(f);
 }
 
@@ -466,7 +348,7 @@ fetch_on_closed(void *arg)
 	struct fetch *f = arg;
 
 	for (size_t i = 0; i < f->nruns; i++)
-		run_free(f->runs[i]);
+		provider_run_free(f->runs[i]);
 	buf_fini(&f->line);
 	buf_fini(&f->said);
 	free(f->runs);

@@ -36,8 +36,8 @@ read_name(struct slice s, int64_t *run, size_t *place)
 	s = (struct slice){ s.p + 2, s.n - 3 };
 	dash = memchr(s.p, '-', s.n);
 	if (dash == NULL ||
-	    !slice_int((struct slice){ s.p, (size_t)(dash - s.p) }, INT64_MAX,
-		run) ||
+	    !slice_int(
+		(struct slice){ s.p, (size_t)(dash - s.p) }, INT64_MAX, run) ||
 	    !slice_int(
 		(struct slice){ dash + 1, s.n - (size_t)(dash + 1 - s.p) },
 		SLC_CHUNK_LINES_MAX, &n))
@@ -110,8 +110,7 @@ bool
 provider_line_name(struct slice start, int64_t *run, size_t *place)
 {
 	static const char member[] = "\"custom_id\"";
-	const char *at =
-	    memmem(start.p, start.n, member, sizeof(member) - 1);
+	const char *at = memmem(start.p, start.n, member, sizeof(member) - 1);
 	const char *end = start.p + start.n, *quote;
 
 	if (at == NULL)
@@ -121,8 +120,8 @@ provider_line_name(struct slice start, int64_t *run, size_t *place)
 		at++;
 	quote = at < end ? memchr(at + 1, '"', (size_t)(end - at - 1)) : NULL;
 	return quote != NULL &&
-	    read_name((struct slice){ at, (size_t)(quote + 1 - at) }, run,
-		place);
+	    read_name(
+		(struct slice){ at, (size_t)(quote + 1 - at) }, run, place);
 }
 
 enum provider_lack

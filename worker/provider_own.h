@@ -19,6 +19,8 @@ enum {
 	PROVIDER_REPLY_MAX = 16 << 20, /* bytes of an answer that is kept */
 	PROVIDER_FAILURES_MAX = 6, /* of one step in a row, before lines go */
 	PROVIDER_STREAM_MS = 7200000, /* for a whole upload or download */
+	PROVIDER_BACKOFF_MS = 1000,   /* of the first failure */
+	PROVIDER_TARGET_MAX = 2 * PROVIDER_ID_MAX,
 };
 
 struct provider {
@@ -60,8 +62,8 @@ struct provider_job {
 	void (*then)(
 	    struct provider_job *job, const struct upstream_result *got);
 	struct buf url, body;
-	struct buf ids;  /* files to delete, each with '\0' */
-	size_t next_id;  /* in them */
+	struct buf ids; /* files to delete, each with '\0' */
+	size_t next_id; /* in them */
 	struct upload *upload;
 	struct fetch *fetch;
 	json_t *doc; /* for sluice.provider_step() */
@@ -71,17 +73,23 @@ struct provider_job {
 	int64_t write_at_ms;
 };
 
-/* provider.c ---------------------------------------------------------------- */
+/* provider_job.c ------------------------------------------------------------
+ */
 
 /* A call about the path's target ("/v1/batches"); body (job->body) unless it is
  * empty; then is called with its end. */
 void job_call(struct provider_job *job, const char *method, const char *target,
     void (*then)(struct provider_job *job, const struct upstream_result *got));
 /* The parts: the request with what all calls have in common; and the start. */
-struct upstream_request job_request(
-    struct provider_job *job, const char *target);
+struct upstream_request
+job_request(struct provider_job *job, const char *target);
 void job_start(struct provider_job *job, struct upstream_request *request,
     void (*then)(struct provider_job *job, const struct upstream_result *got));
+
+/* Nothing of it is under way any more; true: it has been freed. */
+bool job_reap(struct provider_job *job);
+/* Write what came of it, once it has ended. */
+void job_write(struct provider_job *job);
 
 /* What came of the step: members of the document, then its end. */
 void job_state(struct provider_job *job, const char *state);
@@ -105,8 +113,8 @@ enum reply {
 struct reply_said {
 	enum reply reply;
 	enum provider_fault fault; /* of a refusal */
-	bool sent;       /* something may have reached it */
-	int64_t wait_ms; /* as it says; 0: it does not */
+	bool sent;                 /* something may have reached it */
+	int64_t wait_ms;           /* as it says; 0: it does not */
 	char why[PROVIDER_TEXT_MAX + 40];
 };
 void reply_read(const struct provider_job *job,
@@ -115,17 +123,67 @@ void reply_read(const struct provider_job *job,
 /* 0 to 1: to spread tries and polls. */
 double provider_chance(struct provider *p);
 
-/* provider_step.c ------------------------------------------------------------ */
+/* provider_step.c ------------------------------------------------------------
+ */
 
 void step_begin(struct provider_job *job);
+void step_uploaded(struct provider_job *job, const struct upstream_result *got);
+
+/* provider_rest.c: lines without an outcome
+ * ------------------------------------ */
+
+struct step_rest {
+	bool counts;      /* it was a try of each line's own */
+	bool sent;        /* the upstream may have worked on them */
+	const char *code; /* of a line that has no more tries */
+	const char *why;
+};
+
+void step_settle_rest(struct provider_job *job, const struct step_rest *rest);
 /* Lines without an outcome go as job->status and job->faults say. */
 void step_settle(struct provider_job *job);
 /* Nothing was created: lines go again, uncounted; down: not by this path. */
 void step_give_back(struct provider_job *job, const char *why, bool down);
-void step_uploaded(
-    struct provider_job *job, const struct upstream_result *got);
+void step_give_back_cancelled(struct provider_job *job);
+/* Too much is enqueued: the dispatcher waits, and no line is charged. */
+void step_settle_over(struct provider_job *job, const char *why);
 
-/* provider_upload.c, provider_fetch.c ------------------------------------------ */
+/* provider_clean.c
+ * ------------------------------------------------------------- */
+
+void step_clean(struct provider_job *job);
+
+/* provider_run.c
+ * --------------------------------------------------------------- */
+
+/* Columns of sluice.provider_lines(). */
+enum {
+	LINES_ID,
+	LINES_BATCH,
+	LINES_BATCH_UID,
+	LINES_LANE,
+	LINES_DAY,
+	LINES_CHUNK,
+	LINES_FIRST_LINE,
+	LINES_LINE,
+	LINES_OPEN,
+	LINES_TRIES,
+	LINES_SENDS,
+	LINES_REFUSED,
+	LINES_MAX_TOKENS,
+	LINES_IDS,
+	LINES_ID_LEN,
+	LINES_BODY_LEN,
+};
+
+struct run;
+/* A row of it: lines of one run, as results want them. */
+struct run *
+provider_run_new(struct provider_job *job, struct db_result *res, int row);
+void provider_run_free(struct run *run);
+
+/* provider_upload.c, provider_fetch.c
+ * ------------------------------------------ */
 
 void upload_begin(struct provider_job *job);
 /* Its call is over; false: not yet, a chunk is being read. */

@@ -16,8 +16,9 @@ get_text(const json_t *o, const char *name)
 static void
 copy_id(char to[PROVIDER_ID_MAX + 1], const char *from)
 {
-	size_t n = strspn(from, "-_.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				"abcdefghijklmnopqrstuvwxyz0123456789");
+	size_t n = strspn(from,
+	    "-_.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz0123456789");
 
 	if (n > PROVIDER_ID_MAX || from[n] != '\0')
 		n = 0;
@@ -36,8 +37,8 @@ static enum provider_fault
 fault_of(const char *code, const char *message)
 {
 	if (mentions(code, "token_limit") || mentions(code, "enqueued") ||
-	    mentions(code, "too_many_tasks") ||
-	    mentions(code, "batch_limit") || mentions(message, "enqueued"))
+	    mentions(code, "too_many_tasks") || mentions(code, "batch_limit") ||
+	    mentions(message, "enqueued"))
 		return PROVIDER_OVER;
 	if (mentions(code, "billing") || mentions(code, "insufficient_quota") ||
 	    mentions(code, "insufficient_credit"))
@@ -62,9 +63,9 @@ add_code(struct buf *out, const char *code)
 	size_t n = strspn(code, "_abcdefghijklmnopqrstuvwxyz0123456789");
 
 	buf_adds(out, ",\"code\":");
-	buf_add_json(out, code[n] == '\0' && n > 0 && n <= 64
-		? slice_str(code)
-		: SLICE("invalid_request"));
+	buf_add_json(out,
+	    code[n] == '\0' && n > 0 && n <= 64 ? slice_str(code)
+						: SLICE("invalid_request"));
 }
 
 static void
@@ -115,8 +116,7 @@ read_batch(const json_t *o, struct provider_batch *out)
 	const json_t *counts = json_object_get(o, "request_counts");
 
 	copy_id(out->id, get_text(o, "id"));
-	if (out->id[0] == '\0' ||
-	    !json_is_string(json_object_get(o, "status")))
+	if (out->id[0] == '\0' || !json_is_string(json_object_get(o, "status")))
 		return false;
 	copy_id(out->input_file, get_text(o, "input_file_id"));
 	copy_id(out->output_file, get_text(o, "output_file_id"));
@@ -225,7 +225,8 @@ provider_list_strays(struct slice json, const char *name, const char *keep,
 	json_array_foreach(data, i, v)
 	{
 		copy_id(id, get_text(v, "id"));
-		if (id[0] == '\0' || strcmp(get_text(v, "filename"), name) != 0 ||
+		if (id[0] == '\0' ||
+		    strcmp(get_text(v, "filename"), name) != 0 ||
 		    strcmp(id, keep) == 0)
 			continue;
 		buf_add(ids, id, strlen(id) + 1);

@@ -12,138 +12,22 @@ enum {
 	RUNS_MAX_MS = 26 * HOUR_MS,
 	CANCEL_MAX_MS = HOUR_MS,
 	UPLOADS_MAX = 3,
-	TARGET_MAX = 2 * PROVIDER_ID_MAX,
 };
 
-/* The rest of its lines ------------------------------------------------------- */
-
-struct rest {
-	bool counts;      /* it was a try of each line's own */
-	bool sent;        /* the upstream may have worked on them */
-	const char *code; /* of a line that has no more tries */
-	const char *why;
-};
-
-static void
-settle(struct provider_job *job, const struct rest *rest)
-{
-	json_t *o = json_object();
-
-	json_object_set_new(o, "counts", json_boolean(rest->counts));
-	json_object_set_new(o, "sent", json_boolean(rest->sent));
-	json_object_set_new(o, "attempts", json_integer(job->path->attempts));
-	json_object_set_new(o, "code", json_string(rest->code));
-	json_object_set_new(job->doc, "rest", o);
-	job_state(job, "settled");
-	job_text(job, "why", rest->why);
-	json_object_set(o, "why", json_object_get(job->doc, "why"));
-	log_info("provider.settled",
-	    "id=%" PRId64 " batch=%s status=%s why=\"%s\"", job->id,
-	    job->batch, job->status, rest->why);
-	job_end(job, 0);
-}
-
-void
-step_give_back(struct provider_job *job, const char *why, bool down)
-{
-	if (down)
-		job_seen_down(job, why);
-	settle(job, &(struct rest){ .code = "outcome_unknown", .why = why });
-}
-
-static void
-give_back_cancelled(struct provider_job *job)
-{
-	snprintf(job->status, sizeof(job->status), "cancelled");
-	job_text(job, "status", "cancelled");
-	step_give_back(job, "cancelled before it was created", false);
-}
-
-/* Too much is enqueued: the dispatcher waits, and no line is charged. */
-static void
-settle_over(struct provider_job *job, const char *why)
-{
-	json_t *seen = json_object(), *over = json_object();
-
-	json_object_set_new(over, "lines", json_integer(job->lines));
-	json_object_set_new(over, "tokens", json_integer(job->tokens));
-	json_object_set_new(
-	    over, "wait_ms", json_integer(2 * job->path->poll_ms));
-	json_object_set_new(seen, "path", json_integer(job->path->id));
-	json_object_set_new(seen, "model", json_string(job->model));
-	json_object_set_new(seen, "ok", json_integer(1));
-	json_object_set_new(seen, "over", over);
-	json_object_set_new(job->doc, "seen", seen);
-	/* Also where the call itself said so. */
-	json_object_set_new(
-	    job->doc, "faults", json_pack("{ss}", "fault", "over"));
-	step_give_back(job, why, false);
-}
-
-static void
-settle_failed(struct provider_job *job)
-{
-	const char *fault =
-	    json_string_value(json_object_get(job->faults, "fault"));
-	const char *why =
-	    json_string_value(json_object_get(job->faults, "why"));
-
-	if (why == NULL || why[0] == '\0')
-		why = "the upstream's batch failed";
-	/* Its other lines were not looked at. */
-	if (json_is_array(job->faults))
-		settle(job,
-		    &(struct rest){ .code = "outcome_unknown",
-			.why = "the upstream refused other lines of its "
-			       "batch" });
-	else if (fault != NULL && strcmp(fault, "over") == 0)
-		settle_over(job, why);
-	else if (fault != NULL && strcmp(fault, "money") == 0)
-		step_give_back(job, why, true);
-	else
-		settle(job,
-		    &(struct rest){ .counts = true,
-			.code = "upstream_batch_failed",
-			.why = why });
-}
-
-void
-step_settle(struct provider_job *job)
-{
-	if (strcmp(job->status, "failed") == 0)
-		settle_failed(job);
-	else if (strcmp(job->status, "expired") == 0)
-		settle(job,
-		    &(struct rest){ .code = "outcome_unknown",
-			.why = "the upstream's batch expired before it" });
-	else if (strcmp(job->status, "cancelled") == 0)
-		settle(job,
-		    &(struct rest){ .code = "outcome_unknown",
-			.why = "the upstream's batch was cancelled before "
-			       "it" });
-	else
-		settle(job,
-		    &(struct rest){ .counts = true,
-			.sent = true,
-			.code = "outcome_unknown",
-			.why = "the upstream's batch ended without a result "
-			       "for it" });
-}
-
-/* Uploading and creating ------------------------------------------------------ */
+/* Uploading and creating ------------------------------------------------------
+ */
 
 /* The upstream does not take what we have; false: it may, later. */
 static bool
 refused(struct provider_job *job, const struct reply_said *said)
 {
-	if (said->reply == REPLY_AGAIN &&
-	    job->failures < PROVIDER_FAILURES_MAX)
+	if (said->reply == REPLY_AGAIN && job->failures < PROVIDER_FAILURES_MAX)
 		return false;
 	if (said->fault == PROVIDER_OVER)
-		settle_over(job, said->why);
+		step_settle_over(job, said->why);
 	else if (said->reply == REPLY_REFUSED)
-		settle(job,
-		    &(struct rest){ .counts = true,
+		step_settle_rest(job,
+		    &(struct step_rest){ .counts = true,
 			.code = "upstream_batch_refused",
 			.why = said->why });
 	else
@@ -181,8 +65,8 @@ file_missing(struct provider_job *job, const struct reply_said *said)
 		job_state(job, "packed");
 		job_failed(job, said->wait_ms, said->why);
 	} else {
-		settle(job,
-		    &(struct rest){ .counts = true,
+		step_settle_rest(job,
+		    &(struct step_rest){ .counts = true,
 			.code = "upstream_batch_refused",
 			.why = said->why });
 	}
@@ -203,12 +87,10 @@ step_created(struct provider_job *job, const struct upstream_result *got)
 		log_info("provider.created",
 		    "id=%" PRId64 " path=%s model=%s lines=%" PRId64
 		    " batch=%s",
-		    job->id, job->path->name, job->model, job->lines,
-		    batch.id);
+		    job->id, job->path->name, job->model, job->lines, batch.id);
 		job_end(job, job->path->poll_ms);
 	} else if (said.reply == REPLY_OK) {
-		job_failed(
-		    job, job->path->poll_ms, "the answer is no batch");
+		job_failed(job, job->path->poll_ms, "the answer is no batch");
 	} else if (said.reply == REPLY_AGAIN && said.sent &&
 	    got->status != 429) {
 		/* Perhaps it is there: it is looked for first. */
@@ -228,8 +110,8 @@ static void
 create(struct provider_job *job)
 {
 	buf_clear(&job->body);
-	buf_addf(&job->body, "{\"input_file_id\":\"%s\",\"endpoint\":",
-	    job->file);
+	buf_addf(
+	    &job->body, "{\"input_file_id\":\"%s\",\"endpoint\":", job->file);
 	buf_add_json(&job->body, slice_str(job->endpoint));
 	buf_addf(&job->body,
 	    ",\"completion_window\":\"24h\",\"metadata\":{\"sluice\":\"%s\"}}",
@@ -237,7 +119,8 @@ create(struct provider_job *job)
 	job_call(job, "POST", "/v1/batches", step_created);
 }
 
-/* It may have been created by one who could not tell any more -------------------- */
+/* It may have been created by one who could not tell any more
+ * -------------------- */
 
 static void look(struct provider_job *job, const char *after);
 
@@ -258,13 +141,13 @@ step_looked(struct provider_job *job, const struct upstream_result *got)
 		job_text(job, "status", batch.status_text);
 		job_state(job, "running");
 		job_seen_ok(job, false);
-		log_info("provider.adopted", "id=%" PRId64 " batch=%s",
-		    job->id, batch.id);
+		log_info("provider.adopted", "id=%" PRId64 " batch=%s", job->id,
+		    batch.id);
 		job_end(job, 0);
 	} else if (found == 0 && last[0] != '\0') {
 		look(job, last);
 	} else if (found == 0 && job->cancel) {
-		give_back_cancelled(job);
+		step_give_back_cancelled(job);
 	} else if (found == 0 && job->failures > PROVIDER_FAILURES_MAX) {
 		step_give_back(job, "the upstream creates no batch", true);
 	} else if (found == 0) {
@@ -280,7 +163,7 @@ step_looked(struct provider_job *job, const struct upstream_result *got)
 static void
 look(struct provider_job *job, const char *after)
 {
-	char target[TARGET_MAX];
+	char target[PROVIDER_TARGET_MAX];
 
 	snprintf(target, sizeof(target), "/v1/batches?limit=100%s%s",
 	    after[0] != '\0' ? "&after=" : "", after);
@@ -288,14 +171,15 @@ look(struct provider_job *job, const char *after)
 	job_call(job, "GET", target, step_looked);
 }
 
-/* Running ----------------------------------------------------------------------- */
+/* Running
+ * ----------------------------------------------------------------------- */
 
 /* Nobody knows what became of its lines. */
 static void
 settle_lost(struct provider_job *job, bool counts, const char *why)
 {
-	settle(job,
-	    &(struct rest){ .counts = counts,
+	step_settle_rest(job,
+	    &(struct step_rest){ .counts = counts,
 		.sent = true,
 		.code = "outcome_unknown",
 		.why = why });
@@ -307,13 +191,12 @@ keep_faults(struct provider_job *job, struct provider_batch *batch)
 	json_t *faults;
 
 	if (batch->faults.n > 0) {
-		faults =
-		    json_loadb(batch->faults.p, batch->faults.n, 0, NULL);
+		faults = json_loadb(batch->faults.p, batch->faults.n, 0, NULL);
 	} else {
 		struct buf b = { 0 };
 
 		buf_addf(&b, "{\"fault\":\"%s\",\"why\":",
-		    batch->fault == PROVIDER_OVER    ? "over"
+		    batch->fault == PROVIDER_OVER        ? "over"
 			: batch->fault == PROVIDER_MONEY ? "money"
 							 : "other");
 		buf_add_json(&b, slice_str(batch->why));
@@ -377,8 +260,8 @@ step_polled(struct provider_job *job, const struct upstream_result *got)
 		if (batch.status != PROVIDER_UNDER_WAY)
 			batch_ended(job, &batch);
 		else if (is_overdue(job))
-			settle_lost(job, false,
-			    "the upstream never ended its batch");
+			settle_lost(
+			    job, false, "the upstream never ended its batch");
 		else
 			job_end(job, next_poll_ms(job));
 	} else if (said.reply == REPLY_GONE &&
@@ -399,7 +282,7 @@ step_polled(struct provider_job *job, const struct upstream_result *got)
 static void
 poll_batch(struct provider_job *job)
 {
-	char target[TARGET_MAX];
+	char target[PROVIDER_TARGET_MAX];
 
 	snprintf(target, sizeof(target), "/v1/batches/%s", job->batch);
 	buf_clear(&job->body);
@@ -415,8 +298,8 @@ step_cancelled(struct provider_job *job, const struct upstream_result *got)
 	reply_read(job, got, &said);
 	if (said.reply == REPLY_AGAIN || said.reply == REPLY_DOWN) {
 		if (is_overdue(job))
-			settle_lost(job, false,
-			    "the upstream never ended its batch");
+			settle_lost(
+			    job, false, "the upstream never ended its batch");
 		else
 			job_failed(job, said.wait_ms, said.why);
 		return;
@@ -430,97 +313,15 @@ step_cancelled(struct provider_job *job, const struct upstream_result *got)
 static void
 cancel_batch(struct provider_job *job)
 {
-	char target[TARGET_MAX];
+	char target[PROVIDER_TARGET_MAX];
 
 	snprintf(target, sizeof(target), "/v1/batches/%s/cancel", job->batch);
 	buf_clear(&job->body);
 	job_call(job, "POST", target, step_cancelled);
 }
 
-/* Files that nobody needs any more -------------------------------------------- */
-
-static void
-step_deleted(struct provider_job *job, const struct upstream_result *got)
-{
-	char target[TARGET_MAX];
-	struct reply_said said;
-
-	if (got != NULL) {
-		reply_read(job, got, &said);
-		if (said.reply == REPLY_AGAIN || said.reply == REPLY_DOWN) {
-			/* It is only room there: not for ever. */
-			if (job->failures >= PROVIDER_FAILURES_MAX)
-				job_state(job, "cleaned");
-			job_failed(job, said.wait_ms, said.why);
-			return;
-		}
-	}
-	if (job->next_id >= job->ids.n) {
-		job_state(job, "cleaned");
-		job_end(job, 0);
-		return;
-	}
-	snprintf(target, sizeof(target), "/v1/files/%s",
-	    job->ids.p + job->next_id);
-	job->next_id += strlen(job->ids.p + job->next_id) + 1;
-	buf_clear(&job->body);
-	job_call(job, "DELETE", target, step_deleted);
-}
-
-static void list_files(struct provider_job *job, const char *after);
-
-static void
-step_listed(struct provider_job *job, const struct upstream_result *got)
-{
-	char last[PROVIDER_ID_MAX + 1] = "", name[64];
-	struct reply_said said;
-
-	snprintf(name, sizeof(name), "sluice-%s.jsonl", job->uid);
-	reply_read(job, got, &said);
-	/* One that has no lists keeps its strays. */
-	if (said.reply == REPLY_OK)
-		provider_list_strays(
-		    got->body, name, job->file, &job->ids, last);
-	if (said.reply == REPLY_AGAIN || said.reply == REPLY_DOWN) {
-		if (job->failures >= PROVIDER_FAILURES_MAX)
-			job_state(job, "cleaned");
-		job_failed(job, said.wait_ms, said.why);
-	} else if (last[0] != '\0') {
-		list_files(job, last);
-	} else {
-		step_deleted(job, NULL);
-	}
-}
-
-static void
-list_files(struct provider_job *job, const char *after)
-{
-	char target[TARGET_MAX];
-
-	snprintf(target, sizeof(target),
-	    "/v1/files?purpose=batch&limit=1000%s%s",
-	    after[0] != '\0' ? "&after=" : "", after);
-	buf_clear(&job->body);
-	job_call(job, "GET", target, step_listed);
-}
-
-static void
-clean(struct provider_job *job)
-{
-	const char *const files[] = { job->file, job->output_file,
-		job->error_file };
-
-	for (size_t i = 0; i < NITEMS(files); i++)
-		if (files[i][0] != '\0')
-			buf_add(&job->ids, files[i], strlen(files[i]) + 1);
-	/* An upload that nobody heard the answer of may be there. */
-	if (job->uploads > 1 || (job->uploads > 0 && job->file[0] == '\0'))
-		list_files(job, "");
-	else
-		step_deleted(job, NULL);
-}
-
-/* What comes next --------------------------------------------------------------- */
+/* What comes next
+ * --------------------------------------------------------------- */
 
 void
 step_begin(struct provider_job *job)
@@ -530,12 +331,12 @@ step_begin(struct provider_job *job)
 		void (*begin)(struct provider_job *job);
 		void (*begin_cancelled)(struct provider_job *job);
 	} steps[] = {
-		{ "packed", upload_begin, give_back_cancelled },
-		{ "uploading", upload_begin, give_back_cancelled },
-		{ "uploaded", create, give_back_cancelled },
+		{ "packed", upload_begin, step_give_back_cancelled },
+		{ "uploading", upload_begin, step_give_back_cancelled },
+		{ "uploaded", create, step_give_back_cancelled },
 		{ "running", poll_batch, NULL },
 		{ "fetching", fetch_begin, NULL },
-		{ "settled", clean, NULL },
+		{ "settled", step_clean, NULL },
 	};
 
 	if (strcmp(job->was, "creating") == 0) {

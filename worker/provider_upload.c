@@ -7,10 +7,8 @@
 
 #include "cap.h"
 
-/* Columns of sluice.provider_lines() that matter here. */
-enum { COL_ID, COL_DAY = 4, COL_CHUNK = 5, COL_LINE = 7, COL_MAX_TOKENS = 12 };
-
-/* Runs in the order of the file; one chunk at a time is read and written out. */
+/* Runs in the order of the file; one chunk at a time is read and written out.
+ */
 struct upload_run {
 	int64_t id, chunk, max_tokens;
 	char day[11];
@@ -53,8 +51,7 @@ add_line(struct upload *u, const struct upload_run *run, size_t place)
 	if (run->max_tokens > 0 &&
 	    cap_add(body, u->job->endpoint, run->max_tokens, &capped))
 		body = buf_slice(&capped);
-	provider_line_write(
-	    &u->out, run->id, place, u->job->endpoint, body);
+	provider_line_write(&u->out, run->id, place, u->job->endpoint, body);
 	buf_fini(&capped);
 }
 
@@ -138,8 +135,8 @@ upload_start(struct upload *u)
 	    "filename=\"sluice-%s.jsonl\"\r\nContent-Type: "
 	    "application/jsonl\r\n\r\n",
 	    u->mark, u->mark, job->uid);
-	snprintf(type, sizeof(type), "multipart/form-data; boundary=%s",
-	    u->mark);
+	snprintf(
+	    type, sizeof(type), "multipart/form-data; boundary=%s", u->mark);
 	request.headers = paths_headers(job->path, type);
 	request.whole_ms = PROVIDER_STREAM_MS;
 	request.fill = upload_fill;
@@ -165,14 +162,13 @@ upload_on_lines(struct db_result *res, void *arg)
 	for (size_t i = 0; i < u->nruns; i++) {
 		struct upload_run *run = &u->runs[i];
 		int row = (int)i;
-		struct slice day = db_slice(res, 0, row, COL_DAY);
+		struct slice day = db_slice(res, 0, row, LINES_DAY);
 
-		run->id = db_int(res, 0, row, COL_ID);
-		run->chunk = db_int(res, 0, row, COL_CHUNK);
-		run->max_tokens = db_int(res, 0, row, COL_MAX_TOKENS);
-		snprintf(run->day, sizeof(run->day), "%.*s", (int)day.n,
-		    day.p);
-		db_ints(res, 0, row, COL_LINE, &run->line, 0);
+		run->id = db_int(res, 0, row, LINES_ID);
+		run->chunk = db_int(res, 0, row, LINES_CHUNK);
+		run->max_tokens = db_int(res, 0, row, LINES_MAX_TOKENS);
+		snprintf(run->day, sizeof(run->day), "%.*s", (int)day.n, day.p);
+		db_ints(res, 0, row, LINES_LINE, &run->line, 0);
 	}
 	if (u->nruns == 0) {
 		/* All of them have gone: their batches have failed. */
