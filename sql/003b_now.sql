@@ -79,6 +79,34 @@ begin
 	order by (w ->> 1)::double precision desc limit 1);
 end $$;
 
+-- Money of a caller's limit that a batch waits for: what it holds is less than its
+-- lines cost on average, and there is no more.
+create or replace function sluice.batch_waiting_money(p_batch bigint) returns json
+language plpgsql stable set search_path = '' as $$
+begin
+	return (select json_build_object('limit', 'money' || case when l.window_s > 0
+			then '/' || sluice.window_text(l.window_s) else '' end,
+		'of', case l.per when 'all' then 'all callers' when 'key' then 'the key'
+			when 'attached' then 'limit ' || n.name
+			else 'account ' || a.name end,
+		'used', l.amount - m.free, 'amount', l.amount,
+		'why', 'its lines have cost more than was thought, and no money is left')
+	from sluice.admission d
+	cross join unnest(d.limit_id, d.subject, d.units, d.whole)
+		u (limit_id, subject, units, whole)
+	join sluice.caller_limit l on l.id = u.limit_id and l.dimension = 'money'
+	join sluice.caller_state s on s.limit_id = u.limit_id and s.subject = u.subject
+	left join sluice.named_limit n on n.id = l.named_id
+	join sluice.account a on a.id = d.account_id
+	cross join lateral (select l.amount - s.reserved - (sluice.state_now(l, s,
+		(date_part('epoch', clock_timestamp()) * 1e6)::bigint)).used as free) m
+	cross join lateral (select coalesce(sum(w.money) / nullif(sum(w.lines), 0), 0) as each
+		from sluice.batch_path w where w.batch_id = p_batch) c
+	where d.batch_id = p_batch and u.whole and m.free <= 0
+	    and u.units - (sluice.batch_spent(p_batch)).spent < greatest(1, c.each)
+	limit 1);
+end $$;
+
 -- What an unfinished batch waits for: a limit; or nothing any more, as its key
 -- was revoked.  Null when any line can go.
 create or replace function sluice.batch_waiting(p_batch bigint) returns json
@@ -90,7 +118,8 @@ language sql stable security definer set search_path = '' as $$
 	), (
 		select json_build_object('paused', true, 'why', 'it is paused')
 		from sluice.batch b where b.id = p_batch and b.paused_at is not null
-	), sluice.batch_waiting_shape(p_batch), sluice.batch_waiting_limit(p_batch))
+	), sluice.batch_waiting_money(p_batch), sluice.batch_waiting_shape(p_batch),
+	sluice.batch_waiting_limit(p_batch))
 $$;
 
 -- What was learned of a path: its dialect, readings, ... as the dispatcher left

@@ -225,30 +225,40 @@ begin
 	    and not sluice.batch_may_go(b));
 end $$;
 
--- Of a batch with a spending cap: what is left, less what its lines that are out
--- may cost; busy: there are such, or results that have no place yet.
+-- What a batch has spent, with what its lines that are out may cost; busy: there are
+-- such, or results that have no place yet.
+create or replace function sluice.batch_spent(
+    p_batch bigint, out spent bigint, out busy boolean
+)
+language sql stable set search_path = '' as $$
+	select r.money::bigint + u.money::bigint + coalesce((select sum(w.money)
+			from sluice.batch_path w where w.batch_id = p_batch), 0)::bigint,
+		r.n > 0 or u.n > 0
+	from (select count(*) as n, coalesce(sum(r.est_money * bit_count(r.open)
+			/ greatest(cardinality(r.line), 1)), 0) as money
+		from sluice.run r where r.batch_id = p_batch) r
+	cross join (select count(*) as n, coalesce(sum((j ->> 'money')::bigint), 0) as money
+		from sluice.unplaced u
+		left join lateral json_array_elements(u.paths) j on true
+		where u.batch_id = p_batch) u
+$$;
+
+-- What a batch may still spend, of its own cap and of the money that it holds with
+-- callers' limits; wait: when the next line does not fit, more may come.
 create or replace function sluice.batch_purse(
-    p_batch sluice.batch, out cap_left bigint, out busy boolean
+    p_batch sluice.batch, out cap_left bigint, out wait boolean
 )
 language plpgsql stable set search_path = '' as $$
 declare
-	v_runs record;
-	v_unplaced record;
+	v_held bigint := sluice.batch_held(p_batch.id);
+	v_spent record;
 begin
-	if p_batch.cap is null then
+	if p_batch.cap is null and v_held is null then
 		return;
 	end if;
-	select count(*) as n, coalesce(sum(r.est_money * bit_count(r.open)
-		/ greatest(cardinality(r.line), 1)), 0) as money
-	into v_runs from sluice.run r where r.batch_id = p_batch.id;
-	select count(*) as n, coalesce(sum((j ->> 'money')::bigint), 0) as money
-	into v_unplaced
-	from sluice.unplaced u left join lateral json_array_elements(u.paths) j on true
-	where u.batch_id = p_batch.id;
-	cap_left := p_batch.cap - v_runs.money - v_unplaced.money - coalesce((
-		select sum(w.money) from sluice.batch_path w
-		where w.batch_id = p_batch.id), 0);
-	busy := v_runs.n > 0 or v_unplaced.n > 0;
+	v_spent := sluice.batch_spent(p_batch.id);
+	cap_left := least(p_batch.cap, v_held) - v_spent.spent;
+	wait := v_spent.busy or v_held < coalesce(p_batch.cap, v_held + 1);
 end $$;
 
 -- The working set: of every account, model and class the lanes that can least
@@ -301,7 +311,7 @@ language sql stable set search_path = '' security definer as $$
 	select l.id, l.batch_id, l.account_id, l.file_id, l.purge_day, l.model,
 		l.priority, sluice.epoch_us(l.deadline), l.next_line, l.lines_left, l.open,
 		l.max_tokens, a.weight, l.shapes, b.choice, b.escalate,
-		p.cap_left, p.busy
+		p.cap_left, p.wait
 	from chosen c join sluice.batch_lane l on l.id = c.id
 	join sluice.batch b on b.id = l.batch_id
 	join sluice.account a on a.id = l.account_id

@@ -46,6 +46,8 @@ declare
 	v_subject text[] := '{}';
 	v_scope text[] := '{}';
 	v_units bigint[] := '{}';
+	v_lines bigint[] := '{}';
+	v_whole boolean[];
 	v_state record;
 	v_now record;
 	v_now_us bigint;
@@ -73,6 +75,7 @@ begin
 			v_id := v_id || v_limit.limit_id;
 			v_subject := v_subject || v_limit.subject;
 			v_scope := v_scope || v_limit.scope;
+			v_lines := v_lines || v_model.lines::bigint;
 			v_units := v_units || case v_limit.dimension
 				when 'enqueued_requests' then v_model.lines
 				when 'enqueued_tokens' then v_input + v_output
@@ -82,11 +85,14 @@ begin
 	if v_id = '{}' then
 		return;
 	end if;
-	select array_agg(h.id), array_agg(h.subject), array_agg(h.scope), array_agg(h.units)
-	into v_id, v_subject, v_scope, v_units
+	select array_agg(h.id), array_agg(h.subject), array_agg(h.scope), array_agg(h.units),
+		array_agg(h.whole)
+	into v_id, v_subject, v_scope, v_units, v_whole
 	from (
-		select u.id, u.subject, min(u.scope) as scope, sum(u.units)::bigint as units
-		from unnest(v_id, v_subject, v_scope, v_units) u (id, subject, scope, units)
+		select u.id, u.subject, min(u.scope) as scope, sum(u.units)::bigint as units,
+			sum(u.lines) = v_file.lines as whole
+		from unnest(v_id, v_subject, v_scope, v_units, v_lines)
+			u (id, subject, scope, units, lines)
 		group by u.id, u.subject
 	) h;
 	perform sluice.states_make(v_id, v_subject);
@@ -132,27 +138,15 @@ begin
 		where s.limit_id = (v_state.s).limit_id and s.subject = (v_state.s).subject;
 	end loop;
 	insert into sluice.admission (account_id, key_id, model, resource, expires_at,
-		batch_id, limit_id, subject, units)
+		batch_id, limit_id, subject, units, whole)
 	values (v_batch.account_id, coalesce(v_batch.key_id, 0), '', '', 'infinity',
-		p_batch, v_id, v_subject, v_units);
+		p_batch, v_id, v_subject, v_units, v_whole);
 end $$;
 
--- What a batch has cost, by the dearest of its models and paths.
-create or replace function sluice.batch_money(p_batch sluice.batch) returns bigint
-language plpgsql stable set search_path = '' as $$
-begin
-	return coalesce((
-		select max(sluice.money_of(p.id, m, p_batch.input_tokens,
-			coalesce(p_batch.cached_tokens, 0), p_batch.output_tokens))
-		from sluice.file f
-		cross join unnest(f.models) m
-		join sluice.path p on exists (select from unnest(p.models) g
-			where sluice.glob_match(g, m))
-		where f.id = p_batch.input_id), 0);
-end $$;
-
--- Batches that have ended give back what they held.
-create or replace function sluice.batches_settle() returns void
+-- Batches that have ended give back what they held; are there any?
+drop function if exists sluice.batches_settle();
+drop function if exists sluice.batch_money(sluice.batch);
+create function sluice.batches_settle() returns boolean
 language plpgsql set search_path = '' as $$
 declare
 	v sluice.admission[];
@@ -166,12 +160,61 @@ begin
 				'finalizing', 'cancelling'))
 		returning a
 	)
-	select array_agg(g.a), array_agg(coalesce((select sluice.batch_money(b)
-		from sluice.batch b where b.id = (g.a).batch_id), 0))
+	select array_agg(g.a), array_agg(coalesce((select sum(w.money)
+		from sluice.batch_path w where w.batch_id = (g.a).batch_id), 0)::bigint)
 	into v, v_money
 	from gone g;
 	if v is not null then
 		v_zero := array_fill(0::bigint, array[cardinality(v)]);
 		perform sluice.admissions_settle(v, v_zero, v_zero, v_zero, v_money);
 	end if;
+	return v is not null;
+end $$;
+
+-- Of a batch's money with callers' limits the least that it holds; null: none that
+-- meets all its lines.
+create or replace function sluice.batch_held(p_batch bigint) returns bigint
+language sql stable set search_path = '' as $$
+	select min(u.units)
+	from sluice.admission a
+	cross join unnest(a.limit_id, a.units, a.whole) u (limit_id, units, whole)
+	join sluice.caller_limit l on l.id = u.limit_id
+	where a.batch_id = p_batch and u.whole and l.dimension = 'money'
+$$;
+
+-- Batches that have spent nearly all of the money they hold, for they cost more than
+-- was thought, take more of it: a quarter, as far as there is any.
+create or replace function sluice.batches_hold_more() returns void
+language plpgsql set search_path = '' security definer as $$
+declare
+	v record;
+	v_more bigint;
+begin
+	for v in
+		select a.id, u.i, u.units, l, s
+		from sluice.admission a
+		join sluice.batch b on b.id = a.batch_id and b.state = 'in_progress'
+		cross join unnest(a.limit_id, a.subject, a.units, a.whole) with ordinality
+			u (limit_id, subject, units, whole, i)
+		join sluice.caller_limit l on l.id = u.limit_id and l.dimension = 'money'
+		join sluice.caller_state s on s.limit_id = u.limit_id
+		    and s.subject = u.subject
+		where a.batch_id is not null and u.whole
+		    and (sluice.batch_spent(b.id)).spent > u.units * 0.75
+		order by s.limit_id, s.subject collate "C" for update of s
+	loop
+		-- Read again: of several batches in one counter.
+		select least(greatest(1, v.units / 4), (v.l).amount - s.reserved
+			- (sluice.state_now(v.l, s,
+				(date_part('epoch', clock_timestamp()) * 1e6)::bigint)).used)
+		into v_more
+		from sluice.caller_state s
+		where s.limit_id = (v.s).limit_id and s.subject = (v.s).subject;
+		if v_more > 0 then
+			update sluice.caller_state s set reserved = s.reserved + v_more
+			where s.limit_id = (v.s).limit_id and s.subject = (v.s).subject;
+			update sluice.admission a set units[v.i] = a.units[v.i] + v_more
+			where a.id = v.id;
+		end if;
+	end loop;
 end $$;

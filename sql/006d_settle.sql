@@ -289,7 +289,9 @@ begin
 	v_n := coalesce(cardinality(v), 0);
 	-- Counters are locked in their order once in a transaction.
 	if v_n = 0 then
-		perform sluice.batches_settle();
+		if not sluice.batches_settle() then
+			perform sluice.batches_hold_more();
+		end if;
 		perform sluice.orphans_end();
 	else
 		perform sluice.calls_settle(v, array_fill(0, array[v_n]),

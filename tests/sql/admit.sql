@@ -298,7 +298,7 @@ select is(pg_temp.now(), '0+50');
 select sluice.live_settle((select id from t), 1, 200, 10, 0, 1, 0, 1, 5, true);
 select is(pg_temp.now(), '30+0');
 
--- A batch that has ended: what it cost is what its tokens cost
+-- A batch holds money; when it has ended, what its lines have cost counts
 update sluice.caller_state set reserved = 0;
 delete from sluice.admission;
 with f as (
@@ -313,18 +313,37 @@ with f as (
 		1 from f returning id, account_id
 )
 insert into sluice.admission (account_id, key_id, model, resource, expires_at, batch_id,
-	limit_id, subject, units)
+	limit_id, subject, units, whole)
 select b.account_id, 0, '', '', 'infinity', b.id, array[l.id], array[pg_temp.subject('a1')],
-	'{25}'
+	'{25}', '{true}'
 from b, sluice.caller_limit l where l.removed_at is null;
 update sluice.caller_state s set reserved = 25 from sluice.caller_limit l
 where l.id = s.limit_id and l.removed_at is null;
 select sluice.admissions_reap();
 select is(pg_temp.now(), '30+25', 'held while it goes on');
 select is((pg_temp.ask('a1', null, 3, 0)).verdict, 1, 'live calls see it');
+create function pg_temp.purse() returns text language sql as $$
+	select p.cap_left || ' ' || p.wait from sluice.batch b
+	cross join lateral sluice.batch_purse(b) p
+$$;
+insert into sluice.batch_path (batch_id, path_id, lines, money, direct_money)
+select b.id, p.id, 1, 18, 18 from sluice.batch b, (select id from sluice.path limit 1) p;
+select is(pg_temp.purse(), '7 true', 'it may spend what it holds, and wait for more');
+update sluice.batch set cap = 20;
+select is(pg_temp.purse(), '2 false', 'a cap of its own that is less ends it');
+update sluice.batch_path set money = 23;
+select is(sluice.batch_waiting_money(id)::text, null, 'there is more') from sluice.batch;
+select sluice.admissions_reap();
+select is(pg_temp.now(), '30+30', 'as much more as there is');
+update sluice.batch set cap = null;
+update sluice.batch_path set money = 30;
+select sluice.admissions_reap();
+select is(pg_temp.now() || ' ' || pg_temp.purse(), '30+30 0 true', 'then no more');
+select is(sluice.batch_waiting_money(id) ->> 'of', 'the key') from sluice.batch;
+update sluice.batch_path set money = 18;
 update sluice.batch set state = 'completed';
 select sluice.admissions_reap();
-select is(pg_temp.now(), '48+0', '4 x 2 + 1 x 10');
+select is(pg_temp.now(), '48+0', 'what was paid');
 
 -- What is stale is not judged
 select throws_ok($$ select sluice.admit(-1, 1, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{1}',

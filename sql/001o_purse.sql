@@ -1,0 +1,5 @@
+-- migrate: once
+--
+-- Which reservations of a batch meet all its lines: their money is what it may spend.
+
+alter table sluice.admission add column whole boolean[] not null default '{}';
