@@ -78,51 +78,55 @@ $$;
 
 create or replace function sluice.hours_hold(p_hours text, p_at timestamptz)
 returns boolean
-language sql stable set search_path = '' as $$
-	select exists (select from sluice.hours_spans(p_hours, p_at,
-		p_at + interval '1 microsecond'))
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+	return (select exists (select from sluice.hours_spans(p_hours, p_at,
+		p_at + interval '1 microsecond')));
+end $$;
 
 -- When they begin next; now, if they are.
 create or replace function sluice.hours_next(p_hours text, p_at timestamptz)
 returns timestamptz
-language sql stable set search_path = '' as $$
-	select greatest(min(s.from_at), p_at)
-	from sluice.hours_spans(p_hours, p_at, p_at + interval '8 days') s
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+	return (select greatest(min(s.from_at), p_at)
+	from sluice.hours_spans(p_hours, p_at, p_at + interval '8 days') s);
+end $$;
 
--- Of them what lies ahead, up to 32 days; without hours: always.  after_s: seconds of
--- them since p_at, at their end.
+-- Of them what lies ahead, up to 32 days; after_s: seconds of them since p_at, at
+-- their end.
 create or replace function sluice.hours_ahead(p_hours text, p_at timestamptz)
 returns table (from_at timestamptz, until_at timestamptz, after_s double precision)
 language sql stable set search_path = '' as $$
 	select lower(r.span), upper(r.span), sum(extract(epoch from
 		upper(r.span) - lower(r.span))) over (order by r.span)
-	from unnest(case when p_hours is null
-		then tstzmultirange(tstzrange(p_at, p_at + interval '1000000000 s'))
-		else (select range_agg(tstzrange(greatest(s.from_at, p_at), s.until_at))
-			from sluice.hours_spans(p_hours, p_at, p_at + interval '32 days') s)
-		end) r (span)
+	from unnest((select range_agg(tstzrange(greatest(s.from_at, p_at), s.until_at))
+		from sluice.hours_spans(p_hours, p_at, p_at + interval '32 days') s)) r (span)
 $$;
 
 -- When so many seconds of them will have passed; null: not within 32 days.
 create or replace function sluice.hours_after(
     p_hours text, p_at timestamptz, p_s double precision
 ) returns timestamptz
-language sql stable set search_path = '' as $$
-	select a.until_at - make_interval(secs => a.after_s - p_s)
-	from sluice.hours_ahead(p_hours, p_at) a
-	where a.after_s >= p_s order by a.after_s limit 1
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+	if p_hours is null then
+		return p_at + make_interval(secs => p_s);
+	end if;
+	return (select a.until_at - make_interval(secs => a.after_s - p_s)
+		from sluice.hours_ahead(p_hours, p_at) a
+		where a.after_s >= p_s order by a.after_s limit 1);
+end $$;
 
 -- Seconds of them from p_at to p_until; less than none, when that is past.
 create or replace function sluice.hours_left_s(
     p_hours text, p_at timestamptz, p_until timestamptz
 ) returns double precision
-language sql stable set search_path = '' as $$
-	select case when p_hours is null or p_until <= p_at
-		then extract(epoch from p_until - p_at)::double precision
-		else (select coalesce(sum(extract(epoch from
-				least(a.until_at, p_until) - a.from_at)), 0)
-			from sluice.hours_ahead(p_hours, p_at) a where a.from_at < p_until) end
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+	if p_hours is null or p_until <= p_at then
+		return extract(epoch from p_until - p_at);
+	end if;
+	return coalesce((select sum(extract(epoch from least(a.until_at, p_until) - a.from_at))
+		from sluice.hours_ahead(p_hours, p_at) a where a.from_at < p_until), 0);
+end $$;

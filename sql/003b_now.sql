@@ -5,19 +5,21 @@
 
 -- How a path stands, as the dispatcher wrote it a moment ago; older is no news.
 create or replace function sluice.path_now(p_path integer) returns json
-language sql stable security definer set search_path = '' as $$
-	select s.now from sluice.path_state s
+language plpgsql stable security definer set search_path = '' as $$
+begin
+	return (select s.now from sluice.path_state s
 	where s.path_id = p_path
-	    and (s.now ->> 'at')::double precision > extract(epoch from now()) - 10
-$$;
+	    and (s.now ->> 'at')::double precision > extract(epoch from now()) - 10);
+end $$;
 
 -- Of its models one whose every way is at a limit, and the limit that lets go
 -- first.  Null when any line can go.  The ways are those that the batch may take
 -- while it has time: patient ones cheap paths where there are any, others direct
 -- ones.
 create or replace function sluice.batch_waiting_limit(p_batch bigint) returns json
-language sql stable set search_path = '' as $$
-	with want as (
+language plpgsql stable set search_path = '' as $$
+begin
+	return (with want as (
 		select distinct l.model from sluice.batch_lane l
 		where l.batch_id = p_batch
 		    and (l.open or exists (select from sluice.retry r where r.lane_id = l.id))
@@ -50,8 +52,8 @@ language sql stable set search_path = '' as $$
 	from way w
 	where not exists (select from way o where o.model = w.model and o.binds is null)
 	order by (w.binds ->> 'until')::double precision, w.name
-	limit 1
-$$;
+	limit 1);
+end $$;
 
 -- The shape that a batch waits for, like batch_waiting_limit(); null: none.
 create or replace function sluice.batch_waiting_shape(p_batch bigint) returns json
@@ -125,8 +127,9 @@ $$;
 -- What was learned of a path: its dialect, readings, ... as the dispatcher left
 -- them, and of each model how much it takes and how long.
 create or replace function sluice.path_learned(p_path integer) returns json
-language sql stable set search_path = '' security definer as $$
-	select (coalesce((select s.learned from sluice.path_state s
+language plpgsql stable set search_path = '' security definer as $$
+begin
+	return (select (coalesce((select s.learned from sluice.path_state s
 			where s.path_id = p_path), '{}')::jsonb
 		|| jsonb_strip_nulls(jsonb_build_object('models', (
 			select jsonb_agg(jsonb_build_object('model', e.model,
@@ -136,13 +139,14 @@ language sql stable set search_path = '' security definer as $$
 				'output_tokens', round((e.learned ->> 'output')::numeric),
 				'latency_ms', round((e.learned ->> 'ms')::numeric))
 				order by e.model)
-			from sluice.estimate e where e.path_id = p_path))))::json
-$$;
+			from sluice.estimate e where e.path_id = p_path))))::json);
+end $$;
 
 -- An upstream's own batches on a path: those that are not over, the last that are.
 create or replace function sluice.provider_objects(p_path integer) returns json
-language sql stable security definer set search_path = '' as $$
-	select json_agg(json_strip_nulls(json_build_object('batch', b.batch,
+language plpgsql stable security definer set search_path = '' as $$
+begin
+	return (select json_agg(json_strip_nulls(json_build_object('batch', b.batch,
 		'model', b.model, 'state', case when b.cancel_at is not null
 			and b.state = 'running' then 'cancelling' else b.state end,
 		'status', b.status, 'lines', b.lines, 'done', b.done, 'tokens', b.tokens,
@@ -157,13 +161,14 @@ language sql stable security definer set search_path = '' as $$
 		(select * from sluice.provider_batch q
 		 where q.path_id = p_path and q.state = 'cleaned'
 		 order by q.id desc limit 10)
-	) b
-$$;
+	) b);
+end $$;
 
 -- The upstream's batches that lines of a batch are in.
 create or replace function sluice.batch_upstream(p_batch bigint) returns json
-language sql stable security definer set search_path = '' as $$
-	select json_agg(json_strip_nulls(json_build_object('batch', b.batch,
+language plpgsql stable security definer set search_path = '' as $$
+begin
+	return (select json_agg(json_strip_nulls(json_build_object('batch', b.batch,
 		'path', p.name, 'lines', g.lines, 'state', case when b.cancel_at is not null
 			and b.state = 'running' then 'cancelling' else b.state end,
 		'status', b.status, 'since', sluice.epoch(coalesce(b.running_at,
@@ -174,5 +179,5 @@ language sql stable security definer set search_path = '' as $$
 		group by r.provider_id
 	) g
 	join sluice.provider_batch b on b.id = g.provider_id
-	join sluice.path p on p.id = b.path_id
-$$;
+	join sluice.path p on p.id = b.path_id);
+end $$;

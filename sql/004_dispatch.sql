@@ -230,18 +230,20 @@ end $$;
 create or replace function sluice.batch_spent(
     p_batch bigint, out spent bigint, out busy boolean
 )
-language sql stable set search_path = '' as $$
+language plpgsql stable set search_path = '' as $$
+begin
 	select r.money::bigint + u.money::bigint + coalesce((select sum(w.money)
 			from sluice.batch_path w where w.batch_id = p_batch), 0)::bigint,
 		r.n > 0 or u.n > 0
+	into spent, busy
 	from (select count(*) as n, coalesce(sum(r.est_money * bit_count(r.open)
 			/ greatest(cardinality(r.line), 1)), 0) as money
 		from sluice.run r where r.batch_id = p_batch) r
 	cross join (select count(*) as n, coalesce(sum((j ->> 'money')::bigint), 0) as money
 		from sluice.unplaced u
 		left join lateral json_array_elements(u.paths) j on true
-		where u.batch_id = p_batch) u
-$$;
+		where u.batch_id = p_batch) u;
+end $$;
 
 -- What a batch may still spend, of its own cap and of the money that it holds with
 -- callers' limits; wait: when the next line does not fit, more may come.

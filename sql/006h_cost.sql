@@ -144,9 +144,10 @@ $$;
 
 -- For the batch's object: [{path, lines, cost, direct_cost}].
 create or replace function sluice.batch_paths(p_batch bigint) returns json
-language sql stable set search_path = '' as $$
-	select json_agg(json_build_object('path', p.name, 'lines', b.lines,
+language plpgsql stable set search_path = '' as $$
+begin
+	return (select json_agg(json_build_object('path', p.name, 'lines', b.lines,
 		'cost', b.money, 'direct_cost', b.direct_money) order by b.lines desc, p.name)
 	from sluice.batch_path b join sluice.path p on p.id = b.path_id
-	where b.batch_id = p_batch
-$$;
+	where b.batch_id = p_batch);
+end $$;

@@ -9,22 +9,25 @@
 create or replace function sluice.path_rates(
     p_path integer, p_model text, p_input double precision, p_output double precision
 ) returns table (limit_id integer, units double precision, rate double precision)
-language sql stable set search_path = '' as $$
-	select l.id, case l.dimension when 'concurrent' then 1.0
-			else sluice.limit_units(l, p.charge, p_input::bigint,
-				p_output::bigint)::double precision end,
-		l.amount * (1 - l.headroom) * (1 - l.reserve)
-			/ case l.dimension when 'concurrent' then e.ms / 1000
-				else l.window_s end
-	from sluice.path p
-	join sluice.rate_limit l on l.pool_id = p.pool_id and l.removed_at is null
-	    and (l.path_id is null or l.path_id = p.id)
-	    and sluice.glob_match(l.model, p_model)
-	left join lateral (select nullif((q.learned ->> 'ms')::double precision, 0) as ms
-		from sluice.estimate q where q.path_id = p.id and q.model = p_model) e on true
-	where p.id = p_path and l.dimension not like 'enqueued%'
-	    and (l.window_s > 0 or e.ms is not null)
-$$;
+language plpgsql stable set search_path = '' as $$
+#variable_conflict use_column
+begin
+	return query
+		select l.id, case l.dimension when 'concurrent' then 1.0
+				else sluice.limit_units(l, p.charge, p_input::bigint,
+					p_output::bigint)::double precision end,
+			l.amount * (1 - l.headroom) * (1 - l.reserve)
+				/ case l.dimension when 'concurrent' then e.ms / 1000
+					else l.window_s end
+		from sluice.path p
+		join sluice.rate_limit l on l.pool_id = p.pool_id and l.removed_at is null
+		    and (l.path_id is null or l.path_id = p.id)
+		    and sluice.glob_match(l.model, p_model)
+		left join lateral (select nullif((q.learned ->> 'ms')::double precision, 0) as ms
+			from sluice.estimate q where q.path_id = p.id and q.model = p_model) e on true
+		where p.id = p_path and l.dimension not like 'enqueued%'
+		    and (l.window_s > 0 or e.ms is not null);
+end $$;
 
 -- The same of all paths that serve the model, each with its share of the lines:
 -- in proportion to what it lets through.  Of a path without any limit: one row
@@ -33,31 +36,36 @@ create or replace function sluice.way_rates(
     p_model text, p_input double precision, p_output double precision
 ) returns table (path_id integer, limit_id integer, units double precision,
     rate double precision, lines_s double precision, share double precision)
-language sql stable set search_path = '' as $$
-	with way as (
-		select p.id, r.limit_id, r.units, r.rate,
-			coalesce(min(r.rate / r.units) over (partition by p.id), 1e9) as lines_s
-		from sluice.path p
-		left join lateral sluice.path_rates(p.id, p_model, p_input, p_output) r on true
-		where p.removed_at is null and p.kind <> 'batches' and exists (
-			select from unnest(p.models) g where sluice.glob_match(g, p_model))
-	)
-	select w.id, w.limit_id, w.units, w.rate, w.lines_s,
-		w.lines_s / (select sum(d.lines_s)
-			from (select distinct on (o.id) o.id, o.lines_s from way o) d)
-	from way w
-$$;
+language plpgsql stable set search_path = '' as $$
+#variable_conflict use_column
+begin
+	return query
+		with way as (
+			select p.id, r.limit_id, r.units, r.rate,
+				coalesce(min(r.rate / r.units) over (partition by p.id), 1e9) as lines_s
+			from sluice.path p
+			left join lateral sluice.path_rates(p.id, p_model, p_input, p_output) r on true
+			where p.removed_at is null and p.kind <> 'batches' and exists (
+				select from unnest(p.models) g where sluice.glob_match(g, p_model))
+		)
+		select w.id, w.limit_id, w.units, w.rate, w.lines_s,
+			w.lines_s / (select sum(d.lines_s)
+				from (select distinct on (o.id) o.id, o.lines_s from way o) d)
+		from way w;
+end $$;
 
 -- What was learned of the model's tokens, null where nothing was.
 create or replace function sluice.model_tokens(
     p_model text, out ratio double precision, out output double precision
 )
-language sql stable set search_path = '' as $$
+language plpgsql stable set search_path = '' as $$
+begin
 	select avg((e.learned ->> 'ratio')::double precision),
 		avg((e.learned ->> 'output')::double precision)
+	into ratio, output
 	from sluice.estimate e
-	where e.model = p_model and (e.learned ->> 'n')::double precision > 0
-$$;
+	where e.model = p_model and (e.learned ->> 'n')::double precision > 0;
+end $$;
 
 -- Lines that wait in batches due before one (and in itself: own), with their
 -- tokens on average: as learned, else as scheduler/estimate.h guesses.  What was
@@ -65,40 +73,44 @@ $$;
 create or replace function sluice.waiting(p_batch bigint, p_deadline timestamptz)
 returns table (model text, own boolean, lines numeric, input double precision,
     output double precision)
-language sql stable set search_path = '' as $$
-	select w.model, w.own, w.lines, w.bytes / w.lines * coalesce(t.ratio, 1.0 / 3),
-		coalesce(t.output, w.cap / w.lines)
-	from (
-		select n.model, n.own, sum(n.lines) as lines, sum(n.lines * n.bytes) as bytes,
-			sum(n.lines * n.cap)::double precision as cap
+language plpgsql stable set search_path = '' as $$
+#variable_conflict use_column
+begin
+	return query
+		select w.model, w.own, w.lines, w.bytes / w.lines * coalesce(t.ratio, 1.0 / 3),
+			coalesce(t.output, w.cap / w.lines)
 		from (
-			select l.model, l.batch_id is not distinct from p_batch as own,
-				f.bytes::double precision / greatest(f.lines, 1) as bytes,
-				coalesce(l.max_tokens, 512) as cap,
-				l.lines_left + case when l.batch_id = p_batch then (
-					select count(*) from sluice.retry r
-					where r.lane_id = l.id) else 0 end as lines
-			from sluice.batch_lane l
-			join sluice.batch b on b.id = l.batch_id
-			join sluice.file f on f.id = l.file_id
-			where b.state in ('validating', 'in_progress')
-			    and b.paused_at is null
-			    and (l.batch_id = p_batch or l.lines_left > 0
-				and (b.deadline, b.id) < (p_deadline,
-					coalesce(p_batch, 1::bigint << 62)))
-		) n
-		where n.lines > 0
-		group by n.model, n.own
-	) w
-	cross join lateral sluice.model_tokens(w.model) t
-$$;
+			select n.model, n.own, sum(n.lines) as lines, sum(n.lines * n.bytes) as bytes,
+				sum(n.lines * n.cap)::double precision as cap
+			from (
+				select l.model, l.batch_id is not distinct from p_batch as own,
+					f.bytes::double precision / greatest(f.lines, 1) as bytes,
+					coalesce(l.max_tokens, 512) as cap,
+					l.lines_left + case when l.batch_id = p_batch then (
+						select count(*) from sluice.retry r
+						where r.lane_id = l.id) else 0 end as lines
+				from sluice.batch_lane l
+				join sluice.batch b on b.id = l.batch_id
+				join sluice.file f on f.id = l.file_id
+				where b.state in ('validating', 'in_progress')
+				    and b.paused_at is null
+				    and (l.batch_id = p_batch or l.lines_left > 0
+					and (b.deadline, b.id) < (p_deadline,
+						coalesce(p_batch, 1::bigint << 62)))
+			) n
+			where n.lines > 0
+			group by n.model, n.own
+		) w
+		cross join lateral sluice.model_tokens(w.model) t;
+end $$;
 
 -- Seconds that so many lines of a file need with all of what there is.
 create or replace function sluice.lines_need_s(
     p_file sluice.file, p_model text, p_max_tokens integer, p_lines bigint
 ) returns double precision
-language sql stable set search_path = '' as $$
-	select p_lines / nullif(sum(w.lines_s), 0)
+language plpgsql stable set search_path = '' as $$
+begin
+	return (select p_lines / nullif(sum(w.lines_s), 0)
 	from (
 		select distinct on (r.path_id) r.path_id, r.lines_s
 		from sluice.model_tokens(p_model) t
@@ -106,8 +118,8 @@ language sql stable set search_path = '' as $$
 			p_file.bytes::double precision / greatest(p_file.lines, 1)
 				* coalesce(t.ratio, 1.0 / 3),
 			coalesce(t.output, p_max_tokens, 512)) r
-	) w
-$$;
+	) w);
+end $$;
 
 -- How a batch stands to its deadline, if all that are due by then (p_ahead, and
 -- their lines) go first and in that order: of the limits on its ways the one that

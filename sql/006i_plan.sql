@@ -57,32 +57,35 @@ create or replace function sluice.plan_ways(p_lines json, p_max_tokens integer)
 returns table (model text, lines double precision, path_id integer, kind text,
     money double precision, priced boolean, latency double precision,
     limit_id integer, units double precision, rate double precision)
-language sql stable set search_path = '' as $$
-	select w.model, w.lines, p.id, p.kind,
-		coalesce((w.input * c.input + w.output * c.output) / 1e6, 0), c.path_id is not null,
-		e.ms / 1000, l.id,
-		(case l.dimension when 'concurrent' then 1 else sluice.limit_units(l, p.charge,
-			round(w.input)::bigint, round(case when p.charge like 'declared%'
-				then coalesce(w.cap, w.output) else w.output end)::bigint)
-			end)::double precision,
-		l.amount * (1 - l.headroom) * (1 - l.reserve) / case
-			when l.dimension = 'concurrent' then e.ms / 1000
-			-- A part stays free against answers longer than thought
-			-- (bench/unknown_tokens).
-			when l.dimension in ('tokens', 'output_tokens') and p.charge = 'actual'
-			then l.window_s / 0.965
-			else l.window_s + 0.45 end
-	from sluice.plan_work(p_lines, p_max_tokens) w
-	join sluice.path p on p.removed_at is null and exists (
-		select from unnest(p.models) g where sluice.glob_match(g, w.model))
-	left join lateral sluice.price_of(p.id, w.model) c on true
-	left join lateral (select nullif((s.learned ->> 'ms')::double precision, 0) as ms
-		from sluice.estimate s where s.path_id = p.id and s.model = w.model) e on true
-	left join sluice.rate_limit l on l.pool_id = p.pool_id and l.removed_at is null
-	    and (l.path_id is null or l.path_id = p.id)
-	    and sluice.glob_match(l.model, w.model) and l.dimension not like 'enqueued%'
-	    and (l.window_s > 0 or e.ms is not null)
-$$;
+language plpgsql stable set search_path = '' as $$
+#variable_conflict use_column
+begin
+	return query
+		select w.model, w.lines, p.id, p.kind,
+			coalesce((w.input * c.input + w.output * c.output) / 1e6, 0), c.path_id is not null,
+			e.ms / 1000, l.id,
+			(case l.dimension when 'concurrent' then 1 else sluice.limit_units(l, p.charge,
+				round(w.input)::bigint, round(case when p.charge like 'declared%'
+					then coalesce(w.cap, w.output) else w.output end)::bigint)
+				end)::double precision,
+			l.amount * (1 - l.headroom) * (1 - l.reserve) / case
+				when l.dimension = 'concurrent' then e.ms / 1000
+				-- A part stays free against answers longer than thought
+				-- (bench/unknown_tokens).
+				when l.dimension in ('tokens', 'output_tokens') and p.charge = 'actual'
+				then l.window_s / 0.965
+				else l.window_s + 0.45 end
+		from sluice.plan_work(p_lines, p_max_tokens) w
+		join sluice.path p on p.removed_at is null and exists (
+			select from unnest(p.models) g where sluice.glob_match(g, w.model))
+		left join lateral sluice.price_of(p.id, w.model) c on true
+		left join lateral (select nullif((s.learned ->> 'ms')::double precision, 0) as ms
+			from sluice.estimate s where s.path_id = p.id and s.model = w.model) e on true
+		left join sluice.rate_limit l on l.pool_id = p.pool_id and l.removed_at is null
+		    and (l.path_id is null or l.path_id = p.id)
+		    and sluice.glob_match(l.model, w.model) and l.dimension not like 'enqueued%'
+		    and (l.window_s > 0 or e.ms is not null);
+end $$;
 
 -- Seconds that all lines need when they go by these paths, each by all that serve
 -- its model in proportion to their speed; what it costs; the limit that binds.
@@ -147,29 +150,32 @@ $$;
 create or replace function sluice.plan_ahead_s(
     p_limit integer, p_batch bigint, p_deadline timestamptz
 ) returns double precision
-language sql stable set search_path = '' as $$
-	select coalesce(sum(g.lines * r.share * r.units / r.rate), 0)
+language plpgsql stable set search_path = '' as $$
+begin
+	return (select coalesce(sum(g.lines * r.share * r.units / r.rate), 0)
 	from sluice.waiting(p_batch, p_deadline) g
 	cross join lateral sluice.way_rates(g.model, g.input, g.output) r
-	where not g.own and r.limit_id = p_limit
-$$;
+	where not g.own and r.limit_id = p_limit);
+end $$;
 
 create or replace function sluice.plan_limit(p_limit integer) returns text
-language sql stable set search_path = '' as $$
-	select sluice.limit_text(l) || ' of ' || coalesce('path ' || p.name,
+language plpgsql stable set search_path = '' as $$
+begin
+	return (select sluice.limit_text(l) || ' of ' || coalesce('path ' || p.name,
 		'pool ' || o.name)
 	from sluice.rate_limit l join sluice.pool o on o.id = l.pool_id
 	left join sluice.path p on p.id = l.path_id
-	where l.id = p_limit
-$$;
+	where l.id = p_limit);
+end $$;
 
 -- By each path alone.
 create or replace function sluice.plan_by_path(
     p_lines json, p_max_tokens integer, p_begin timestamptz, p_hours text,
     p_batch bigint, p_deadline timestamptz
 ) returns json
-language sql stable set search_path = '' as $$
-	select json_agg(json_strip_nulls(json_build_object('path', p.name, 'kind', p.kind,
+language plpgsql stable set search_path = '' as $$
+begin
+	return (select json_agg(json_strip_nulls(json_build_object('path', p.name, 'kind', p.kind,
 		'cost', round(n.money), 'need_s', ceil(n.need_s + a.s),
 		'ends_at', sluice.epoch(sluice.hours_after(p_hours, p_begin,
 			n.need_s + a.s + coalesce(n.latency, 0) + 1)),
@@ -179,8 +185,8 @@ language sql stable set search_path = '' as $$
 	cross join lateral sluice.plan_need(p_lines, p_max_tokens, array[p.id]) n
 	cross join lateral (select case when n.limit_id is null then 0
 		else sluice.plan_ahead_s(n.limit_id, p_batch, p_deadline) end as s) a
-	where p.removed_at is null and n.money is not null
-$$;
+	where p.removed_at is null and n.money is not null);
+end $$;
 
 /*
  * As it will be routed: {ends_at, ends_between, cost, by, limit, ...}.  Patient lines
