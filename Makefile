@@ -52,11 +52,13 @@ PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/spec_price lib/header \
 	scheduler/breaker scheduler/adaptive scheduler/aimd scheduler/clock scheduler/ladder scheduler/foreign scheduler/foreign_log \
 	scheduler/fair scheduler/dispatch scheduler/dispatch_order \
 	scheduler/dispatch_books scheduler/dispatch_conf scheduler/dispatch_offer \
+	scheduler/dispatch_cost scheduler/dispatch_keep \
 	scheduler/route scheduler/dispatch_route \
 	scheduler/dispatch_begin scheduler/dispatch_hurry \
 	scheduler/dispatch_enqueue \
 	scheduler/dispatch_live \
 	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_read \
+	scheduler/dispatch_read_conf scheduler/dispatch_write_runs \
 	scheduler/dispatch_write scheduler/dispatch_explain scheduler/reply \
 	scheduler/admit_limits scheduler/admit_batch \
 	worker/outcome worker/answer worker/health worker/cap worker/suffix \

@@ -31,6 +31,26 @@ bool dispatch_offer_best(struct dispatch *d, const struct dispatch_lane *lane,
     const struct dispatch_line *line, int64_t now_us,
     struct dispatch_offer *best);
 
+/* What the line will cost there, as far as it is known. */
+void dispatch_offer_cost(struct dispatch_offer *o,
+    const struct dispatch_flow *f, const struct dispatch_lane *lane,
+    const struct dispatch_line *line);
+/* Units of a caller's limit: all that the line takes, whatever the upstream
+ * counts. */
+int64_t dispatch_shape_units(
+    const struct dispatch_rate *r, const struct dispatch_offer *o);
+/*
+ * How long the line may wait for a seat after its slot; -1: there is no room
+ * for it now.
+ *
+ * Strict while the rate limits need fewer seats than there are (Little: rate x
+ * latency), loose otherwise.  The stock is what seats may take up before the
+ * news of their being free has come here and another grant has gone out.
+ */
+int64_t dispatch_keep_us(const struct dispatch *d,
+    const struct dispatch_flow *f, int64_t now_us,
+    const struct dispatch_offer *o);
+
 /* Charge the ledgers for it. */
 void
 dispatch_offer_take(const struct dispatch *d, const struct dispatch_offer *o);
