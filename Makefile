@@ -41,7 +41,7 @@ CFLAGS += -fPIE -MMD -MP $(EXTRA_CFLAGS)
 
 # Pure modules: no clock, no loop, no log, no database.  Unit tests link these
 # objects and nothing else.
-PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/spec_price lib/header \
+PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/jscan_each lib/combine lib/spec lib/spec_price lib/header \
 	lib/glob lib/live \
 	lib/dialect lib/dialect_table lib/dialect_value lib/dialect_list \
 	lib/dialect_body lib/dialect_header lib/dialect_refusal \
@@ -61,7 +61,7 @@ PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/spec_price lib/header \
 	scheduler/dispatch_read_conf scheduler/dispatch_write_runs \
 	scheduler/dispatch_write scheduler/dispatch_explain scheduler/reply \
 	scheduler/admit_limits scheduler/admit_batch \
-	worker/outcome worker/answer worker/health worker/cap worker/suffix \
+	worker/outcome worker/answer worker/joint worker/health worker/cap worker/suffix \
 	worker/usage worker/hook_net worker/hook_sign \
 	worker/provider_line worker/provider_reply \
 	cli/js cli/limits cli/prices cli/preset cli/chart cli/rule

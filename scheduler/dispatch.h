@@ -83,8 +83,9 @@ struct dispatch_path {
 	struct route_price *prices; /* times of the database */
 	size_t nprices;
 	enum pace_charge charge;
+	int32_t combine; /* lines that may share a call; 1: none do */
 	struct breaker breaker;
-	int64_t out;      /* lines handed out without an outcome */
+	int64_t out;      /* calls handed out without an outcome */
 	int64_t going;    /* batches: of these, not with the upstream yet */
 	struct aimd aimd; /* calls at once, where no limit says it */
 	/* learned */
@@ -202,6 +203,7 @@ struct dispatch_flow {
 	struct dispatch_pending {
 		int64_t slot_us;
 		int32_t mean, cap; /* output: reserved, declared or -1 */
+		int32_t lines;
 	} * pending;
 	size_t npending, pending_cap;
 	/* of this plan: */
@@ -271,6 +273,7 @@ struct dispatch_conf_path {
 	int64_t until_us;
 	int failures;
 	enum pace_charge charge;
+	int32_t combine;     /* 0: as 1 */
 	int64_t concurrency; /* learned before; 0: nothing */
 	bool concurrency_found;
 	int64_t concurrency_refused;
@@ -304,7 +307,7 @@ dispatch_flow(struct dispatch *d, int32_t path, const char *model);
 /* The world: call begin, then the rest, before each plan. */
 void dispatch_world_begin(struct dispatch *d);
 void dispatch_out(
-    struct dispatch *d, int32_t path, const char *model, int64_t lines);
+    struct dispatch *d, int32_t path, const char *model, int64_t calls);
 void dispatch_worker(struct dispatch *d, int32_t most);
 void dispatch_granted(struct dispatch *d, int32_t limit, int64_t seats);
 
@@ -344,11 +347,12 @@ dispatch_seats_wanted(const struct dispatch_seats *s, int64_t now_us);
 
 /* dispatch_seen.c: what workers saw -------------------------------------- */
 
-struct dispatch_entry { /* a line under rate limits */
+struct dispatch_entry { /* a call under rate limits */
 	int64_t slot_us, keep_us, sent_us;
 	int64_t est_input, est_output, input, output;
 	int64_t ms; /* latency of an answer whose tokens are known, else 0 */
 	int64_t lane;
+	int64_t lines; /* of it; 0: one */
 };
 void dispatch_settle(struct dispatch *d, int32_t path, const char *model,
     const struct dispatch_entry *e);

@@ -2,9 +2,9 @@
 
 #include <math.h>
 
-/* Lines a second that a rate limit lets through. */
+/* Such calls a second that a rate limit lets through. */
 static double
-rate_lines(const struct dispatch_flow *f, size_t i, int64_t now_us,
+rate_calls(const struct dispatch_flow *f, size_t i, int64_t now_us,
     const struct dispatch_offer *o)
 {
 	const struct pace *p = &f->rates[i]->pace;
@@ -22,14 +22,15 @@ flow_rate(const struct dispatch_flow *f, int64_t now_us,
 	double rate = INFINITY;
 
 	for (size_t i = 0; i < f->nrates; i++)
-		rate = fmin(rate, rate_lines(f, i, now_us, o));
+		rate = fmin(rate, rate_calls(f, i, now_us, o));
 	for (size_t i = 0; i < o->lane->nshapes; i++) {
 		const struct dispatch_rate *r = o->lane->shapes[i];
 
 		rate = fmin(rate,
 		    1e6 /
 			(pace_interval_us(&r->pace, now_us) *
-			    (double)dispatch_shape_units(r, o)));
+			    (double)dispatch_shape_units(r, (int64_t)o->n,
+				o->input, o->output)));
 	}
 	return rate;
 }
@@ -48,7 +49,7 @@ flow_carries_us(const struct dispatch_flow *f, double turn, int64_t now_us,
 	for (size_t i = 0; i < f->nrates; i++)
 		least_us = fmin(least_us,
 		    (double)f->rates[i]->pace.window_us *
-			(rate_lines(f, i, now_us, o) / turn - 1));
+			(rate_calls(f, i, now_us, o) / turn - 1));
 	return (int64_t)fmax(least_us, DISPATCH_LOOSE_US);
 }
 
@@ -114,8 +115,8 @@ dispatch_keep_us(const struct dispatch *d, const struct dispatch_flow *f,
 
 double
 dispatch_lines_s(const struct dispatch_flow *f,
-    const struct dispatch_lane *lane, const struct dispatch_line *line,
-    int64_t now_us)
+    const struct dispatch_lane *lane, const struct dispatch_line *lines,
+    size_t n, int64_t now_us)
 {
 	struct dispatch_offer o = { 0 };
 	double rate;
@@ -123,11 +124,11 @@ dispatch_lines_s(const struct dispatch_flow *f,
 	/* How fast others' batches are is not known. */
 	if (f->path->kind == DISPATCH_BATCHES)
 		return 0;
-	dispatch_offer_cost(&o, f, lane, line);
+	dispatch_offer_cost(&o, f, lane, lines, n);
 	rate = flow_rate(f, now_us, &o);
 	for (size_t i = 0; f->estimate.n > 0 && i < f->nseats; i++)
 		rate = fmin(rate,
 		    (double)f->seats[i]->granted * 1000 /
 			fmax(f->estimate.ms, 1));
-	return rate;
+	return rate * (double)o.n;
 }

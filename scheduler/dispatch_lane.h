@@ -34,6 +34,9 @@ struct dispatch_line {
 	int16_t refused; /* in a row */
 	int32_t bytes;   /* of the body */
 	int32_t cap;     /* output tokens, -1: none */
+	int32_t combine; /* may share a call with those that have the same; 0:
+			    with none */
+	int16_t most;    /* with so many, itself included; 0: any number */
 	bool aside;      /* large: others pass */
 };
 
@@ -124,6 +127,8 @@ void dispatch_lane_fresh(
 void dispatch_lane_read(struct dispatch_lane *lane, int32_t end);
 void dispatch_lane_again(
     struct dispatch_lane *lane, const struct dispatch_line *line);
+/* Of lines[0..n) the first so many may share a call as far as is seen here. */
+size_t dispatch_lines_alike(const struct dispatch_line *lines, size_t n);
 /* It has fewer fresh lines at hand than one plan may want. */
 bool dispatch_lane_wants(const struct dispatch_lane *lane);
 

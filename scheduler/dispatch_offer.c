@@ -24,7 +24,10 @@ shapes_let(struct dispatch_offer *o, int64_t now_us)
 
 		if (at_us < now_us + DISPATCH_LEAD_US)
 			at_us = now_us + DISPATCH_LEAD_US;
-		at_us = pace_earliest(&r->pace, dispatch_shape_units(r, o), at_us);
+		at_us = pace_earliest(&r->pace,
+		    dispatch_shape_units(
+			r, (int64_t)o->n, o->input, o->output),
+		    at_us);
 		if (r->waited || at_us > now_us + DISPATCH_HORIZON_US) {
 			r->waited = true;
 			return false;
@@ -37,8 +40,8 @@ shapes_let(struct dispatch_offer *o, int64_t now_us)
 /* The best a flow can do for a line now; false when it can do nothing. */
 static bool
 flow_offer(struct dispatch *d, struct dispatch_flow *f,
-    const struct dispatch_lane *lane, const struct dispatch_line *line,
-    int64_t now_us, struct dispatch_offer *o)
+    const struct dispatch_lane *lane, const struct dispatch_line *lines,
+    size_t n, int64_t now_us, struct dispatch_offer *o)
 {
 	int64_t from_us = now_us + DISPATCH_LEAD_US;
 	bool waits = false, large_waits = false;
@@ -48,7 +51,7 @@ flow_offer(struct dispatch *d, struct dispatch_flow *f,
 	f->blocked = true; /* until it is known better */
 	if (f->path->kind == DISPATCH_BATCHES) {
 		o->flow = f;
-		dispatch_offer_cost(o, f, lane, line);
+		dispatch_offer_cost(o, f, lane, lines, 1);
 		return dispatch_queued_offer(f, now_us, o) &&
 		    shapes_let(o, now_us);
 	}
@@ -60,7 +63,7 @@ flow_offer(struct dispatch *d, struct dispatch_flow *f,
 		return false;
 	f->waits = DISPATCH_WAITS_SEATS;
 	o->flow = f;
-	dispatch_offer_cost(o, f, lane, line);
+	dispatch_offer_cost(o, f, lane, lines, n);
 	if (o->large && f->large_blocked) {
 		f->blocked = false;
 		o->waits_large = true;
@@ -155,6 +158,7 @@ pending_add(struct dispatch_flow *f, const struct dispatch_offer *o)
 	}
 	f->pending[f->npending].slot_us = o->slot_us;
 	f->pending[f->npending].mean = (int32_t)o->output;
+	f->pending[f->npending].lines = (int32_t)o->n;
 	f->pending[f->npending++].cap = o->cap;
 }
 
@@ -179,7 +183,10 @@ dispatch_offer_take(const struct dispatch *d, const struct dispatch_offer *o)
 	for (size_t i = 0; i < o->lane->nshapes; i++) {
 		struct dispatch_rate *r = o->lane->shapes[i];
 
-		pace_grant(&r->pace, dispatch_shape_units(r, o), o->slot_us, o->keep_us, 1);
+		pace_grant(&r->pace,
+		    dispatch_shape_units(
+			r, (int64_t)o->n, o->input, o->output),
+		    o->slot_us, o->keep_us, 1);
 		r->changed = true;
 	}
 
@@ -232,23 +239,17 @@ can_pay(struct dispatch *d, const struct dispatch_lane *lane,
     const struct dispatch_line *line, const struct dispatch_way *way,
     struct dispatch_offer *o)
 {
-	const struct estimate *e = &way->flow->estimate;
-	int64_t cap = line->cap >= 0     ? line->cap
-	    : lane->max_tokens > 0 ? lane->max_tokens
-				   : -1;
-
 	if (lane->purse == 0)
 		return true;
 	o->purse = &d->purses[lane->purse - 1];
-	o->money = route_money(way->price,
-	    (double)estimate_input(e, line->bytes),
-	    (double)estimate_output(e, cap));
+	o->price = way->price;
+	dispatch_line_cost(way->flow, lane, line, o);
 	return o->money <= o->purse->left;
 }
 
 bool
 dispatch_offer_best(struct dispatch *d, const struct dispatch_lane *lane,
-    const struct dispatch_line *line, int64_t now_us,
+    const struct dispatch_line *lines, size_t n, int64_t now_us,
     struct dispatch_offer *best)
 {
 	bool found = false, waits_large = false, paid = false;
@@ -261,10 +262,10 @@ dispatch_offer_best(struct dispatch *d, const struct dispatch_lane *lane,
 		if (found && lane->ways[i].rank > rank)
 			break;
 		rank = lane->ways[i].rank;
-		if (!can_pay(d, lane, line, &lane->ways[i], &o))
+		if (!can_pay(d, lane, lines, &lane->ways[i], &o))
 			continue;
 		paid = true;
-		if (flow_offer(d, f, lane, line, now_us, &o)) {
+		if (flow_offer(d, f, lane, lines, n, now_us, &o)) {
 			if (!found || o.slot_us < best->slot_us)
 				*best = o;
 			found = true;
@@ -293,7 +294,7 @@ dispatch_too_large(struct dispatch *d, const struct dispatch_lane *lane,
 		int64_t output = 0;
 		bool fits = true;
 
-		dispatch_offer_cost(&o, f, lane, line);
+		dispatch_offer_cost(&o, f, lane, line, 1);
 		if (f->path->charge == PACE_CHARGE_DECLARED ||
 		    f->path->charge == PACE_CHARGE_REFUNDED)
 			output = o.cap > 0 ? o.cap : 0;

@@ -24,11 +24,14 @@ struct dispatch_run {
 	int64_t chunk;
 	int32_t first_line;
 	int64_t send_us, keep_us;
-	size_t n, most;
+	size_t n;
+	size_t calls, most; /* of calls */
 	struct {
 		int16_t index, tries, sends, refused;
 		int32_t slot_us; /* after send_us */
 		int32_t input, output;
+		int16_t share; /* calls of so many lines at most; 0: any */
+		bool joins;    /* it goes with the line before: one call */
 	} lines[SLC_CHUNK_LINES_MAX];
 };
 

@@ -159,6 +159,7 @@ read_seen(struct dispatch *d, const json_t *o, int64_t now_us)
 			.output = entry_int(entry, 6),
 			.ms = entry_int(entry, 7),
 			.lane = entry_int(entry, 8),
+			.lines = entry_int(entry, 9),
 		};
 
 		dispatch_settle(d, seen.path, seen.model, &e);

@@ -152,6 +152,7 @@ dispatch_read_config(struct dispatch *d, struct slice text, struct slc_err *err)
 			.until_us = get_time(d, v, "until_us"),
 			.failures = (int)get_int(v, "failures"),
 			.charge = read_charge(get_text(v, "charge")),
+			.combine = (int32_t)get_int(v, "combine"),
 			.concurrency = get_int(concurrency, "limit"),
 			.concurrency_found = get_bool(concurrency, "found"),
 			.concurrency_refused =

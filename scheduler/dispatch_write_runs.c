@@ -28,6 +28,24 @@ doc_close(struct buf *out, bool open)
 		buf_addc(out, ']');                               \
 	} while (0)
 
+/* Which lines begin a call, where some do not; how many may share one. */
+static void
+write_calls(const struct dispatch_run *r, struct buf *out)
+{
+	bool most = false;
+
+	for (size_t k = 0; k < r->n; k++)
+		most |= r->lines[k].share > 0;
+	if (most)
+		WRITE_ARRAY(out, r, "most", share);
+	if (r->calls == r->n)
+		return;
+	buf_adds(out, ",\"leads\":\"");
+	for (size_t k = 0; k < r->n; k++)
+		buf_addc(out, r->lines[k].joins ? '0' : '1');
+	buf_addc(out, '"');
+}
+
 /* A line that leaves retry. */
 static void
 write_gone(struct buf *out, bool *open, int64_t lane, int32_t line)
@@ -92,6 +110,7 @@ write_runs(
 			WRITE_ARRAY(out, r, "sends", sends);
 			WRITE_ARRAY(out, r, "refused", refused);
 		}
+		write_calls(r, out);
 		buf_addc(out, '}');
 	}
 	doc_close(out, open);
