@@ -41,7 +41,7 @@ CFLAGS += -fPIE -MMD -MP $(EXTRA_CFLAGS)
 
 # Pure modules: no clock, no loop, no log, no database.  Unit tests link these
 # objects and nothing else.
-PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/spec_price lib/header \
+PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/jscan_each lib/combine lib/spec lib/spec_price lib/header \
 	lib/glob lib/live \
 	lib/dialect lib/dialect_table lib/dialect_value lib/dialect_list \
 	lib/dialect_body lib/dialect_header lib/dialect_refusal \
@@ -52,14 +52,16 @@ PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/spec lib/spec_price lib/header \
 	scheduler/breaker scheduler/adaptive scheduler/aimd scheduler/clock scheduler/ladder scheduler/foreign scheduler/foreign_log \
 	scheduler/fair scheduler/dispatch scheduler/dispatch_order \
 	scheduler/dispatch_books scheduler/dispatch_conf scheduler/dispatch_offer \
+	scheduler/dispatch_cost scheduler/dispatch_keep \
 	scheduler/route scheduler/dispatch_route \
 	scheduler/dispatch_begin scheduler/dispatch_hurry \
 	scheduler/dispatch_enqueue \
 	scheduler/dispatch_live \
 	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_read \
+	scheduler/dispatch_read_conf scheduler/dispatch_write_runs \
 	scheduler/dispatch_write scheduler/dispatch_explain scheduler/reply \
 	scheduler/admit_limits scheduler/admit_batch \
-	worker/outcome worker/answer worker/health worker/cap worker/suffix \
+	worker/outcome worker/answer worker/joint worker/health worker/cap worker/suffix \
 	worker/usage worker/hook_net worker/hook_sign \
 	worker/provider_line worker/provider_reply \
 	cli/js cli/limits cli/prices cli/preset cli/chart cli/rule

@@ -116,7 +116,9 @@ static const struct cli_opt content_opts[] = { OUTPUT("where to"), END };
 	{ "poll", 0, "SPAN", "batches: how often one is asked for, at most "   \
 	    "twice as long [30s]" },                                          \
 	{ "linger", 0, "SPAN", "batches: how long lines wait for others to "   \
-	    "fill one [10s]" }
+	    "fill one [10s]" },                                                \
+	{ "combine", 0, "N", "up to N embeddings or prompts that are alike "   \
+	    "share a call, 1..2048 [1]" }
 #define EDIT { "no-limit", 0, "SPEC", "remove a limit" }
 
 static const struct cli_opt pool_add_opts[] = { POOL_SETTINGS, END };

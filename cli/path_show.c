@@ -32,6 +32,7 @@ static const struct view_col show_cols[] = {
 	{ "answer max", "answer_max", VIEW_SIZE },
 	{ "poll", "poll_ms", VIEW_MS },
 	{ "linger", "linger_ms", VIEW_MS },
+	{ "combine", "combine", VIEW_COUNT },
 	{ "health", "health", VIEW_TEXT },
 	{ "because", "why", VIEW_TEXT },
 	{ "tried again", "retry_at", VIEW_TIME },

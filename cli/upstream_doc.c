@@ -57,6 +57,7 @@ static const struct setting {
 	{ "answer-max", "answer_max", SET_BYTES, 1 << 10, 256 << 20 },
 	{ "poll", "poll_ms", SET_SPAN_MS, 1, 3600 },
 	{ "linger", "linger_ms", SET_SPAN_MS, 0, 3600 },
+	{ "combine", "combine", SET_COUNT, 1, SLC_COMBINE_MAX },
 };
 
 static const struct setting *

@@ -238,6 +238,7 @@ path_ok(struct call *call, const json_t *path, const char *where)
 		{ "answer_max", 1024, 268435456 },
 		{ "poll_ms", 100, 3600000 },
 		{ "linger_ms", 0, 3600000 },
+		{ "combine", 1, SLC_COMBINE_MAX },
 	};
 	const char *url = api_text(call, path, "url");
 	int64_t unused;

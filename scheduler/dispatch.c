@@ -17,7 +17,7 @@ dispatch_plan_fini(struct dispatch_plan *plan)
 	*plan = (struct dispatch_plan){ 0 };
 }
 
-/* So few lines to a run that every worker gets its part of the seats' work. */
+/* So few calls to a run that every worker gets its part of the seats' work. */
 static size_t
 run_most(const struct dispatch *d, const struct dispatch_flow *f)
 {
@@ -41,7 +41,8 @@ run_for(struct dispatch *d, struct dispatch_plan *plan,
 
 	if (run != NULL && run->path == o->flow->path->id && run->again == again &&
 	    run->chunk == line->chunk && run->keep_us == o->keep_us &&
-	    run->n < run->most &&
+	    run->calls < run->most &&
+	    run->n + o->n <= SLC_CHUNK_LINES_MAX &&
 	    (!run->packed || run->lines[0].tries == line->tries) &&
 	    o->slot_us >= run->send_us &&
 	    o->slot_us - run->send_us < INT32_MAX)
@@ -62,24 +63,42 @@ run_for(struct dispatch *d, struct dispatch_plan *plan,
 	return run;
 }
 
-static void
-run_add(struct dispatch_run *run, const struct dispatch_line *line,
-    const struct dispatch_offer *o)
+static int32_t
+tokens32(int64_t tokens)
 {
+	return (int32_t)(tokens > INT32_MAX ? INT32_MAX : tokens);
+}
+
+static void
+run_add_line(struct dispatch_run *run, const struct dispatch_line *line,
+    const struct dispatch_offer *o, bool joins)
+{
+	struct dispatch_offer own = { 0 };
 	size_t i = run->n++;
 
-	run->money += o->money;
-	run->tokens += dispatch_queued_tokens(o->flow, o);
+	dispatch_line_cost(o->flow, o->lane, line, &own);
 	run->bytes += line->bytes;
+	run->lines[i].share = line->most;
+	run->lines[i].joins = joins;
 	run->lines[i].index = line->index;
 	run->lines[i].tries = line->tries;
 	run->lines[i].sends = line->sends;
 	run->lines[i].refused = line->refused;
 	run->lines[i].slot_us = (int32_t)(o->slot_us - run->send_us);
-	run->lines[i].input =
-	    (int32_t)(o->input > INT32_MAX ? INT32_MAX : o->input);
-	run->lines[i].output =
-	    (int32_t)(o->output > INT32_MAX ? INT32_MAX : o->output);
+	run->lines[i].input = tokens32(own.input);
+	run->lines[i].output = tokens32(own.output);
+}
+
+/* A call. */
+static void
+run_add(struct dispatch_run *run, const struct dispatch_line *lines,
+    const struct dispatch_offer *o)
+{
+	run->money += o->money;
+	run->tokens += dispatch_queued_tokens(o->flow, o);
+	run->calls++;
+	for (size_t i = 0; i < o->n; i++)
+		run_add_line(run, &lines[i], o, i > 0);
 }
 
 static void
@@ -103,13 +122,15 @@ mark(struct dispatch_mark **list, size_t *n, const struct dispatch_lane *lane,
 
 enum fate { FATE_GOES, FATE_ASIDE, FATE_FAILS, FATE_WAITS };
 
-/* What becomes of the next line of a lane; a line that goes is in the plan. */
+/* What becomes of the next of a lane's lines[0..n); one that goes is in the plan,
+ * and so are those that share its call, o->n in all. */
 static enum fate
 plan_line(struct dispatch *d, struct dispatch_lane *lane,
-    const struct dispatch_line *line, bool again, int64_t now_us,
+    const struct dispatch_line *line, size_t n, bool again, int64_t now_us,
     struct dispatch_plan *plan, struct dispatch_offer *o)
 {
-	bool goes = dispatch_offer_best(d, lane, line, now_us, o);
+	bool goes = dispatch_offer_best(
+	    d, lane, line, dispatch_lines_alike(line, n), now_us, o);
 	char why[160];
 
 	if ((o->large || o->waits_large) &&
@@ -133,7 +154,7 @@ plan_line(struct dispatch *d, struct dispatch_lane *lane,
 		    o->flow, o->input, o->output, now_us);
 		dispatch_offer_take(d, o);
 		run_add(run_for(d, plan, lane, line, o, again), line, o);
-		plan->lines++;
+		plan->lines += (int64_t)o->n;
 		return FATE_GOES;
 	}
 	if (o->waits_large && !again && lane->naside < DISPATCH_ASIDE_MAX) {
@@ -157,15 +178,19 @@ plan_again(struct dispatch *d, struct dispatch_lane *lane, int64_t now_us,
 	struct dispatch_queue *q = &lane->again;
 
 	while (lane->at < lane->end) {
-		struct dispatch_line line = q->lines[lane->at++];
+		size_t n;
 		enum fate fate;
 
 		*o = (struct dispatch_offer){ 0 };
-		fate = plan_line(d, lane, &line, true, now_us, plan, o);
-		if (fate == FATE_WAITS)
-			q->lines[lane->kept++] = line;
-		else
-			lane->naside -= line.aside;
+		fate = plan_line(d, lane, &q->lines[lane->at],
+		    lane->end - lane->at, true, now_us, plan, o);
+		if (fate == FATE_WAITS) {
+			q->lines[lane->kept++] = q->lines[lane->at++];
+			continue;
+		}
+		n = fate == FATE_GOES ? o->n : 1;
+		for (; n > 0; n--)
+			lane->naside -= q->lines[lane->at++].aside;
 		if (fate == FATE_GOES)
 			return true;
 	}
@@ -201,16 +226,17 @@ plan_fresh(struct dispatch *d, struct dispatch_lane *lane, int64_t now_us,
 	bool goes = false;
 
 	while (!goes && q->first < q->n) {
-		const struct dispatch_line *line = &q->lines[q->first];
+		size_t n;
 		enum fate fate;
 
 		*o = (struct dispatch_offer){ 0 };
-		fate = plan_line(d, lane, line, false, now_us, plan, o);
+		fate = plan_line(d, lane, &q->lines[q->first], q->n - q->first,
+		    false, now_us, plan, o);
 		if (fate == FATE_WAITS)
 			return false;
 		goes = fate == FATE_GOES;
-		plan_move(lane, line, plan);
-		q->first++;
+		for (n = goes ? o->n : 1; n > 0; n--)
+			plan_move(lane, &q->lines[q->first++], plan);
 	}
 	if (q->first == q->n)
 		q->first = q->n = 0;
@@ -240,7 +266,7 @@ plan_turn(struct dispatch *d, struct dispatch_turn *t, int64_t now_us,
 		}
 		limit_us += o.limit_us;
 		tokens += o.input + o.output;
-		n++;
+		n += (int64_t)o.n;
 	}
 	if (n > 0)
 		fair_charge(t->book, t->class, limit_us, tokens);

@@ -39,7 +39,6 @@ enum {
 	DISPATCH_LOOSE_US = 10000000, /* least keep of a loose slot */
 	DISPATCH_LOOSE_MAX_US = 600000000,
 	DISPATCH_PLAN_LINES = 4096, /* of one plan */
-	DISPATCH_LANE_LINES = 4096, /* buffered of one lane */
 	DISPATCH_FAILED_MAX = 256,  /* of one plan */
 	DISPATCH_ASIDE_MAX = 256,   /* large lines of a lane that others pass */
 	DISPATCH_CROWD_WINDOWS = 4, /* so many windows' worth wait: a crowd */
@@ -48,7 +47,6 @@ enum {
 	DISPATCH_NO_POOL = -1,
 	DISPATCH_READINGS = 8, /* of a path that are kept for people */
 	DISPATCH_OWNERS = 4096,
-	DISPATCH_SHAPES_MAX = 8, /* of one lane: the first of them hold */
 };
 /* Deviations of what calls under way may use above their estimates. */
 #define DISPATCH_MARGIN 4.0
@@ -85,8 +83,9 @@ struct dispatch_path {
 	struct route_price *prices; /* times of the database */
 	size_t nprices;
 	enum pace_charge charge;
+	int32_t combine; /* lines that may share a call; 1: none do */
 	struct breaker breaker;
-	int64_t out;      /* lines handed out without an outcome */
+	int64_t out;      /* calls handed out without an outcome */
 	int64_t going;    /* batches: of these, not with the upstream yet */
 	struct aimd aimd; /* calls at once, where no limit says it */
 	/* learned */
@@ -204,6 +203,7 @@ struct dispatch_flow {
 	struct dispatch_pending {
 		int64_t slot_us;
 		int32_t mean, cap; /* output: reserved, declared or -1 */
+		int32_t lines;
 	} * pending;
 	size_t npending, pending_cap;
 	/* of this plan: */
@@ -216,134 +216,8 @@ struct dispatch_flow {
 	struct dispatch_work work; /* where no rate limit binds */
 };
 
-/* Backlog -------------------------------------------------------------- */
-
-struct dispatch_line {
-	int64_t chunk;
-	int32_t first_line; /* of the chunk in its file, from 1 */
-	int16_t index;      /* in the chunk, from 1 */
-	int16_t tries, sends;
-	int16_t refused; /* in a row */
-	int32_t bytes;   /* of the body */
-	int32_t cap;     /* output tokens, -1: none */
-	bool aside;      /* large: others pass */
-};
-
-struct dispatch_queue {
-	struct dispatch_line *lines;
-	size_t first, n, cap;
-};
-
-/* A path that a lane may take. */
-struct dispatch_way {
-	struct dispatch_flow *flow;
-	double cost; /* money in millionths, of a line as its lines are */
-	int rank;    /* 0 first; -1: not now */
-	const struct route_price *price; /* now; NULL: none */
-};
-
-/* What is left of a batch's spending cap. */
-struct dispatch_purse {
-	int64_t batch;
-	double left; /* less what is out and this plan; millionths */
-	bool out;    /* lines are, or results are not counted yet */
-};
-
-struct dispatch_lane {
-	int64_t id, batch, account;
-	char *model;
-	int priority;
-	int64_t deadline_us;
-	int32_t max_tokens; /* for lines without a cap; 0: leave them */
-	int32_t next_line;  /* the cursor in the database */
-	int32_t lines_left; /* from there on */
-	int32_t read_line;  /* the first that fresh does not have */
-	struct dispatch_queue fresh, again;
-	size_t naside; /* of again */
-	bool keep;     /* while the working set is exchanged */
-	struct dispatch_model *of;
-	int weight; /* of the account, 1 at least */
-	/* Limits before callers that spread its lines: rates of no flow, by id,
-	 * and as of this plan. */
-	int32_t shape_ids[DISPATCH_SHAPES_MAX];
-	struct dispatch_rate *shapes[DISPATCH_SHAPES_MAX];
-	size_t nshape_ids, nshapes;
-	/* The order, reckoned anew about once a second. */
-	double need_s;    /* for what is left, with all of the account's share */
-	int start;        /* latest start from now, in steps; it can wait */
-	bool danger;      /* of missing its deadline; it can still make it */
-	bool late;        /* it cannot */
-	/* of this plan: */
-	bool over;     /* nothing more of it can go */
-	bool starved;  /* its turn came and none of its lines was at hand */
-	size_t at, end; /* of again: the next to be looked at, the last + 1 */
-	size_t kept;   /* of those before: they wait on */
-	size_t move;   /* of the plan's, + 1 */
-	struct dispatch_run *run; /* of the plan's, the last one of its */
-	enum route_choice choice;
-	bool no_escalate;
-	size_t purse; /* of d, + 1; 0: it has no cap */
-	/* dispatch_route.c, a moment ago */
-	struct dispatch_way *ways; /* those now open first, best first */
-	size_t nways;
-	int64_t spare_us; /* until only direct paths make the deadline */
-};
-
-/* Who a line belongs to, when its lane has left the working set. */
-struct dispatch_owner {
-	int64_t lane, account;
-	int class;
-	int32_t shape_ids[DISPATCH_SHAPES_MAX];
-	size_t nshape_ids;
-};
-
-/* A plan --------------------------------------------------------------- */
-
-struct dispatch_run {
-	int64_t lane;
-	int32_t path;
-	bool again;   /* lines that went before, and are taken from retry */
-	bool metered; /* under rate limits: slots and estimates matter */
-	double money; /* of all lines, at most as far as is known; millionths */
-	bool packed;  /* for an upstream's own batch */
-	int64_t tokens, bytes; /* of all its lines, when packed */
-	int64_t chunk;
-	int32_t first_line;
-	int64_t send_us, keep_us;
-	size_t n, most;
-	struct {
-		int16_t index, tries, sends, refused;
-		int32_t slot_us; /* after send_us */
-		int32_t input, output;
-	} lines[SLC_CHUNK_LINES_MAX];
-};
-
-struct dispatch_move {
-	int64_t lane;
-	int32_t from, next, lines;
-};
-
-/* A line that others pass, or that can never go. */
-struct dispatch_mark {
-	int64_t lane, chunk;
-	int32_t first_line;
-	int16_t index, sends;
-	bool again; /* it stands in retry */
-	const char *code; /* of those that fail */
-	char why[160];
-};
-
-struct dispatch_plan {
-	struct dispatch_run **runs;
-	size_t nruns;
-	struct dispatch_move *moves;
-	size_t nmoves;
-	struct dispatch_mark *aside, *failed;
-	size_t naside, nfailed;
-	int64_t lines;
-};
-
-void dispatch_plan_fini(struct dispatch_plan *plan);
+#include "dispatch_lane.h"
+#include "dispatch_plan.h"
 
 struct dispatch {
 	int64_t revision; /* of the configuration */
@@ -399,6 +273,7 @@ struct dispatch_conf_path {
 	int64_t until_us;
 	int failures;
 	enum pace_charge charge;
+	int32_t combine;     /* 0: as 1 */
 	int64_t concurrency; /* learned before; 0: nothing */
 	bool concurrency_found;
 	int64_t concurrency_refused;
@@ -432,7 +307,7 @@ dispatch_flow(struct dispatch *d, int32_t path, const char *model);
 /* The world: call begin, then the rest, before each plan. */
 void dispatch_world_begin(struct dispatch *d);
 void dispatch_out(
-    struct dispatch *d, int32_t path, const char *model, int64_t lines);
+    struct dispatch *d, int32_t path, const char *model, int64_t calls);
 void dispatch_worker(struct dispatch *d, int32_t most);
 void dispatch_granted(struct dispatch *d, int32_t limit, int64_t seats);
 
@@ -472,11 +347,12 @@ dispatch_seats_wanted(const struct dispatch_seats *s, int64_t now_us);
 
 /* dispatch_seen.c: what workers saw -------------------------------------- */
 
-struct dispatch_entry { /* a line under rate limits */
+struct dispatch_entry { /* a call under rate limits */
 	int64_t slot_us, keep_us, sent_us;
 	int64_t est_input, est_output, input, output;
 	int64_t ms; /* latency of an answer whose tokens are known, else 0 */
 	int64_t lane;
+	int64_t lines; /* of it; 0: one */
 };
 void dispatch_settle(struct dispatch *d, int32_t path, const char *model,
     const struct dispatch_entry *e);
@@ -529,30 +405,6 @@ struct dispatch_seen {
 };
 void dispatch_seen(
     struct dispatch *d, int64_t now_us, const struct dispatch_seen *seen);
-
-/* dispatch_lane.c: the backlog -------------------------------------------- */
-
-/* Exchange the working set; a lane that stays keeps its lines. */
-void dispatch_lanes_begin(struct dispatch *d);
-struct dispatch_lane *
-dispatch_lane_put(struct dispatch *d, int64_t id, const char *model,
-    int priority, int64_t deadline_us, int32_t next_line, int32_t lines_left);
-/* Its batch may spend so much more; out: lines of it are out, or their results
- * not counted. */
-void dispatch_lane_cap(struct dispatch *d, struct dispatch_lane *lane,
-    int64_t left, bool out);
-void dispatch_lanes_end(struct dispatch *d);
-/* What is known of it is old: read it again.  An unknown id is nothing. */
-void dispatch_lane_drop(struct dispatch *d, int64_t id);
-struct dispatch_lane *dispatch_lane(struct dispatch *d, int64_t id);
-void dispatch_lane_fresh(
-    struct dispatch_lane *lane, const struct dispatch_line *line);
-/* Its lines before this one are all there: there may be none in many chunks. */
-void dispatch_lane_read(struct dispatch_lane *lane, int32_t end);
-void dispatch_lane_again(
-    struct dispatch_lane *lane, const struct dispatch_line *line);
-/* It has fewer fresh lines at hand than one plan may want. */
-bool dispatch_lane_wants(const struct dispatch_lane *lane);
 
 /* dispatch_order.c: who goes first ---------------------------------------- */
 

@@ -28,8 +28,10 @@ flow_pending(struct dispatch_flow *f, int64_t now_us)
 		if (age_ms > DISPATCH_PENDING_MS)
 			continue;
 		f->pending[kept++] = p;
-		estimate_pending(&f->estimate, age_ms > 0 ? age_ms : 0, p.cap,
-		    &mean, &variance);
+		estimate_pending(&f->estimate, age_ms > 0 ? age_ms : 0,
+		    p.cap > 0 ? p.cap / p.lines : p.cap, &mean, &variance);
+		mean *= p.lines;
+		variance *= p.lines;
 		for (size_t k = 0; k < f->nrates; k++) {
 			struct dispatch_rate *r = f->rates[k];
 

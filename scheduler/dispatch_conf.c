@@ -238,6 +238,7 @@ path_new(struct dispatch *d, const struct dispatch_conf_path *conf)
 	p->charge = conf->charge;
 	p->prices = conf->prices; /* moved */
 	p->nprices = conf->nprices;
+	p->combine = conf->combine > 1 ? conf->combine : 1;
 	p->nmodels = conf->nmodels;
 	p->models = xcalloc(conf->nmodels, sizeof(*p->models));
 	for (size_t i = 0; i < conf->nmodels; i++)

@@ -184,6 +184,26 @@ dispatch_lane_again(
 	queue_put(&lane->again, line);
 }
 
+size_t
+dispatch_lines_alike(const struct dispatch_line *lines, size_t n)
+{
+	int16_t most = SLC_CHUNK_LINES_MAX;
+	size_t k;
+
+	for (k = 0; k < n; k++) {
+		if (lines[k].most > 0 && lines[k].most < most)
+			most = lines[k].most;
+		if ((int64_t)k >= most)
+			break;
+		if (k > 0 &&
+		    (lines[k].combine == 0 ||
+			lines[k].combine != lines[0].combine ||
+			lines[k].chunk != lines[0].chunk))
+			break;
+	}
+	return k;
+}
+
 bool
 dispatch_lane_wants(const struct dispatch_lane *lane)
 {

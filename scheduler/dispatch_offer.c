@@ -5,206 +5,6 @@
 
 #include <sluice/glob.h>
 
-/* Lines a second that a rate limit lets through. */
-static double
-rate_lines(const struct dispatch_flow *f, size_t i, int64_t now_us,
-    const struct dispatch_offer *o)
-{
-	const struct pace *p = &f->rates[i]->pace;
-
-	return 1e6 /
-	    (pace_interval_us(p, now_us) *
-		(double)pace_cost(p, f->path->charge, o->input, o->output));
-}
-
-/* Units of a caller's limit: all that the line takes, whatever the upstream
- * counts. */
-static int64_t
-shape_cost(const struct dispatch_rate *r, const struct dispatch_offer *o)
-{
-	return pace_cost(&r->pace, PACE_CHARGE_ACTUAL, o->input, o->output);
-}
-
-/* Of all of them; INFINITY without any. */
-static double
-flow_rate(const struct dispatch_flow *f, int64_t now_us,
-    const struct dispatch_offer *o)
-{
-	double rate = INFINITY;
-
-	for (size_t i = 0; i < f->nrates; i++)
-		rate = fmin(rate, rate_lines(f, i, now_us, o));
-	for (size_t i = 0; i < o->lane->nshapes; i++) {
-		const struct dispatch_rate *r = o->lane->shapes[i];
-
-		rate = fmin(rate,
-		    1e6 /
-			(pace_interval_us(&r->pace, now_us) *
-			    (double)shape_cost(r, o)));
-	}
-	return rate;
-}
-
-/*
- * How long loose lines may be kept when so many a second find a seat: a line
- * counts for a window more, and where calls are long nobody says sooner when it
- * left.  Longer, and the limit would bind where seats do.
- */
-static int64_t
-flow_carries_us(const struct dispatch_flow *f, double turn, int64_t now_us,
-    const struct dispatch_offer *o)
-{
-	double least_us = DISPATCH_LOOSE_MAX_US;
-
-	for (size_t i = 0; i < f->nrates; i++)
-		least_us = fmin(least_us,
-		    (double)f->rates[i]->pace.window_us *
-			(rate_lines(f, i, now_us, o) / turn - 1));
-	return (int64_t)fmax(least_us, DISPATCH_LOOSE_US);
-}
-
-/*
- * How long the line may wait for a seat after its slot; -1: there is no room
- * for it now.
- *
- * Strict while the rate limits need fewer seats than there are (Little: rate x
- * latency), loose otherwise.  The stock is what seats may take up before the
- * news of their being free has come here and another grant has gone out.
- */
-static int64_t
-flow_keep_us(const struct dispatch *d, const struct dispatch_flow *f,
-    int64_t now_us, const struct dispatch_offer *o)
-{
-	static const double round_s = 0.75; /* news, plan, commit, take */
-	double latency_s = estimate_latency_ms(&f->estimate) / 1000;
-	double rate = flow_rate(f, now_us, o), turns = 0;
-	bool strict = isfinite(rate);
-	int64_t keep_us, most_us;
-
-	for (size_t i = 0; i < f->nseats; i++)
-		f->seats[i]->wanted_us = now_us;
-	if (f->undeclared &&
-	    !aimd_allows(&f->path->aimd, dispatch_path_open(f->path))) {
-		f->path->contended_us = now_us;
-		return -1;
-	}
-	for (size_t i = 0; i < f->nseats; i++) {
-		const struct dispatch_seats *s = f->seats[i];
-		double seats = (double)s->granted;
-
-		if (s->granted <= 0)
-			return -1;
-		/* A seat is free, whatever is on its way. */
-		if (latency_s > 0 &&
-		    (double)s->out + rate * round_s + 2 < seats)
-			continue;
-		if (latency_s > 0 ? rate * latency_s * 1.25 + 1 >= seats
-				  : (double)s->out >= seats)
-			strict = false;
-		if ((double)s->out >= seats + rate + 2)
-			strict = false;
-	}
-	if (strict)
-		return dispatch_late_us(f->path);
-	for (size_t i = 0; i < f->nseats; i++) {
-		struct dispatch_seats *s = f->seats[i];
-		double seats = (double)s->granted;
-		/* Unknown latency: guess high where a guess costs nothing. */
-		double guess_s = isfinite(rate) ? 4 : 0.1;
-		double turn =
-		    seats / (latency_s > 0 ? fmax(latency_s, 0.005) : guess_s);
-		double stock =
-		    fmin(rate, turn) * round_s + (double)d->workers + 1;
-
-		if ((double)s->out >= seats + stock) {
-			s->contended_us = now_us;
-			return -1;
-		}
-		turns = i == 0 ? turn : fmin(turns, turn);
-	}
-	keep_us = (int64_t)(latency_s * 3e6);
-	most_us = flow_carries_us(f, turns, now_us, o);
-	if (keep_us > most_us)
-		keep_us = most_us;
-	if (keep_us < DISPATCH_LOOSE_US)
-		keep_us = DISPATCH_LOOSE_US;
-	return keep_us;
-}
-
-/* What the line will cost there, as far as it is known. */
-static void
-offer_cost(struct dispatch_offer *o, const struct dispatch_flow *f,
-    const struct dispatch_lane *lane, const struct dispatch_line *line)
-{
-	double mean;
-
-	o->lane = lane;
-	o->cap = line->cap >= 0    ? line->cap
-	    : lane->max_tokens > 0 ? lane->max_tokens
-				   : -1;
-	o->input = estimate_input(&f->estimate, line->bytes);
-	o->variance = 0;
-	switch (f->path->charge) {
-	case PACE_CHARGE_DECLARED:
-	case PACE_CHARGE_REFUNDED:
-		o->output = estimate_output(&f->estimate, o->cap);
-		break;
-	case PACE_CHARGE_INPUT:
-		o->output = 0;
-		break;
-	case PACE_CHARGE_ACTUAL:
-		estimate_pending(&f->estimate, 0, o->cap, &mean, &o->variance);
-		o->output = (int64_t)ceil(mean);
-		break;
-	}
-	o->large = false;
-	for (size_t i = 0; i < f->nrates; i++)
-		o->large |= pace_is_large(&f->rates[i]->pace,
-		    pace_cost(&f->rates[i]->pace, f->path->charge, o->input,
-			o->output));
-}
-
-double
-dispatch_lines_s(const struct dispatch_flow *f,
-    const struct dispatch_lane *lane, const struct dispatch_line *line,
-    int64_t now_us)
-{
-	struct dispatch_offer o = { 0 };
-	double rate;
-
-	/* How fast others' batches are is not known. */
-	if (f->path->kind == DISPATCH_BATCHES)
-		return 0;
-	offer_cost(&o, f, lane, line);
-	rate = flow_rate(f, now_us, &o);
-	for (size_t i = 0; f->estimate.n > 0 && i < f->nseats; i++)
-		rate = fmin(rate,
-		    (double)f->seats[i]->granted * 1000 /
-			fmax(f->estimate.ms, 1));
-	return rate;
-}
-
-double
-dispatch_limit_us(const struct dispatch_flow *f, int64_t input, int64_t output,
-    int64_t now_us)
-{
-	double us = 1;
-
-	for (size_t i = 0; i < f->nrates; i++) {
-		const struct pace *p = &f->rates[i]->pace;
-
-		us = fmax(us,
-		    pace_interval_us(p, now_us) *
-			(double)pace_cost(p, f->path->charge, input, output));
-	}
-	for (size_t i = 0; i < f->nseats; i++)
-		if (f->seats[i]->granted > 0)
-			us = fmax(us,
-			    f->estimate.ms * 1000 /
-				(double)f->seats[i]->granted);
-	return us;
-}
-
 /* A large line would pass small ones that came before it: one a window may, or
  * it would wait for as long as there are any. */
 static bool
@@ -224,7 +24,10 @@ shapes_let(struct dispatch_offer *o, int64_t now_us)
 
 		if (at_us < now_us + DISPATCH_LEAD_US)
 			at_us = now_us + DISPATCH_LEAD_US;
-		at_us = pace_earliest(&r->pace, shape_cost(r, o), at_us);
+		at_us = pace_earliest(&r->pace,
+		    dispatch_shape_units(
+			r, (int64_t)o->n, o->input, o->output),
+		    at_us);
 		if (r->waited || at_us > now_us + DISPATCH_HORIZON_US) {
 			r->waited = true;
 			return false;
@@ -237,8 +40,8 @@ shapes_let(struct dispatch_offer *o, int64_t now_us)
 /* The best a flow can do for a line now; false when it can do nothing. */
 static bool
 flow_offer(struct dispatch *d, struct dispatch_flow *f,
-    const struct dispatch_lane *lane, const struct dispatch_line *line,
-    int64_t now_us, struct dispatch_offer *o)
+    const struct dispatch_lane *lane, const struct dispatch_line *lines,
+    size_t n, int64_t now_us, struct dispatch_offer *o)
 {
 	int64_t from_us = now_us + DISPATCH_LEAD_US;
 	bool waits = false, large_waits = false;
@@ -248,7 +51,7 @@ flow_offer(struct dispatch *d, struct dispatch_flow *f,
 	f->blocked = true; /* until it is known better */
 	if (f->path->kind == DISPATCH_BATCHES) {
 		o->flow = f;
-		offer_cost(o, f, lane, line);
+		dispatch_offer_cost(o, f, lane, lines, 1);
 		return dispatch_queued_offer(f, now_us, o) &&
 		    shapes_let(o, now_us);
 	}
@@ -260,13 +63,13 @@ flow_offer(struct dispatch *d, struct dispatch_flow *f,
 		return false;
 	f->waits = DISPATCH_WAITS_SEATS;
 	o->flow = f;
-	offer_cost(o, f, lane, line);
+	dispatch_offer_cost(o, f, lane, lines, n);
 	if (o->large && f->large_blocked) {
 		f->blocked = false;
 		o->waits_large = true;
 		return false;
 	}
-	o->keep_us = flow_keep_us(d, f, now_us, o);
+	o->keep_us = dispatch_keep_us(d, f, now_us, o);
 	if (o->keep_us < 0)
 		return false;
 	o->slot_us = f->nrates == 0 ? now_us : from_us;
@@ -355,6 +158,7 @@ pending_add(struct dispatch_flow *f, const struct dispatch_offer *o)
 	}
 	f->pending[f->npending].slot_us = o->slot_us;
 	f->pending[f->npending].mean = (int32_t)o->output;
+	f->pending[f->npending].lines = (int32_t)o->n;
 	f->pending[f->npending++].cap = o->cap;
 }
 
@@ -379,7 +183,10 @@ dispatch_offer_take(const struct dispatch *d, const struct dispatch_offer *o)
 	for (size_t i = 0; i < o->lane->nshapes; i++) {
 		struct dispatch_rate *r = o->lane->shapes[i];
 
-		pace_grant(&r->pace, shape_cost(r, o), o->slot_us, o->keep_us, 1);
+		pace_grant(&r->pace,
+		    dispatch_shape_units(
+			r, (int64_t)o->n, o->input, o->output),
+		    o->slot_us, o->keep_us, 1);
 		r->changed = true;
 	}
 
@@ -432,23 +239,17 @@ can_pay(struct dispatch *d, const struct dispatch_lane *lane,
     const struct dispatch_line *line, const struct dispatch_way *way,
     struct dispatch_offer *o)
 {
-	const struct estimate *e = &way->flow->estimate;
-	int64_t cap = line->cap >= 0     ? line->cap
-	    : lane->max_tokens > 0 ? lane->max_tokens
-				   : -1;
-
 	if (lane->purse == 0)
 		return true;
 	o->purse = &d->purses[lane->purse - 1];
-	o->money = route_money(way->price,
-	    (double)estimate_input(e, line->bytes),
-	    (double)estimate_output(e, cap));
+	o->price = way->price;
+	dispatch_line_cost(way->flow, lane, line, o);
 	return o->money <= o->purse->left;
 }
 
 bool
 dispatch_offer_best(struct dispatch *d, const struct dispatch_lane *lane,
-    const struct dispatch_line *line, int64_t now_us,
+    const struct dispatch_line *lines, size_t n, int64_t now_us,
     struct dispatch_offer *best)
 {
 	bool found = false, waits_large = false, paid = false;
@@ -461,10 +262,10 @@ dispatch_offer_best(struct dispatch *d, const struct dispatch_lane *lane,
 		if (found && lane->ways[i].rank > rank)
 			break;
 		rank = lane->ways[i].rank;
-		if (!can_pay(d, lane, line, &lane->ways[i], &o))
+		if (!can_pay(d, lane, lines, &lane->ways[i], &o))
 			continue;
 		paid = true;
-		if (flow_offer(d, f, lane, line, now_us, &o)) {
+		if (flow_offer(d, f, lane, lines, n, now_us, &o)) {
 			if (!found || o.slot_us < best->slot_us)
 				*best = o;
 			found = true;
@@ -493,7 +294,7 @@ dispatch_too_large(struct dispatch *d, const struct dispatch_lane *lane,
 		int64_t output = 0;
 		bool fits = true;
 
-		offer_cost(&o, f, lane, line);
+		dispatch_offer_cost(&o, f, lane, line, 1);
 		if (f->path->charge == PACE_CHARGE_DECLARED ||
 		    f->path->charge == PACE_CHARGE_REFUNDED)
 			output = o.cap > 0 ? o.cap : 0;

@@ -13,10 +13,12 @@
 struct dispatch_offer {
 	struct dispatch_flow *flow;
 	const struct dispatch_lane *lane;
+	size_t n; /* lines: one call */
 	int64_t slot_us, keep_us;
 	int64_t input, output; /* tokens reserved */
 	double variance;       /* of the output, where nobody declares it */
 	int32_t cap;           /* output tokens allowed, -1: not said */
+	const struct route_price *price;
 	bool large;
 	bool waits_large; /* no offer: there is no room for its size yet */
 	double limit_us;  /* of dispatch_limit_us() */
@@ -25,21 +27,53 @@ struct dispatch_offer {
 	bool too_dear; /* no offer: the purse does not hold it on any way */
 };
 
-/* Of the lane's best ways that have one the earliest slot; false: none does
- * now. */
+/*
+ * Of the lane's best ways that have one the earliest slot for the first of
+ * lines[0..n), which may share a call: best->n of them do.  False: none does
+ * now.
+ */
 bool dispatch_offer_best(struct dispatch *d, const struct dispatch_lane *lane,
-    const struct dispatch_line *line, int64_t now_us,
+    const struct dispatch_line *lines, size_t n, int64_t now_us,
     struct dispatch_offer *best);
+
+/*
+ * dispatch_cost.c: what the first of lines[0..n) will cost there, as far as it
+ * is known, with as many of the others as the path, the purse and the limits
+ * let into its call: not so many that the call is large.
+ */
+void dispatch_offer_cost(struct dispatch_offer *o,
+    const struct dispatch_flow *f, const struct dispatch_lane *lane,
+    const struct dispatch_line *lines, size_t n);
+/* The tokens of one of them. */
+void dispatch_line_cost(const struct dispatch_flow *f,
+    const struct dispatch_lane *lane, const struct dispatch_line *line,
+    struct dispatch_offer *o);
+/* Units of a caller's limit: all that so many lines take, whatever the upstream
+ * counts. */
+int64_t dispatch_shape_units(const struct dispatch_rate *r, int64_t lines,
+    int64_t input, int64_t output);
+/*
+ * How long the line may wait for a seat after its slot; -1: there is no room
+ * for it now.
+ *
+ * Strict while the rate limits need fewer seats than there are (Little: rate x
+ * latency), loose otherwise.  The stock is what seats may take up before the
+ * news of their being free has come here and another grant has gone out.
+ */
+int64_t dispatch_keep_us(const struct dispatch *d,
+    const struct dispatch_flow *f, int64_t now_us,
+    const struct dispatch_offer *o);
 
 /* Charge the ledgers for it. */
 void
 dispatch_offer_take(const struct dispatch *d, const struct dispatch_offer *o);
 
-/* Such lines a second that the flow lets through, of those of all. */
+/* Lines a second as lines[0..n) are that the flow lets through, of those of
+ * all. */
 double dispatch_lines_s(const struct dispatch_flow *f,
-    const struct dispatch_lane *lane, const struct dispatch_line *line,
-    int64_t now_us);
-/* How long the limit that it takes most of is busy with a line. */
+    const struct dispatch_lane *lane, const struct dispatch_line *lines,
+    size_t n, int64_t now_us);
+/* How long the limit that it takes most of is busy with a call. */
 double dispatch_limit_us(const struct dispatch_flow *f, int64_t input,
     int64_t output, int64_t now_us);
 

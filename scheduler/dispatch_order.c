@@ -234,13 +234,15 @@ lane_reckon(struct dispatch_lane *lane, int64_t now_us)
 	double lines = lane->lines_left +
 	    (double)(lane->again.n - lane->again.first);
 	double per_s = 0, share;
+	size_t alike;
 
 	lane->danger = lane->late = false;
 	if (q->first == q->n || lane->of->book == NULL)
 		return;
+	alike = dispatch_lines_alike(&q->lines[q->first], q->n - q->first);
 	for (size_t i = 0; i < lane->of->nflows; i++)
-		per_s += dispatch_lines_s(
-		    lane->of->flows[i], lane, &q->lines[q->first], now_us);
+		per_s += dispatch_lines_s(lane->of->flows[i], lane,
+		    &q->lines[q->first], alike, now_us);
 	share = fair_share(lane->of->book, lane->account);
 	lane->need_s = lines / fmax(per_s * share, 1e-6);
 }
@@ -556,6 +558,7 @@ dispatch_order_settle(struct dispatch *d, const struct dispatch_flow *f,
     const struct dispatch_entry *e)
 {
 	int64_t estimated = e->est_input + e->est_output;
+	int64_t lines = e->lines > 1 ? e->lines : 1;
 	struct dispatch_owner o;
 
 	if (!find_owner(d, e->lane, &o))
@@ -566,11 +569,10 @@ dispatch_order_settle(struct dispatch *d, const struct dispatch_flow *f,
 		if (r == NULL)
 			continue;
 		pace_settle(&r->pace,
-		    pace_cost(&r->pace, PACE_CHARGE_ACTUAL, e->est_input,
-			e->est_output),
+		    dispatch_shape_units(
+			r, lines, e->est_input, e->est_output),
 		    e->slot_us, e->keep_us,
-		    pace_cost(
-			&r->pace, PACE_CHARGE_ACTUAL, e->input, e->output),
+		    dispatch_shape_units(r, lines, e->input, e->output),
 		    e->sent_us);
 		r->changed = true;
 	}

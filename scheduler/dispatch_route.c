@@ -15,14 +15,16 @@ enum {
 struct load {
 	double input, output;
 	int64_t lines;
+	bool combine; /* they may share calls */
 };
 
 static void
 queue_sample(const struct dispatch_queue *q, double *bytes, double *cap,
-    int *ncaps, int *n)
+    int *ncaps, int *n, bool *combine)
 {
 	for (size_t i = q->first; i < q->n && *n < ROUTE_SAMPLE; i++, (*n)++) {
 		*bytes += q->lines[i].bytes;
+		*combine &= q->lines[i].combine != 0;
 		if (q->lines[i].cap >= 0) {
 			*cap += q->lines[i].cap;
 			++*ncaps;
@@ -36,13 +38,14 @@ lane_load(const struct dispatch_lane *lane)
 	const struct estimate none = { 0 }, *e = &none;
 	double bytes = 0, cap = 0, variance;
 	int n = 0, ncaps = 0;
-	struct load load = { 0 };
+	struct load load = { .combine = true };
 
 	for (size_t i = 0; i < lane->nways; i++)
 		if (lane->ways[i].flow->estimate.n > e->n)
 			e = &lane->ways[i].flow->estimate;
-	queue_sample(&lane->fresh, &bytes, &cap, &ncaps, &n);
-	queue_sample(&lane->again, &bytes, &cap, &ncaps, &n);
+	queue_sample(&lane->fresh, &bytes, &cap, &ncaps, &n, &load.combine);
+	queue_sample(&lane->again, &bytes, &cap, &ncaps, &n, &load.combine);
+	load.combine &= n > 0;
 	load.lines = lane->lines_left +
 	    (int64_t)(lane->again.n - lane->again.first);
 	load.input = (double)estimate_input(
@@ -55,14 +58,41 @@ lane_load(const struct dispatch_lane *lane)
 	return load;
 }
 
+/* What a line takes of a limit that counts tokens. */
+static double
+line_units(const struct dispatch_flow *f, const struct pace *p,
+    const struct load *load)
+{
+	return (double)pace_cost(p, f->path->charge, (int64_t)load->input,
+	    (int64_t)load->output);
+}
+
+/* Lines of one call: fewer where it would be large (dispatch_cost.c). */
+static double
+call_lines(const struct dispatch_flow *f, const struct load *load)
+{
+	double n = load->combine ? f->path->combine : 1;
+
+	for (size_t i = 0; n > 1 && i < f->nrates; i++) {
+		const struct pace *p = &f->rates[i]->pace;
+
+		if (p->dimension != PACE_REQUESTS)
+			n = fmin(n,
+			    (double)p->amount / PACE_LARGE_PART /
+				line_units(f, p, load));
+	}
+	return fmax(n, 1);
+}
+
 /* Lines a second that a limit lets through until then. */
 static double
 rate_per_s(const struct dispatch_flow *f, const struct dispatch_rate *r,
     const struct load *load, int64_t now_us, int64_t until_us)
 {
 	const struct pace *p = &r->pace;
-	double units = (double)pace_cost(p, f->path->charge,
-	    (int64_t)load->input, (int64_t)load->output);
+	double units = p->dimension == PACE_REQUESTS
+	    ? 1 / call_lines(f, load)
+	    : line_units(f, p, load);
 	double us = fmax((double)(until_us - now_us), 1), windows, left;
 
 	if (p->window_us < PACE_BUDGET_US)
@@ -85,7 +115,7 @@ flow_per_s(const struct dispatch_flow *f, const struct load *load,
 {
 	double s =
 	    (f->estimate.n > 0 ? f->estimate.ms : ROUTE_LATENCY_MS) / 1000;
-	double per_s = INFINITY;
+	double per_s = INFINITY, n = call_lines(f, load);
 
 	*binds = NULL;
 	for (size_t i = 0; i < f->nrates; i++) {
@@ -99,13 +129,14 @@ flow_per_s(const struct dispatch_flow *f, const struct load *load,
 	}
 	for (size_t i = 0; i < f->nseats; i++)
 		per_s = fmin(per_s,
-		    (double)(i == 0 ? f->seats[i]->granted
-				    : f->seats[i]->amount) /
+		    n *
+			(double)(i == 0 ? f->seats[i]->granted
+					: f->seats[i]->amount) /
 			fmax(s, 0.001));
 	/* Until a refusal has shown how many calls there may be, they grow. */
 	if (f->undeclared && f->path->aimd.found)
 		per_s = fmin(per_s,
-		    (double)aimd_limit(&f->path->aimd) / fmax(s, 0.001));
+		    n * (double)aimd_limit(&f->path->aimd) / fmax(s, 0.001));
 	return per_s;
 }
 

@@ -86,7 +86,7 @@ void
 rows_lines(struct dispatch *d, const struct db_result *res, int s, int64_t id)
 {
 	struct dispatch_lane *lane = dispatch_lane(d, id);
-	struct buf index = { 0 }, bytes = { 0 }, cap = { 0 };
+	struct buf index = { 0 }, bytes = { 0 }, cap = { 0 }, combine = { 0 };
 
 	for (int i = 0; lane != NULL && i < db_rows(res, s); i++) {
 		size_t n;
@@ -94,9 +94,11 @@ rows_lines(struct dispatch *d, const struct db_result *res, int s, int64_t id)
 		buf_clear(&index);
 		buf_clear(&bytes);
 		buf_clear(&cap);
+		buf_clear(&combine);
 		n = db_ints(res, s, i, 2, &index, 0);
 		db_ints(res, s, i, 3, &bytes, 0);
 		db_ints(res, s, i, 4, &cap, -1);
+		db_ints(res, s, i, 6, &combine, 0);
 		for (size_t k = 0; k < n; k++) {
 			struct dispatch_line line = {
 				.chunk = db_int(res, s, i, 0),
@@ -104,6 +106,7 @@ rows_lines(struct dispatch *d, const struct db_result *res, int s, int64_t id)
 				.index = (int16_t)((int32_t *)index.p)[k],
 				.bytes = ((int32_t *)bytes.p)[k],
 				.cap = ((int32_t *)cap.p)[k],
+				.combine = ((int32_t *)combine.p)[k],
 			};
 
 			dispatch_lane_fresh(lane, &line);
@@ -114,6 +117,7 @@ rows_lines(struct dispatch *d, const struct db_result *res, int s, int64_t id)
 	buf_fini(&index);
 	buf_fini(&bytes);
 	buf_fini(&cap);
+	buf_fini(&combine);
 }
 
 void
@@ -131,6 +135,8 @@ rows_retries(struct dispatch *d, const struct db_result *res, int s, int64_t id)
 			.tries = (int16_t)db_int(res, s, i, 5),
 			.sends = (int16_t)db_int(res, s, i, 6),
 			.refused = (int16_t)db_int(res, s, i, 7),
+			.combine = (int32_t)db_int(res, s, i, 8),
+			.most = (int16_t)db_int(res, s, i, 9),
 		};
 
 		dispatch_lane_again(lane, &line);

@@ -67,7 +67,8 @@ dispatch_settle(struct dispatch *d, int32_t path, const char *model,
 		return;
 	}
 	if (e->ms > 0)
-		estimate_learn_age(&f->estimate, e->ms, e->output);
+		estimate_learn_age(&f->estimate, e->ms,
+		    e->lines > 1 ? e->output / e->lines : e->output);
 	/* What was declared stays charged, whatever came of it. */
 	output =
 	    f->path->charge == PACE_CHARGE_DECLARED ? e->est_output : e->output;

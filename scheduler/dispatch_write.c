@@ -1,4 +1,4 @@
-#include "dispatch_json.h"
+#include "dispatch_doc.h"
 #include "dispatch_enqueue.h"
 
 #include <math.h>
@@ -6,141 +6,6 @@
 #include <string.h>
 
 /* The plan ------------------------------------------------------------- */
-
-/* A list's member is opened by its first item, so that empty ones are absent.
- */
-static void
-item(struct buf *out, const char *list, bool *open)
-{
-	if (*open)
-		buf_addc(out, ',');
-	else
-		buf_addf(out, "%s\"%s\":[", out->n > 1 ? "," : "", list);
-	*open = true;
-}
-
-static void
-close_list(struct buf *out, bool open)
-{
-	if (open)
-		buf_addc(out, ']');
-}
-
-#define WRITE_ARRAY(out, run, name, field)                        \
-	do {                                                      \
-		buf_addf(out, ",\"" name "\":[");                 \
-		for (size_t k_ = 0; k_ < (run)->n; k_++)          \
-			buf_addf(out, "%s%d", k_ == 0 ? "" : ",", \
-			    (int)(run)->lines[k_].field);         \
-		buf_addc(out, ']');                               \
-	} while (0)
-
-/* A line that leaves retry. */
-static void
-write_gone(struct buf *out, bool *open, int64_t lane, int32_t line)
-{
-	item(out, "again", open);
-	buf_addf(out, "{\"lane\":%lld,\"line\":%d}", (long long)lane, line);
-}
-
-static void
-write_marks(const char *list, const struct dispatch_mark *marks, size_t n,
-    struct buf *out)
-{
-	bool open = false;
-
-	for (size_t i = 0; i < n; i++) {
-		const struct dispatch_mark *m = &marks[i];
-
-		item(out, list, &open);
-		buf_addf(out,
-		    "{\"lane\":%lld,\"chunk\":%lld,\"first_line\":%d,"
-		    "\"line\":%d,\"sends\":%d,\"why\":",
-		    (long long)m->lane, (long long)m->chunk, m->first_line,
-		    m->index, m->sends);
-		buf_add_json(out, slice_str(m->why));
-		if (m->code != NULL)
-			buf_addf(out, ",\"code\":\"%s\"", m->code);
-		buf_addc(out, '}');
-	}
-	close_list(out, open);
-}
-
-static void
-write_runs(
-    const struct dispatch *d, const struct dispatch_plan *plan, struct buf *out)
-{
-	bool open = false;
-
-	for (size_t i = 0; i < plan->nruns; i++) {
-		const struct dispatch_run *r = plan->runs[i];
-
-		item(out, "runs", &open);
-		buf_addf(out,
-		    "{\"lane\":%lld,\"path\":%d,\"chunk\":%lld,"
-		    "\"first_line\":%d,\"send_us\":%lld,\"keep_us\":%lld",
-		    (long long)r->lane, r->path, (long long)r->chunk,
-		    r->first_line,
-		    (long long)dispatch_database_time(d, r->send_us),
-		    (long long)r->keep_us);
-		if (r->money > 0)
-			buf_addf(out, ",\"money\":%.0f", ceil(r->money));
-		WRITE_ARRAY(out, r, "line", index);
-		if (r->metered) {
-			WRITE_ARRAY(out, r, "slot_us", slot_us);
-			WRITE_ARRAY(out, r, "est_input", input);
-			WRITE_ARRAY(out, r, "est_output", output);
-		}
-		if (r->packed)
-			buf_addf(out, ",\"tokens\":%lld,\"bytes\":%lld",
-			    (long long)r->tokens, (long long)r->bytes);
-		if (r->again) {
-			WRITE_ARRAY(out, r, "tries", tries);
-			WRITE_ARRAY(out, r, "sends", sends);
-			WRITE_ARRAY(out, r, "refused", refused);
-		}
-		buf_addc(out, '}');
-	}
-	close_list(out, open);
-	open = false;
-	for (size_t i = 0; i < plan->nruns; i++) {
-		const struct dispatch_run *r = plan->runs[i];
-
-		for (size_t k = 0; r->again && k < r->n; k++)
-			write_gone(out, &open, r->lane,
-			    r->first_line + r->lines[k].index - 1);
-	}
-	for (size_t i = 0; i < plan->nfailed; i++)
-		if (plan->failed[i].again)
-			write_gone(out, &open, plan->failed[i].lane,
-			    plan->failed[i].first_line + plan->failed[i].index -
-				1);
-	close_list(out, open);
-	open = false;
-	for (size_t i = 0; i < plan->nruns; i++) {
-		item(out, "of", &open);
-		buf_addf(out, "%lld", (long long)plan->runs[i]->lane);
-	}
-	for (size_t i = 0; i < plan->nfailed; i++) {
-		item(out, "of", &open);
-		buf_addf(out, "%lld", (long long)plan->failed[i].lane);
-	}
-	for (size_t i = 0; i < plan->naside; i++) {
-		item(out, "of", &open);
-		buf_addf(out, "%lld", (long long)plan->aside[i].lane);
-	}
-	close_list(out, open);
-	open = false;
-	for (size_t i = 0; i < plan->nmoves; i++) {
-		const struct dispatch_move *m = &plan->moves[i];
-
-		item(out, "lanes", &open);
-		buf_addf(out,
-		    "{\"id\":%lld,\"from\":%d,\"next\":%d,\"lines\":%d}",
-		    (long long)m->lane, m->from, m->next, m->lines);
-	}
-	close_list(out, open);
-}
 
 /* Units that live calls must leave, too: others', and the doubt about calls
  * under way. */
@@ -181,7 +46,7 @@ write_queued(struct dispatch *d, struct buf *out, bool *open)
 		if (!q->changed)
 			continue;
 		q->changed = false;
-		item(out, "limits", open);
+		doc_item(out, "limits", open);
 		buf_addf(out, "{\"id\":%d,\"paused_us\":%lld,\"why\":",
 		    q->id,
 		    (long long)dispatch_database_time(d, q->paused_us));
@@ -204,14 +69,14 @@ write_limits(struct dispatch *d, struct buf *out)
 
 		while ((c = ledger_flush(&d->rates[i]->pace.ledger, &at)) !=
 		    NULL) {
-			item(out, "cells", &open);
+			doc_item(out, "cells", &open);
 			buf_addf(out,
 			    "{\"limit\":%d,\"cell\":%lld,\"units\":%lld}",
 			    d->rates[i]->id, (long long)c->cell,
 			    (long long)c->units);
 		}
 	}
-	close_list(out, open);
+	doc_close(out, open);
 	open = false;
 	for (size_t i = 0; i < d->nrates; i++) {
 		struct dispatch_rate *r = d->rates[i];
@@ -220,7 +85,7 @@ write_limits(struct dispatch *d, struct buf *out)
 			continue;
 		r->changed = false;
 		r->kept = kept(r);
-		item(out, "limits", &open);
+		doc_item(out, "limits", &open);
 		buf_addf(out,
 		    "{\"id\":%d,\"kept\":%lld,\"next_us\":%lld,"
 		    "\"paused_us\":%lld,\"why\":",
@@ -240,7 +105,7 @@ write_limits(struct dispatch *d, struct buf *out)
 		buf_adds(out, "}}");
 	}
 	write_queued(d, out, &open);
-	close_list(out, open);
+	doc_close(out, open);
 }
 
 /* What the plan leaves to live calls, where it takes something. */
@@ -254,11 +119,11 @@ write_live(const struct dispatch *d, int64_t now_us, struct buf *out)
 
 		if (!r->pace.ledger.dirty)
 			continue;
-		item(out, "live", &open);
+		doc_item(out, "live", &open);
 		buf_addf(out, "[%d,%lld,%lld]", r->id, (long long)r->live_total,
 		    (long long)pace_live_left(&r->pace, now_us));
 	}
-	close_list(out, open);
+	doc_close(out, open);
 }
 
 static void
@@ -267,14 +132,14 @@ write_explain(struct dispatch *d, int64_t now_us, struct buf *out)
 	bool open = false;
 
 	for (size_t i = 0; i < d->npaths; i++) {
-		item(out, "explain", &open);
+		doc_item(out, "explain", &open);
 		buf_addf(out, "{\"id\":%d,\"now\":", d->paths[i]->id);
 		dispatch_explain(d, d->paths[i], now_us, out);
 		buf_adds(out, ",\"learned\":");
 		dispatch_learned(d, d->paths[i], out);
 		buf_addc(out, '}');
 	}
-	close_list(out, open);
+	doc_close(out, open);
 }
 
 /* Callers' limits that lines wait for. */
@@ -291,11 +156,11 @@ write_shaped(struct dispatch *d, int64_t now_us, struct buf *out)
 			continue;
 		until_us = pace_earliest(
 		    &r->pace, 1, now_us + DISPATCH_LEAD_US);
-		item(out, "shaped", &open);
+		doc_item(out, "shaped", &open);
 		buf_addf(out, "[%d,%.3f]", r->id,
 		    (double)dispatch_database_time(d, until_us) / 1e6);
 	}
-	close_list(out, open);
+	doc_close(out, open);
 }
 
 /* Who stands where, and whom time presses. */
@@ -306,17 +171,17 @@ write_danger(struct dispatch *d, int64_t now_us, struct buf *out)
 
 	for (size_t i = 0; i < d->nlanes; i++)
 		if (d->lanes[i]->danger) {
-			item(out, "danger", &open);
+			doc_item(out, "danger", &open);
 			buf_addf(out, "%lld", (long long)d->lanes[i]->batch);
 		}
-	close_list(out, open);
+	doc_close(out, open);
 	open = false;
 	for (size_t i = 0; i < d->nlanes; i++)
 		if (d->lanes[i]->late) {
-			item(out, "late", &open);
+			doc_item(out, "late", &open);
 			buf_addf(out, "%lld", (long long)d->lanes[i]->batch);
 		}
-	close_list(out, open);
+	doc_close(out, open);
 	write_shaped(d, now_us, out);
 	buf_adds(out, out->n > 1 ? ",\"fair\":" : "\"fair\":");
 	dispatch_books_write(d, out);
@@ -334,7 +199,7 @@ write_paths(struct dispatch *d, struct buf *out)
 		if (!b->changed)
 			continue;
 		b->changed = false;
-		item(out, "paths", &open);
+		doc_item(out, "paths", &open);
 		buf_addf(out,
 		    "{\"id\":%d,\"health\":\"%s\",\"until_us\":%lld,"
 		    "\"failures\":%d,\"why\":",
@@ -344,7 +209,7 @@ write_paths(struct dispatch *d, struct buf *out)
 		buf_add_json(out, slice_str(b->why));
 		buf_addc(out, '}');
 	}
-	close_list(out, open);
+	doc_close(out, open);
 }
 
 static void
@@ -378,14 +243,14 @@ write_seats(const struct dispatch *d, const struct world *w, struct buf *out)
 		for (size_t k = 0; k < n; k++) {
 			if (!workers[k].live)
 				continue;
-			item(out, "seats", &open);
+			doc_item(out, "seats", &open);
 			buf_addf(out,
 			    "{\"limit\":%d,\"worker\":%lld,\"target\":%d}",
 			    d->seats[i]->id, (long long)workers[k].id,
 			    workers[k].target);
 		}
 	}
-	close_list(out, open);
+	doc_close(out, open);
 	free(workers);
 }
 
@@ -401,7 +266,7 @@ write_estimates(struct dispatch *d, struct buf *out)
 		if (!f->learned)
 			continue;
 		f->learned = false;
-		item(out, "estimates", &open);
+		doc_item(out, "estimates", &open);
 		buf_addf(out, "{\"path\":%d,\"model\":", f->path_id);
 		buf_add_json(out, slice_str(f->model));
 		buf_addf(out,
@@ -410,7 +275,7 @@ write_estimates(struct dispatch *d, struct buf *out)
 		    "}",
 		    e->n, e->ratio, e->output, e->output2, e->ms, e->ms2);
 	}
-	close_list(out, open);
+	doc_close(out, open);
 }
 
 void
@@ -420,9 +285,7 @@ dispatch_write_plan(struct dispatch *d, const struct dispatch_plan *plan,
 	bool open = false;
 
 	buf_addc(out, '{');
-	write_runs(d, plan, out);
-	write_marks("aside", plan->aside, plan->naside, out);
-	write_marks("failed", plan->failed, plan->nfailed, out);
+	dispatch_write_runs(d, plan, out);
 	write_live(d, w->now_us, out);
 	write_limits(d, out);
 	write_paths(d, out);
@@ -434,10 +297,10 @@ dispatch_write_plan(struct dispatch *d, const struct dispatch_plan *plan,
 		write_danger(d, w->now_us, out);
 	}
 	for (size_t i = 0; i < w->nseen; i++) {
-		item(out, "seen", &open);
+		doc_item(out, "seen", &open);
 		buf_addf(out, "%lld", (long long)w->seen[i]);
 	}
-	close_list(out, open);
+	doc_close(out, open);
 	if (d->timeline_new || d->clock.changed)
 		buf_addf(out,
 		    "%s\"lease\":{\"timeline\":%d,\"clock_offset_us\":%lld}",

@@ -3,10 +3,12 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include <sluice/combine.h>
+
 #include "jsonl.h"
 
 enum {
-	LINE_SENT_BYTES = 72
+	LINE_SENT_BYTES = 80
 }; /* of a line's places, as the database gets them */
 
 struct ingest {
@@ -71,10 +73,25 @@ chunk_for(struct ingest *in, size_t n)
 		c->first_byte = in->bytes;
 		c->first_line = in->lines + 1;
 		c->lines = 0;
+		c->combines = false;
 		in->open = c;
 	}
 	in->bytes += (int64_t)n;
 	return c;
+}
+
+/* 0: it shares no call. */
+static int32_t
+line_combine(const struct ingest *in, struct slice bytes,
+    const struct jsonl_line *line)
+{
+	struct slice body = { bytes.p + line->body_at, (size_t)line->body_len };
+	struct slice value;
+
+	if (line->model == 0 || in->jsonl.endpoint == NULL ||
+	    !combine_value(body, in->jsonl.endpoint, &value))
+		return 0;
+	return combine_hash(body, value);
 }
 
 static void
@@ -103,6 +120,8 @@ ingest_on_line(void *ctx, struct slice bytes, const struct jsonl_line *line)
 	c->model_at[i] = base + line->model_at;
 	c->model_len[i] = line->model_len;
 	c->cap[i] = line->cap;
+	c->combine[i] = line_combine(in, bytes, line);
+	c->combines |= c->combine[i] != 0;
 }
 
 static void

@@ -28,6 +28,8 @@ struct ingest_chunk {
 	int16_t model[SLC_CHUNK_LINES_MAX];
 	int32_t model_at[SLC_CHUNK_LINES_MAX], model_len[SLC_CHUNK_LINES_MAX];
 	int32_t cap[SLC_CHUNK_LINES_MAX];
+	int32_t combine[SLC_CHUNK_LINES_MAX];
+	bool combines; /* some line has a combine that is not 0 */
 };
 
 struct ingest_total { /* valid while the ingest lives */

@@ -259,7 +259,8 @@ upload_send(struct upload *u)
 		db_add(call, STMT_FILE_CHUNK, u->file, u->day, c->first_byte,
 		    (int64_t)c->first_line, buf_slice(&c->bytes), c->line_end,
 		    n, c->id_at, n, c->id_len, n, c->body_at, n, c->body_len, n,
-		    c->model, n, c->model_at, n, c->model_len, n, c->cap, n);
+		    c->model, n, c->model_at, n, c->model_len, n, c->cap, n,
+		    c->combine, c->combines ? n : 0);
 		weight += ingest_weight(c);
 		ingest_done(u->ingest);
 	}

@@ -151,11 +151,15 @@ end $$;
 -- One chunk of an upload.  Not synchronous: the upload is acknowledged by
 -- file_publish(), whose synchronous commit comes after these in the log and
 -- which counts what arrived.
+drop function if exists sluice.file_chunk(bigint, date, bigint, integer, bytea,
+    integer[], integer[], integer[], integer[], integer[], smallint[], integer[],
+    integer[], integer[]);
 create or replace function sluice.file_chunk(
     p_file bigint, p_day date, p_first_byte bigint, p_first_line integer,
     p_bytes bytea, p_line_end integer[], p_id_at integer[], p_id_len integer[],
     p_body_at integer[], p_body_len integer[], p_model smallint[],
-    p_model_at integer[], p_model_len integer[], p_cap integer[]
+    p_model_at integer[], p_model_len integer[], p_cap integer[],
+    p_combine integer[] default null
 ) returns void
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = force_custom_plan as $$
@@ -169,9 +173,10 @@ begin
 	end if;
 	perform set_config('synchronous_commit', 'off', true);
 	insert into sluice.chunk (purge_day, id, file_id, bytes, line_end, id_at,
-		id_len, body_at, body_len, model, model_at, model_len, cap)
+		id_len, body_at, body_len, model, model_at, model_len, cap, combine)
 	values (p_day, v_chunk, p_file, p_bytes, p_line_end, p_id_at, p_id_len,
-		p_body_at, p_body_len, p_model, p_model_at, p_model_len, p_cap);
+		p_body_at, p_body_len, p_model, p_model_at, p_model_len, p_cap,
+		nullif(p_combine, '{}'));
 	insert into sluice.place (purge_day, file_id, first_byte, bytes, first_line,
 		lines, chunk_id)
 	values (p_day, p_file, p_first_byte, octet_length(p_bytes), p_first_line,

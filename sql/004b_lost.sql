@@ -9,11 +9,11 @@ create or replace function sluice.run_give_back(
 ) returns void
 language sql set search_path = '' as $$
 	insert into sluice.retry (lane_id, line, batch_id, not_before, tries, sends,
-		refused, why)
+		refused, most, why)
 	select p_run.lane_id, p_run.first_line + u.line - 1, p_run.batch_id, now(),
 		coalesce(p_run.tries[u.i], 0),
 		coalesce(p_run.sends[u.i], 0) + case when p_sent then 1 else 0 end,
-		coalesce(p_run.refused[u.i], 0), p_why
+		coalesce(p_run.refused[u.i], 0), coalesce(p_run.most[u.i], 0), p_why
 	from unnest(p_run.line) with ordinality u (line, i)
 	where get_bit(p_run.open, (u.i - 1)::integer) = 1
 $$;
@@ -33,7 +33,7 @@ $$;
 create or replace function sluice.seats_of_lines(p_worker bigint) returns void
 language sql set search_path = '' as $$
 	update sluice.seat s set granted = least(s.granted, (
-		select coalesce(sum(bit_count(r.open)), 0) from sluice.run r
+		select coalesce(sum(sluice.run_calls(r)), 0) from sluice.run r
 		join sluice.path p on p.id = r.path_id
 		join sluice.rate_limit l on l.pool_id = p.pool_id
 		where r.worker_id = p_worker and l.id = s.limit_id

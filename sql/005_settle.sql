@@ -85,19 +85,21 @@ language sql stable set search_path = '' security definer as $$
 			where l.removed_at is null and l.dimension = 'concurrent'))
 $$;
 
--- Runs whose slots are near, for a worker that has room for so many lines of
--- each path: p_want = [{path, lines, open}].  Open: lines that a seat is free for
+-- Runs whose slots are near, for a worker that has room for so many calls of
+-- each path: p_want = [{path, lines, open}].  Open: those that a seat is free for
 -- (left out: for all).  Runs that must leave within a second of their slots go to
 -- who has one, or they would lapse there while others have seats.  Times go out as
 -- durations.
 drop function if exists sluice.take_runs(bigint, json, bigint);
-create or replace function sluice.take_runs(
+drop function if exists sluice.take_runs(bigint, json, bigint, integer);
+create function sluice.take_runs(
     p_worker bigint, p_want json, p_ahead_us bigint, p_era integer default 0
 ) returns table (id bigint, batch_id bigint, batch_uid text, lane_id bigint,
     model text, endpoint text, path_id integer, purge_day text, chunk_id bigint,
     first_line integer, line smallint[], slot_us integer[], est_input integer[],
     est_output integer[], tries smallint[], sends smallint[], send_us bigint,
-    in_us bigint, keep_us bigint, refused smallint[], max_tokens integer)
+    in_us bigint, keep_us bigint, refused smallint[], max_tokens integer,
+    leads text, most smallint[])
 language plpgsql set search_path = '' security definer as $$
 declare
 	v_want record;
@@ -134,7 +136,7 @@ begin
 	loop
 		return query
 			with due as materialized (	-- locked and limited once
-				select r.id, r.send_at, cardinality(r.line) as lines,
+				select r.id, r.send_at, sluice.run_calls(r) as lines,
 					r.keep_us <= 1000000 as strict
 				from sluice.run r
 				where r.path_id = v_want.path and r.worker_id is null
@@ -162,7 +164,7 @@ begin
 				t.slot_us, t.est_input, t.est_output, t.tries, t.sends,
 				sluice.epoch_us(t.send_at),
 				sluice.epoch_us(t.send_at) - sluice.epoch_us(clock_timestamp()),
-				t.keep_us, t.refused, l.max_tokens
+				t.keep_us, t.refused, l.max_tokens, t.leads::text, t.most
 			from taken t
 			join sluice.batch b on b.id = t.batch_id
 			join sluice.batch_lane l on l.id = t.lane_id
@@ -246,11 +248,12 @@ end $$;
 create or replace function sluice.lines_again(p_again json) returns void
 language sql set search_path = '' as $$
 	insert into sluice.retry (lane_id, line, batch_id, not_before, tries, sends,
-		refused, why)
+		refused, most, why)
 	select a.lane, a.line, a.batch, now() + make_interval(secs => a.in_ms / 1000.0),
-		a.tries, a.sends, coalesce(a.refused, 0), a.why
+		a.tries, a.sends, coalesce(a.refused, 0), coalesce(a.most, 0), a.why
 	from json_to_recordset(p_again) as a (lane bigint, line integer, batch bigint,
-		in_ms bigint, tries smallint, sends smallint, refused smallint, why text)
+		in_ms bigint, tries smallint, sends smallint, refused smallint,
+		most smallint, why text)
 $$;
 
 -- First statement of a flush: close lines, queue those that go again, say what

@@ -52,6 +52,7 @@ language sql stable set search_path = '' security definer as $$
 		'suffix', p_path.suffix, 'dialect', p_path.dialect,
 		'charge', p_path.charge,
 		'http2', p_path.http2, 'attempts', p_path.attempts,
+		'combine', nullif(p_path.combine, 1),
 		'connect_ms', p_path.connect_ms, 'idle_ms', p_path.idle_ms,
 		'whole_ms', p_path.whole_ms, 'answer_max', p_path.answer_max,
 		'limits', sluice.limit_objects(p_path.pool_id, p_path.id),
@@ -60,7 +61,7 @@ language sql stable set search_path = '' security definer as $$
 		'health', coalesce(s.health, 'up'),
 		'retry_at', case when s.health <> 'up' then sluice.epoch(s.until) end,
 		'why', case when s.health <> 'up' then s.why end,
-		'in_flight', (select coalesce(sum(bit_count(r.open)), 0) from sluice.run r
+		'in_flight', (select coalesce(sum(sluice.run_calls(r)), 0) from sluice.run r
 			where r.path_id = p_path.id and r.worker_id is not null),
 		'live_in_flight', (select count(*) from sluice.admission a
 			where a.path_id = p_path.id and a.batch_id is null),

@@ -243,15 +243,22 @@ begin
 	v_new.answer_max := coalesce((p_path ->> 'answer_max')::integer, 8388608);
 	v_new.poll_ms := coalesce((p_path ->> 'poll_ms')::integer, 30000);
 	v_new.linger_ms := coalesce((p_path ->> 'linger_ms')::integer, 10000);
+	v_new.combine := coalesce((p_path ->> 'combine')::integer, 1);
+	if v_new.kind = 'batches' and v_new.combine > 1 then
+		perform sluice.refuse(400, 'invalid_value', 'combine', format(
+			'path %s: a path of kind "batches" has no calls to combine lines in.',
+			v_name));
+	end if;
 	if v_old.id is null then
 		insert into sluice.path (name, pool_id, kind, suffix, url, secret_file,
 			ca_file, models, dialect, charge, http2, attempts, connect_ms, idle_ms,
-			whole_ms, answer_max, poll_ms, linger_ms)
+			whole_ms, answer_max, poll_ms, linger_ms, combine)
 		values (v_name, v_new.pool_id, v_new.kind, v_new.suffix, v_new.url,
 			v_new.secret_file, v_new.ca_file, v_new.models, v_new.dialect,
 			v_new.charge,
 			v_new.http2, v_new.attempts, v_new.connect_ms, v_new.idle_ms,
-			v_new.whole_ms, v_new.answer_max, v_new.poll_ms, v_new.linger_ms)
+			v_new.whole_ms, v_new.answer_max, v_new.poll_ms, v_new.linger_ms,
+			v_new.combine)
 		returning * into v_new;
 		v_changes := v_changes || format('path %s: added (dialect %s, charge %s)',
 			v_name, v_new.dialect, v_new.charge);
@@ -264,7 +271,8 @@ begin
 			http2 = v_new.http2, attempts = v_new.attempts,
 			connect_ms = v_new.connect_ms, idle_ms = v_new.idle_ms,
 			whole_ms = v_new.whole_ms, answer_max = v_new.answer_max,
-			poll_ms = v_new.poll_ms, linger_ms = v_new.linger_ms
+			poll_ms = v_new.poll_ms, linger_ms = v_new.linger_ms,
+			combine = v_new.combine
 		where p.id = v_old.id;
 		update sluice.rate_limit l set pool_id = v_new.pool_id
 		where l.path_id = v_old.id;

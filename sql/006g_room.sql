@@ -165,14 +165,14 @@ begin
 	return v_span_us;
 end $$;
 
--- Calls that may be opened beside those of a path and its lines that are out.
+-- Calls that may be opened beside those of a path, lines that are out included.
 create or replace function sluice.learned_room(p_path integer, p_most integer)
 returns integer
 language sql stable set search_path = '' as $$
 	select (p_most
 		- coalesce((select c.units from sluice.live_cell c
 			where c.limit_id = -p_path and c.cell = 0), 0)
-		- (select coalesce(sum(bit_count(r.open)), 0) from sluice.run r
+		- (select coalesce(sum(sluice.run_calls(r)), 0) from sluice.run r
 			where r.path_id = p_path))::integer
 $$;
 

@@ -46,6 +46,7 @@ struct result {
 	int64_t wait_ms;
 	int16_t tries;
 	int16_t times_refused; /* in a row */
+	int16_t most;          /* lines that it may share a call with */
 	/* what the dispatcher should know */
 	bool answered; /* the upstream worked on it: latency and usage count */
 	bool ok;       /* the path is well */
@@ -59,6 +60,12 @@ struct result {
 	char why[120];      /* it goes back, or the path is down */
 	int breaks;         /* connections that broke on it alone */
 	bool spoilt;        /* stripped of what the database refused */
+	bool joined;        /* another line's result speaks for the call */
+	struct {            /* of a call that several lines shared */
+		int32_t lines;
+		int64_t est_input, est_output;
+		struct answer_usage usage;
+	} call;
 };
 
 /* As whom lines are settled: a worker for its runs, or with provider for those

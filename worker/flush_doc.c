@@ -103,10 +103,13 @@ write_again(const struct sorted *s, size_t n, struct buf *out)
 		buf_addf(out,
 		    "%s{\"lane\":%" PRId64 ",\"line\":%" PRId32
 		    ",\"batch\":%" PRId64 ",\"in_ms\":%" PRId64
-		    ",\"tries\":%d,\"sends\":%d,\"refused\":%d,\"why\":",
+		    ",\"tries\":%d,\"sends\":%d,\"refused\":%d",
 		    first ? "" : ",", r->line->run->lane, line_number(r->line),
 		    r->line->run->batch, r->wait_ms, r->tries, r->sends,
 		    r->times_refused);
+		if (r->most > 0)
+			buf_addf(out, ",\"most\":%d", r->most);
+		buf_adds(out, ",\"why\":");
 		buf_add_json(out, slice_str(r->why));
 		buf_addc(out, '}');
 		first = false;

@@ -172,21 +172,28 @@ write_refusals(const struct result *const *list, size_t n, struct buf *out)
 
 /* All of it -------------------------------------------------------------- */
 
-/* What a rate limit must learn:
- * [slot, keep, sent, est in, est out, in, out, ms, lane] */
+/* What a rate limit must learn of a call:
+ * [slot, keep, sent, est in, est out, in, out, ms, lane], and its lines, where
+ * they are several */
 static void
 write_entry(const struct result *r, struct buf *out)
 {
 	const struct line *l = r->line;
-	bool known = r->usage.known && r->answered;
+	bool shared = r->call.lines > 1;
+	const struct answer_usage *usage = shared ? &r->call.usage : &r->usage;
+	int64_t input = shared ? r->call.est_input : l->est_input;
+	int64_t output = shared ? r->call.est_output : l->est_output;
+	bool known = usage->known && r->answered;
 
 	buf_addf(out,
-	    "[%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId32 ",%" PRId32
-	    ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 "]",
-	    l->slot_us, l->run->keep_us, r->sent_us, l->est_input,
-	    l->est_output, known ? r->usage.input : l->est_input,
-	    known ? r->usage.output : l->est_output, known ? r->ms : 0,
-	    l->run->lane);
+	    "[%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
+	    ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64,
+	    l->slot_us, l->run->keep_us, r->sent_us, input, output,
+	    known ? usage->input : input, known ? usage->output : output,
+	    known ? r->ms : 0, l->run->lane);
+	if (shared)
+		buf_addf(out, ",%" PRId32, r->call.lines);
+	buf_addc(out, ']');
 }
 
 static void
@@ -196,7 +203,7 @@ write_entries(const struct result *const *list, size_t n, struct buf *out)
 
 	buf_adds(out, ",\"entries\":[");
 	for (size_t i = 0; i < n; i++)
-		if (list[i]->line->run->metered) {
+		if (list[i]->line->run->metered && !list[i]->joined) {
 			if (any)
 				buf_addc(out, ',');
 			write_entry(list[i], out);

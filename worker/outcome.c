@@ -104,4 +104,8 @@ outcome_of(const struct outcome_in *in, struct outcome *out)
 		out->code = "answer_too_large";
 		break;
 	}
+	if (in->shared &&
+	    (out->kind == OUTCOME_FAILED ||
+		(out->kind == OUTCOME_DONE && in->unlike)))
+		*out = (struct outcome){ .kind = OUTCOME_SPLIT };
 }

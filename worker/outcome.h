@@ -16,6 +16,8 @@ enum outcome_kind {
 	OUTCOME_REFUSED, /* throttled: again, not counted, the limit pauses */
 	OUTCOME_DOWN, /* the path's fault: again, not counted, the path waits */
 	OUTCOME_UNSENT, /* nothing left: give it back */
+	OUTCOME_SPLIT,  /* one of the call's lines may be to blame: again, not
+			   counted, half as many */
 };
 
 /* How the call ended, as far as it matters here. */
@@ -36,6 +38,8 @@ struct outcome_in {
 	bool bulk;      /* many different lines fail on this path (health.h) */
 	int tries;      /* that counted so far */
 	int attempts;   /* that may count */
+	bool shared;    /* by several lines */
+	bool unlike;    /* and a good body has not one part for each */
 	double chance;  /* random, [0, 1) */
 };
 
@@ -52,7 +56,8 @@ struct outcome {
  * request_exceeds_limit, when waiting never helps.  401, 402, 3xx: down.  Other
  * bad bodies of 2xx, 403, 408, 409, 5xx and broken connections: another try, or
  * down in bulk; after the last try failed.  Everything else: failed.  The wait
- * is the upstream's word, or random up to min(30 s, 1 s x 2^tries).
+ * is the upstream's word, or random up to min(30 s, 1 s x 2^tries).  What would
+ * have failed is split where several lines share the call.
  */
 void outcome_of(const struct outcome_in *in, struct outcome *out);
 

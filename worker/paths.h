@@ -45,7 +45,7 @@ struct path {
 	 * way here were planned before the dispatcher knew. */
 	char *held_model;
 	int64_t held_until_us; /* boot time */
-	/* lines of this worker on it */
+	/* calls of this worker's lines on it */
 	int32_t held; /* taken, without an outcome */
 	int32_t in_flight;
 	int32_t live; /* live calls, which are not among them */

@@ -26,6 +26,8 @@ result_new(struct line *line, enum result_kind kind)
 	r->sends = line->sends;
 	r->tries = line->tries;
 	r->times_refused = line->refused;
+	r->most = line->most;
+	r->joined = line->joins;
 	return r;
 }
 
@@ -177,31 +179,50 @@ read_answer(const struct path *path, const struct upstream_result *got,
 		    (int64_t)time(NULL), said);
 }
 
-struct result *
-result_of(struct line *line, const struct upstream_result *got, double chance)
+void
+result_judge(struct line *line, const struct upstream_result *got,
+    double chance, struct judged *j)
 {
 	struct path *path = line->run->path;
-	struct result *r = result_new(line, RESULT_AGAIN);
-	struct dialect_answer said;
-	struct outcome_in in = {
+	struct outcome out;
+
+	j->got = *got;
+	j->of = line;
+	j->lines = 1;
+	j->in = (struct outcome_in){
 		.end = result_end(got->end),
 		.status = got->status,
-		.said = &said,
-		.tries = line->tries,
+		.said = &j->said,
 		.attempts = path->attempts,
 		.chance = chance,
 	};
-	struct outcome out;
-
-	r->bytes = (int64_t)chunk_body(line->run->chunk, line->index).n;
-	in.good_body = answer_check(got->body, &r->usage);
-	read_answer(path, got, in.good_body, &said);
-	if (counts_as_trouble(got, in.good_body, &said))
-		in.bulk = health_failed(&path->health,
+	j->in.good_body = answer_check(got->body, &j->usage);
+	read_answer(path, got, j->in.good_body, &j->said);
+	if (counts_as_trouble(got, j->in.good_body, &j->said))
+		j->in.bulk = health_failed(&path->health,
 		    (uint64_t)line->run->batch << 32 ^
 			(uint64_t)line_number(line));
 	else if (got->end == UPSTREAM_ANSWERED && got->status < 500)
 		health_ok(&path->health);
+	j->in.tries = line->tries;
+	outcome_of(&j->in, &out);
+	if (got->end == UPSTREAM_ANSWERED && out.kind != OUTCOME_DONE)
+		answer_redact((char *)(uintptr_t)got->body.p, got->body.n,
+		    buf_slice(&path->secret));
+}
+
+struct result *
+result_for(struct line *line, const struct judged *j)
+{
+	const struct upstream_result *got = &j->got;
+	struct path *path = line->run->path;
+	struct result *r = result_new(line, RESULT_AGAIN);
+	struct outcome_in in = j->in;
+	struct outcome out;
+
+	r->bytes = (int64_t)chunk_body(line->run->chunk, line->index).n;
+	r->usage = j->usage;
+	in.tries = line->tries;
 	outcome_of(&in, &out);
 	/* Ended by ourselves: no fault of the line's. */
 	if (got->end == UPSTREAM_ABANDONED)
@@ -212,14 +233,13 @@ result_of(struct line *line, const struct upstream_result *got, double chance)
 		    (line->not_after_us - line->run->keep_us);
 		r->ms = got->ms;
 	}
-	r->connect_us = got->connect_us;
 	r->status = (int16_t)got->status;
-	/* This call is counted no more. */
-	result_keep_said(&said, out.kind == OUTCOME_REFUSED,
-	    path->in_flight + path->live + 1, r);
-	if (got->end == UPSTREAM_ANSWERED && out.kind != OUTCOME_DONE)
-		answer_redact((char *)(uintptr_t)got->body.p, got->body.n,
-		    buf_slice(&path->secret));
+	if (line == j->of) {
+		r->connect_us = got->connect_us;
+		/* This call is counted no more. */
+		result_keep_said(&j->said, out.kind == OUTCOME_REFUSED,
+		    path->in_flight + path->live + 1, r);
+	}
 	switch (out.kind) {
 	case OUTCOME_DONE:
 		r->kind = RESULT_OUTPUT;
@@ -257,8 +277,25 @@ result_of(struct line *line, const struct upstream_result *got, double chance)
 		    got->end == UPSTREAM_ABANDONED ? "worker stopped"
 						   : "its slot was over");
 		break;
+	case OUTCOME_SPLIT:
+		r->ok = got->end == UPSTREAM_ANSWERED && got->status < 500;
+		r->most = (int16_t)((j->lines + 1) / 2);
+		if (in.unlike)
+			snprintf(r->why, sizeof(r->why),
+			    "the answer to several lines has not a part for "
+			    "each");
+		break;
 	}
 	if (r->kind == RESULT_AGAIN && r->why[0] == '\0')
-		result_describe(got, said.refusal == DIALECT_BILLING, r);
+		result_describe(got, j->said.refusal == DIALECT_BILLING, r);
 	return r;
+}
+
+struct result *
+result_of(struct line *line, const struct upstream_result *got, double chance)
+{
+	struct judged j;
+
+	result_judge(line, got, chance, &j);
+	return result_for(line, &j);
 }

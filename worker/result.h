@@ -12,10 +12,33 @@
 
 /* With what is known before any call; the caller's. */
 struct result *result_new(struct line *line, enum result_kind kind);
+/* What a call came to; its lines may differ in what follows from it. */
+struct judged {
+	const struct line *of; /* the call's first */
+	size_t lines;          /* that share it */
+	struct upstream_result got;
+	struct dialect_answer said;
+	struct outcome_in in;
+	struct answer_usage usage;
+};
+/* Once for a call: the path's health is told; got's body may be changed. */
+void result_judge(struct line *line, const struct upstream_result *got,
+    double chance, struct judged *j);
+struct result *result_for(struct line *line, const struct judged *j);
+
 /* The path's in_flight no longer counts the call; its health is told.  got's
  * body may be changed.  chance: random, [0, 1). */
 struct result *
 result_of(struct line *line, const struct upstream_result *got, double chance);
+/*
+ * The same of a call whose first line this is: list has room for all that share
+ * it and gets a result for each.  Where one might fail because of another, all
+ * go again in calls of half as many.
+ */
+void result_of_call(struct line *line, const struct upstream_result *got,
+    double chance, struct result **list);
+/* r speaks for all lines of its line's call: what was reserved for them. */
+void result_shares(struct result *r);
 
 /* It fails with a code that came from outside (cut down to letters). */
 struct result *

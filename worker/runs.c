@@ -53,7 +53,7 @@ runs_on_chunk(struct chunk *chunk, void *arg)
 	for (size_t i = 0; i < run->n; i++) {
 		struct line *line = &run->lines[i];
 
-		if (line->state != LINE_LOADING)
+		if (line->state != LINE_LOADING || line->joins)
 			continue;
 		if (chunk->loaded)
 			sender_put(run->sender, line);
@@ -93,9 +93,14 @@ enum {
 	COL_KEEP_US,
 	COL_REFUSED,
 	COL_MAX_TOKENS,
+	COL_LEADS,
+	COL_MOST,
 };
 
-enum { COLS = 7 }; /* with an element for each line */
+/* Those with an element for each line. */
+static const int cols[] = { COL_LINE, COL_SLOT_US, COL_EST_INPUT,
+	COL_EST_OUTPUT, COL_TRIES, COL_SENDS, COL_REFUSED, COL_MOST };
+enum { COLS = NITEMS(cols) };
 
 static void
 run_add(struct runs *r, struct db_result *res, int row, int64_t asked_us,
@@ -103,7 +108,8 @@ run_add(struct runs *r, struct db_result *res, int row, int64_t asked_us,
 {
 	struct path *path =
 	    paths_find(r->paths, (int32_t)db_int(res, 0, row, COL_PATH));
-	struct buf cols[COLS] = { { 0 } };
+	struct buf values[COLS] = { { 0 } };
+	struct slice leads = db_slice(res, 0, row, COL_LEADS); /* null: all */
 	int64_t send_us = db_int(res, 0, row, COL_SEND_US);
 	int64_t in_us = db_int(res, 0, row, COL_IN_US);
 	struct slice model = db_slice(res, 0, row, COL_MODEL);
@@ -113,8 +119,7 @@ run_add(struct runs *r, struct db_result *res, int row, int64_t asked_us,
 
 	assert(path != NULL); /* we asked for it */
 	for (int c = 0; c < COLS; c++) {
-		size_t k = db_ints(res, 0, row,
-		    c < 6 ? COL_LINE + c : COL_REFUSED, &cols[c], 0);
+		size_t k = db_ints(res, 0, row, cols[c], &values[c], 0);
 
 		n = c == 0 ? k : n;
 	}
@@ -133,7 +138,8 @@ run_add(struct runs *r, struct db_result *res, int row, int64_t asked_us,
 	run->metered = !db_null(res, 0, row, COL_SLOT_US);
 	run->n = run->open = n;
 	for (size_t i = 0; i < n; i++) {
-		int32_t slot_us = element(&cols[1], i);
+		int32_t slot_us = element(&values[1], i);
+		bool joins = i < leads.n && leads.p[i] == '0';
 
 		/*
 		 * The database's now lies between asking and hearing.  Not
@@ -141,21 +147,23 @@ run_add(struct runs *r, struct db_result *res, int row, int64_t asked_us,
 		 */
 		run->lines[i] = (struct line){
 			.run = run,
-			.index = (int16_t)element(&cols[0], i),
-			.est_input = element(&cols[2], i),
-			.est_output = element(&cols[3], i),
-			.tries = (int16_t)element(&cols[4], i),
-			.sends = (int16_t)element(&cols[5], i),
-			.refused = (int16_t)element(&cols[6], i),
+			.index = (int16_t)element(&values[0], i),
+			.est_input = element(&values[2], i),
+			.est_output = element(&values[3], i),
+			.tries = (int16_t)element(&values[4], i),
+			.sends = (int16_t)element(&values[5], i),
+			.refused = (int16_t)element(&values[6], i),
+			.most = (int16_t)element(&values[7], i),
+			.joins = joins,
 			.slot_us = send_us + slot_us,
 			.not_before_us = got_us + in_us + slot_us,
 			.not_after_us =
 			    asked_us + in_us + slot_us + run->keep_us,
 		};
+		path->held += !joins;
 	}
 	for (int c = 0; c < COLS; c++)
-		buf_fini(&cols[c]);
-	path->held += (int32_t)n;
+		buf_fini(&values[c]);
 	if (r->n == r->cap) {
 		r->cap = r->cap == 0 ? 64 : r->cap * 2;
 		r->list = xrealloc(r->list, r->cap * sizeof(run));
@@ -189,7 +197,7 @@ runs_stop(struct runs *r, bool calls)
 }
 
 /*
- * How many more lines of a path: as many as may be open at once, *open, and a
+ * How many more calls of a path: as many as may be open at once, *open, and a
  * few to follow at once when calls end before the next take.
  */
 static int32_t

@@ -5,12 +5,12 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "cap.h"
+#include "body.h"
 #include "result.h"
-#include "suffix.h"
 
 enum {
 	SEND_BUFFER_MAX = 64 << 20, /* bytes of answers in memory */
+	SEND_ANSWER_MAX = 32 << 20, /* of one to many lines */
 	HOLD_MS = 1500,             /* the dispatcher's horizon, and the news */
 };
 
@@ -76,10 +76,25 @@ chance(struct sender *s)
 static void
 finish(struct sender *s, struct line *line, struct result *r)
 {
-	line->run->path->done++;
-	line->run->path->held--;
+	if (!line->joins) {
+		line->run->path->done++;
+		line->run->path->held--;
+	}
 	line_set(line, LINE_SETTLING);
 	flush_add(s->flush, r);
+}
+
+/* most: 0 leaves it as it is. */
+static void
+give_back_one(
+    struct sender *s, struct line *line, const char *why, int16_t most)
+{
+	struct result *r = result_new(line, RESULT_AGAIN);
+
+	if (most > 0)
+		r->most = most;
+	snprintf(r->why, sizeof(r->why), "%s", why);
+	finish(s, line, r);
 }
 
 void
@@ -87,9 +102,13 @@ sender_give_back(
     struct sender *s, struct line *line, const char *why, bool down)
 {
 	struct result *r = result_new(line, RESULT_AGAIN);
+	size_t n = call_lines(line);
 
 	r->down = down;
 	snprintf(r->why, sizeof(r->why), "%s", why);
+	result_shares(r);
+	for (size_t i = 1; i < n; i++)
+		give_back_one(s, &line[i], why, 0);
 	finish(s, line, r);
 }
 
@@ -122,11 +141,16 @@ static void
 take_answer(
     struct sender *s, struct line *line, const struct upstream_result *got)
 {
-	struct result *r = result_of(line, got, chance(s));
+	size_t n = body_lines(line);
+	struct result **list = xcalloc(n, sizeof(*list));
 
-	if (r->refused)
-		hold(line->run->path, line->run->model, r->wait_ms);
-	finish(s, line, r);
+	result_of_call(line, got, chance(s), list);
+	body_fini(line);
+	if (list[0]->refused)
+		hold(line->run->path, line->run->model, list[0]->wait_ms);
+	for (size_t i = 0; i < n; i++)
+		finish(s, list[i]->line, list[i]);
+	free(list);
 }
 
 /* Sending -------------------------------------------------------------- */
@@ -149,7 +173,6 @@ send_on_done(const struct upstream_result *got, void *arg)
 	struct sender *s = line->run->sender;
 
 	line->call = NULL;
-	buf_fini(&line->body);
 	s->in_flight--;
 	path->in_flight--;
 	paths_rise(s->paths, path, line->run->model);
@@ -157,27 +180,39 @@ send_on_done(const struct upstream_result *got, void *arg)
 	sender_pump(s);
 }
 
-/* The body as it came, or with what the path and the batch put into it. */
-static struct slice
-make_body(struct line *line)
+/* The texts of the lines that share the call; those that do not fit go alone. */
+static void
+gather(struct sender *s, struct line *line)
 {
-	const struct run *run = line->run;
-	struct slice plain = chunk_body(run->chunk, line->index), body = plain;
-	const char *suffix = run->path->suffix;
-	struct buf with = { 0 };
+	size_t n = call_lines(line), fit = 1;
+	struct slice first, value;
 
-	if (run->max_tokens > 0 &&
-	    cap_add(body, run->endpoint, run->max_tokens, &line->body))
-		body = buf_slice(&line->body);
-	if (suffix == NULL || suffix_has(run->model, suffix))
-		return body;
-	/* A cap stands before all else. */
-	suffix_put(body,
-	    chunk_model_quote(run->chunk, line->index) + body.n - plain.n,
-	    suffix, &with);
-	buf_fini(&line->body);
-	line->body = with; /* moved */
-	return buf_slice(&line->body);
+	if (n == 1)
+		return;
+	line->values = xcalloc(n, sizeof(*line->values));
+	for (size_t i = 1; i < n; i++) {
+		if (body_fits(line, i, &first, &value)) {
+			line->values[0] = first;
+			line->values[fit++] = value;
+		} else {
+			give_back_one(s, &line[i],
+			    "not like the others of its call", 1);
+		}
+	}
+	if (fit == 1)
+		body_fini(line);
+}
+
+/* How long an answer may be: that to many lines is longer. */
+static size_t
+answer_max(const struct path *path, const struct line *line)
+{
+	size_t most = path->answer_max * body_lines(line);
+
+	if (most <= SEND_ANSWER_MAX)
+		return most;
+	return path->answer_max > SEND_ANSWER_MAX ? path->answer_max
+						  : SEND_ANSWER_MAX;
 }
 
 static void
@@ -185,16 +220,19 @@ start_call(struct sender *s, struct line *line)
 {
 	struct run *run = line->run;
 	struct path *path = run->path;
+
+	gather(s, line);
+
 	char key[17 + 33] = "Idempotency-Key: ";
 	struct upstream_request request = {
 		.headers = path->headers,
 		.own_header = key,
 		.ca_file = path->ca_file,
-		.body = make_body(line),
+		.body = body_make(line),
 		.connect_ms = path->connect_ms,
 		.idle_ms = path->idle_ms,
 		.whole_ms = path->whole_ms,
-		.answer_max = path->answer_max,
+		.answer_max = answer_max(path, line),
 		.may_send = send_may_leave,
 		.done = send_on_done,
 		.arg = line,
@@ -203,7 +241,7 @@ start_call(struct sender *s, struct line *line)
 	buf_clear(&s->url);
 	paths_url(path->url, run->endpoint, &s->url);
 	request.url = buf_cstr(&s->url);
-	line_hash(line, "attempt", key + 17);
+	call_hash(line, key + 17);
 	line_set(line, LINE_SENDING);
 	s->in_flight++;
 	path->in_flight++;
@@ -291,11 +329,15 @@ sender_tick(struct sender *s)
 void
 sender_put(struct sender *s, struct line *line)
 {
+	size_t n = call_lines(line);
+
 	if (s->stopping) {
 		sender_give_back(s, line, "worker stopped", false);
 		return;
 	}
 	line_set(line, LINE_WAITING);
+	for (size_t i = 1; i < n; i++)
+		line_set(&line[i], LINE_JOINED);
 	heap_push(s, line);
 }
 

@@ -29,9 +29,10 @@ void sender_init(struct sender *s, uv_loop_t *loop, struct paths *paths,
     struct flush *flush, int32_t max_in_flight);
 void sender_close(struct sender *s, void (*on_closed)(void *arg), void *arg);
 
-/* The chunk of the line's run is here: it leaves at its slot. */
+/* The chunk of the line's run is here: it leaves at its slot, with those that
+ * share its call.  line is here and below the first of its call. */
 void sender_put(struct sender *s, struct line *line);
-/* Give a line back without sending it. */
+/* Give it back, and those that share its call, without sending it. */
 void sender_give_back(
     struct sender *s, struct line *line, const char *why, bool down);
 /* What waits for a seat may find one, or has waited too long. */

@@ -62,4 +62,17 @@ bool jscan_unquote(struct slice string, struct buf *out);
 /* An integer in 0..max without fraction or exponent; false otherwise. */
 bool jscan_int(const struct jscan_found *f, int64_t max, int64_t *out);
 
+/*
+ * What an object or array holds, one after the other; container is its text, of
+ * something that jscan() accepted.  *name (as it stands, with quotes) is of an
+ * object's members alone.  False: that was all.
+ */
+struct jscan_rest {
+	const char *p, *end;
+	bool object;
+};
+struct jscan_rest jscan_inside(struct slice container);
+bool
+jscan_each(struct jscan_rest *rest, struct slice *name, struct jscan_found *out);
+
 #endif

@@ -12,9 +12,9 @@
 	/* sluiced: callers */                                                \
 	X(STMT_AUTH, "b", "select * from sluice.auth($1)")                    \
 	X(STMT_FILE_BEGIN, "is", "select * from sluice.file_begin($1, $2)")   \
-	X(STMT_FILE_CHUNK, "idiibaaaaahaaa",                                  \
+	X(STMT_FILE_CHUNK, "idiibaaaaahaaaa",                                 \
 	    "select sluice.file_chunk($1, $2, $3, $4, $5, $6, $7, $8, $9,"    \
-	    " $10, $11, $12, $13, $14)")                                      \
+	    " $10, $11, $12, $13, $14, $15)")                                 \
 	X(STMT_FILE_PUBLISH, "iiiibsxasisb",                                  \
 	    "select sluice.file_publish($1, $2, $3, $4, $5, $6, $7, $8, $9,"  \
 	    " $10, $11, $12)")                                                     \

@@ -186,6 +186,8 @@ take_answer(
 	case OUTCOME_DOWN:
 		r.down = true;
 		break;
+	case OUTCOME_SPLIT: /* no call here has several lines */
+		break;
 	case OUTCOME_UNSENT:
 		s->stats.lapsed++;
 		sim_trace(s, "too late", line->run->lane, line->line, w->id);

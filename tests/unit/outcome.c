@@ -292,8 +292,69 @@ what_the_upstream_asks_for_goes_before_chance(void)
 	}
 }
 
+static void
+what_fails_for_one_of_several_is_split(void)
+{
+	static const struct {
+		const char *why;
+		enum outcome_end end;
+		int status;
+		bool good_body, unlike;
+		int tries;
+		enum outcome_kind alone, shared;
+	} cases[] = {
+		{ "refused for what is in it", OUTCOME_ANSWER, 400, false,
+		    false, 0, OUTCOME_FAILED, OUTCOME_SPLIT },
+		{ "too large", OUTCOME_ANSWER, 413, false, false, 0,
+		    OUTCOME_FAILED, OUTCOME_SPLIT },
+		{ "makes no sense", OUTCOME_ANSWER, 422, false, false, 0,
+		    OUTCOME_FAILED, OUTCOME_SPLIT },
+		{ "too long an answer", OUTCOME_OVERSIZE, 200, false, false, 0,
+		    OUTCOME_FAILED, OUTCOME_SPLIT },
+		{ "answered in parts", OUTCOME_ANSWER, 200, true, false, 0,
+		    OUTCOME_DONE, OUTCOME_DONE },
+		{ "answered in other parts", OUTCOME_ANSWER, 200, true, true, 0,
+		    OUTCOME_DONE, OUTCOME_SPLIT },
+		{ "trouble is no line's fault", OUTCOME_ANSWER, 500, false,
+		    false, 0, OUTCOME_AGAIN, OUTCOME_AGAIN },
+		{ "until it does not end", OUTCOME_ANSWER, 500, false, false, 2,
+		    OUTCOME_FAILED, OUTCOME_SPLIT },
+		{ "broken", OUTCOME_BROKEN, 0, false, false, 0, OUTCOME_AGAIN,
+		    OUTCOME_AGAIN },
+		{ "broken once more", OUTCOME_BROKEN, 0, false, false, 2,
+		    OUTCOME_FAILED, OUTCOME_SPLIT },
+		{ "throttled", OUTCOME_ANSWER, 429, false, false, 2,
+		    OUTCOME_REFUSED, OUTCOME_REFUSED },
+		{ "our secret", OUTCOME_ANSWER, 401, false, false, 2,
+		    OUTCOME_DOWN, OUTCOME_DOWN },
+		{ "not sent", OUTCOME_NOT_SENT, 0, false, false, 2,
+		    OUTCOME_UNSENT, OUTCOME_UNSENT },
+	};
+
+	for (size_t i = 0; i < NITEMS(cases); i++) {
+		struct dialect_answer said;
+		struct outcome_in in = { .end = cases[i].end,
+			.status = cases[i].status,
+			.said = &said,
+			.good_body = cases[i].good_body,
+			.tries = cases[i].tries,
+			.attempts = 3 };
+		struct outcome out;
+
+		dialect_read(NULL, cases[i].status, (struct slice){ 0 },
+		    (struct slice){ 0 }, 0, &said);
+		outcome_of(&in, &out);
+		CHECK(out.kind == cases[i].alone, cases[i].why);
+		in.shared = true;
+		in.unlike = cases[i].unlike;
+		outcome_of(&in, &out);
+		CHECK(out.kind == cases[i].shared, cases[i].why);
+	}
+}
+
 UNIT_MAIN("outcome", UNIT(every_status_means_something),
     UNIT(an_end_without_an_answer_has_a_code),
     UNIT(attempts_are_counted_to_the_last),
     UNIT(the_wait_doubles_up_to_thirty_seconds), UNIT(refusals_are_told_apart),
-    UNIT(what_the_upstream_asks_for_goes_before_chance))
+    UNIT(what_the_upstream_asks_for_goes_before_chance),
+    UNIT(what_fails_for_one_of_several_is_split))

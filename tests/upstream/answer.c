@@ -40,6 +40,26 @@ answer_has_text(enum endpoint e)
 	return e != ENDPOINT_EMBEDDINGS && e != ENDPOINT_MODERATIONS;
 }
 
+/* The text at place k of an answer's list, and what it is called there. */
+static int64_t
+input_at(const struct answer *a, int64_t k)
+{
+	return a->reversed ? a->inputs - 1 - k : k;
+}
+
+static uint64_t
+input_hash(const struct answer *a, int64_t i)
+{
+	return a->each != NULL ? a->each[i] : a->hash;
+}
+
+static void
+add_index(struct text *out, const struct answer *a, int64_t i)
+{
+	text_adds(out, "\"index\":");
+	text_addi(out, a->bad_index && i > 0 ? i - 1 : i);
+}
+
 static void
 add_text(struct text *out, const struct answer *a)
 {
@@ -90,16 +110,14 @@ add_head(struct text *out, const char *object, const struct answer *a)
 	text_addi(out, a->created);
 	text_adds(out, ",\"model\":\"");
 	text_adds(out, a->model);
-	text_adds(out, "\",\"choices\":[{\"index\":0,");
+	text_adds(out, "\",\"choices\":[");
 }
 
-/* The end of a choice and of the answer. */
+/* The end of the choices and of the answer. */
 static void
-add_tail(struct text *out, const struct answer *a)
+add_usage(struct text *out, const struct answer *a)
 {
-	text_adds(out, ",\"logprobs\":null,\"finish_reason\":\"");
-	text_adds(out, a->cut_short ? "length" : "stop");
-	add_count(out, a, "\"}],\"usage\":{\"prompt_tokens\":", a->prompt);
+	add_count(out, a, "],\"usage\":{\"prompt_tokens\":", a->prompt);
 	add_count(out, a, ",\"completion_tokens\":", a->completion);
 	add_count(out, a, ",\"total_tokens\":", a->prompt + a->completion);
 	text_adds(out,
@@ -116,28 +134,46 @@ write_chat(struct text *out, const struct answer *a)
 {
 	add_id(out, "chatcmpl-", a);
 	add_head(out, "chat.completion", a);
-	text_adds(out, "\"message\":{\"role\":\"assistant\",\"content\":\"");
+	text_adds(out,
+	    "{\"index\":0,\"message\":{\"role\":\"assistant\","
+	    "\"content\":\"");
 	add_text(out, a);
-	text_adds(out, "\",\"refusal\":null,\"annotations\":[]}");
-	add_tail(out, a);
+	text_adds(out,
+	    "\",\"refusal\":null,\"annotations\":[]},\"logprobs\":null,"
+	    "\"finish_reason\":\"");
+	text_adds(out, a->cut_short ? "length\"}" : "stop\"}");
+	add_usage(out, a);
 }
 
 static void
 write_completion(struct text *out, const struct answer *a)
 {
+	const char *end = a->cut_short ? "\",\"logprobs\":null,"
+					 "\"finish_reason\":\"length\"}"
+				       : "\",\"logprobs\":null,"
+					 "\"finish_reason\":\"stop\"}";
+
 	add_id(out, "cmpl-", a);
 	add_head(out, "text_completion", a);
-	text_adds(out, "\"text\":\"");
-	add_text(out, a);
-	text_adds(out, "\"");
-	add_tail(out, a);
+	for (int64_t k = 0; k < a->inputs; k++) {
+		struct answer one = *a;
+
+		one.hash = input_hash(a, input_at(a, k));
+		one.completion = a->completion / a->inputs;
+		text_adds(out, k > 0 ? ",{" : "{");
+		add_index(out, a, input_at(a, k));
+		text_adds(out, ",\"text\":\"");
+		add_text(out, &one);
+		text_adds(out, end);
+	}
+	add_usage(out, a);
 }
 
 static void
-add_vector(struct text *out, const struct answer *a)
+add_vector(struct text *out, const struct answer *a, uint64_t hash)
 {
-	struct chance c = { a->hash };
-	uint64_t bits = a->hash;
+	struct chance c = { hash };
+	uint64_t bits = hash;
 
 	for (int64_t k = 0; k < a->dimensions; k++) {
 		char number[] = "0.00000,";
@@ -155,12 +191,12 @@ static void
 write_embeddings(struct text *out, const struct answer *a)
 {
 	text_adds(out, "{\"object\":\"list\",\"data\":[");
-	for (int64_t i = 0; i < a->inputs; i++) {
-		text_adds(out, i > 0 ? "," : "");
-		text_adds(out, "{\"object\":\"embedding\",\"index\":");
-		text_addi(out, i);
+	for (int64_t k = 0; k < a->inputs; k++) {
+		text_adds(out, k > 0 ? ",{" : "{");
+		text_adds(out, "\"object\":\"embedding\",");
+		add_index(out, a, input_at(a, k));
 		text_adds(out, ",\"embedding\":[");
-		add_vector(out, a);
+		add_vector(out, a, input_hash(a, input_at(a, k)));
 		text_adds(out, "]}");
 	}
 	text_adds(out, "],\"model\":\"");

@@ -4,7 +4,8 @@
  * Pure.  An answer says which request it belongs to: its text starts with
  * "echo:" and the request body's FNV-1a hash in 16 hex digits; the first four
  * numbers of every embedding are that hash's four 16-bit groups, each divided
- * by 100000.
+ * by 100000.  Of several texts in one request each has its own: the hash of its
+ * JSON string.
  */
 #ifndef UPSTREAM_ANSWER_H
 #define UPSTREAM_ANSWER_H
@@ -35,6 +36,9 @@ struct answer {
 	int64_t prompt;     /* tokens */
 	int64_t completion; /* tokens; 0 where an endpoint has none */
 	int64_t inputs;
+	const uint64_t *each; /* hashes of several texts, NULL: there is one */
+	bool reversed;        /* the last of them first */
+	bool bad_index;       /* two of them have the same */
 	int64_t dimensions;
 	bool cut_short; /* max_tokens was reached */
 	bool bad_usage; /* numbers no provider should send */

@@ -27,7 +27,7 @@ struct call {
 	int64_t charged; /* tokens */
 	bool streams, stream_usage;
 	struct stream *stream; /* under way */
-	struct text headers;
+	struct text headers, each;
 };
 
 static const struct {
@@ -242,6 +242,22 @@ make_answer(struct answer *a, struct upstream *u, size_t route,
 	a->completion = answer_tokens(
 	    a->hash, conf->output_mean, conf->output_cv, q->output_max);
 	a->cut_short = a->completion == q->output_max;
+	a->completion *= q->inputs; /* prompts */
+}
+
+/* What tells several texts of a request apart. */
+static void
+tell_apart(struct call *call, const struct request *q, const struct conn *c)
+{
+	call->answer.reversed = call->u->conf.reversed;
+	if (q->texts == NULL)
+		return;
+	text_clear(&call->each);
+	for (int64_t i = 0; i < q->inputs; i++)
+		text_add(&call->each, "\0\0\0\0\0\0\0", sizeof(uint64_t));
+	request_hashes(
+	    q, c->body.p + c->body.n, (uint64_t *)(void *)call->each.p);
+	call->answer.each = (const uint64_t *)(const void *)call->each.p;
 }
 
 /* Tokens taken at admission: what comes with input and what may come out. */
@@ -284,6 +300,7 @@ draw_fault(struct call *call, const struct conn *c)
 	if (kind == NULL)
 		return;
 	call->answer.bad_usage = kind->act == ACT_BAD_USAGE;
+	call->answer.bad_index = kind->act == ACT_BAD_INDEX;
 	call->answer.bad_utf8 = kind->act == ACT_BAD_UTF8;
 	if (kind->act == ACT_HUGE)
 		call->answer.padding = call->fault.extra << 20;
@@ -358,6 +375,7 @@ call_judge(struct upstream *u, struct conn *c, size_t route,
 	call->streams = q->stream;
 	call->stream_usage = q->stream_usage;
 	make_answer(&call->answer, u, route, q, a, c->body.n);
+	tell_apart(call, q, c);
 	a->tokens = call->charged =
 	    tokens_to_charge(&u->conf, &call->answer, q);
 	a->input = (int32_t)call->answer.prompt;

@@ -52,6 +52,7 @@ struct conf { /* copied as a value */
 	} outage;
 	int64_t idle_close_ms;
 	bool close_once;
+	bool reversed;
 	double bytes_per_token, output_mean, output_cv;
 	enum answer_style style;
 	int64_t dimensions;

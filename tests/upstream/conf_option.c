@@ -265,6 +265,8 @@ const struct option options[] = {
 	{ "answers", "STYLE", set_style, AT(style), ANY_TIME,
 	    "echo: \"echo:\", the hash of the body and filler\n"
 	    "words; words: one category such as net (echo)" },
+	{ "reversed", NULL, set_flag, AT(reversed), ANY_TIME,
+	    "of several texts in a request, answer the last first" },
 	{ "dimensions", "N", set_count, AT(dimensions), ANY_TIME,
 	    "numbers of an embedding, if not requested (16)" },
 	{ "seed", "N", set_count, AT(seed), AT_START,

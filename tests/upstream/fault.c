@@ -64,6 +64,8 @@ const struct fault_kind fault_kinds[] = {
 	    "200 with a body of EXTRA MB (8)" },
 	{ "badusage", ACT_BAD_USAGE, 0, 0, NULL, NULL, NULL,
 	    "200 with usage below 0, too large, 1e30, 12.75, \"12\", null" },
+	{ "badindex", ACT_BAD_INDEX, 0, 0, NULL, NULL, NULL,
+	    "200 whose parts for several texts have an index twice" },
 	{ 0 },
 };
 

@@ -28,6 +28,7 @@ enum fault_act {
 	ACT_BAD_UTF8,
 	ACT_HUGE, /* extra: MB */
 	ACT_BAD_USAGE,
+	ACT_BAD_INDEX,
 };
 
 struct fault_kind {

@@ -129,8 +129,11 @@ take(struct request *out, const char *key, const char *key_end, const char *p,
 		out->output_max = to_int(p, end);
 	} else if (is_key(key, key_end, "dimensions")) {
 		out->dimensions = to_int(p, end);
-	} else if (is_key(key, key_end, "input")) {
+	} else if (is_key(key, key_end, "input") ||
+	    is_key(key, key_end, "prompt")) {
 		out->inputs = count_inputs(p, end);
+		if (out->inputs > 1 && skip_space(p + 1, end)[0] == '"')
+			out->texts = p;
 	} else if (is_key(key, key_end, "stream")) {
 		out->stream = *p == 't';
 	} else if (is_key(key, key_end, "stream_options")) {
@@ -172,4 +175,18 @@ request_parse(const char *p, size_t n, struct request *out)
 			p = skip_space(p + 1, end);
 	}
 	return p < end && *p == '}' && skip_space(p + 1, end) == end;
+}
+
+void
+request_hashes(const struct request *q, const char *end, uint64_t *hashes)
+{
+	const char *p = q->texts + 1;
+
+	for (int64_t i = 0; i < q->inputs; i++) {
+		const char *text = skip_space(p, end);
+
+		p = skip_value(text, end);
+		hashes[i] = request_hash(text, (size_t)(p - text));
+		p = skip_space(p, end) + 1;
+	}
 }

@@ -1,0 +1,119 @@
+"""Several lines in one upstream call."""
+import json
+import unittest
+
+from e2e.harness import Sluice, Upstream, until
+
+EMBEDDINGS, COMPLETIONS = "/v1/embeddings", "/v1/completions"
+
+
+def fnv(data):
+    h = 0xcbf29ce484222325
+    for byte in data:
+        h = (h ^ byte) * 0x100000001b3 % 2 ** 64
+    return h
+
+
+def embedding(i, text=None, **body):
+    return json.dumps({
+        "custom_id": f"e-{i}", "method": "POST", "url": EMBEDDINGS,
+        "body": {"model": "m1", "input": text or f"text number {i}", **body}})
+
+
+def vector(h):
+    return [(h >> s & 0xffff) / 100000 for s in (48, 32, 16, 0)]
+
+
+class Combine(unittest.TestCase):
+    def check_embedding(self, line, request):
+        """Alone the upstream answers the body's hash, else the text's."""
+        body = json.loads(request)["body"]
+        got = line["response"]["body"]
+        self.assertEqual(line["response"]["status_code"], 200)
+        self.assertEqual(len(got["data"]), 1)
+        self.assertEqual(got["data"][0]["index"], 0)
+        self.assertIn(got["data"][0]["embedding"][:4], [
+            vector(fnv(json.dumps(body["input"]).encode())),
+            vector(fnv(json.dumps(body).encode()))])
+        self.assertEqual(got["usage"]["prompt_tokens"],
+                         got["usage"]["total_tokens"])
+
+    def test_a_call_for_many_lines_is_one_request(self):
+        up = Upstream("--reversed", "--limit", "requests/4s=4:log")
+        s = Sluice()
+        s.path(up, limits=[("requests", 4, 4)], combine=50)
+        sent = [embedding(i) for i in range(200)]
+        b = s.submit("\n".join(sent) + "\n", endpoint=EMBEDDINGS)
+        done = s.wait(b, 90)
+        self.assertEqual(done["request_counts"],
+                         {"total": 200, "completed": 200, "failed": 0})
+        self.assertEqual(up.stats()["arrivals"], 4)
+        results = s.results(b)
+        for i, request in enumerate(sent):
+            self.check_embedding(results[f"e-{i}"], request)
+        self.assertEqual(done["usage"]["input_tokens"], sum(
+            r["response"]["body"]["usage"]["prompt_tokens"]
+            for r in results.values()))
+        s.stop()
+        up.stop()
+
+    def check_calls(self, up):
+        """A body that comes again does so with its key, another with another."""
+        keys = {}
+        for send in up.sends():
+            keys.setdefault(send["body"], set()).add(send["key"])
+        self.assertTrue(all(len(k) == 1 for k in keys.values()))
+        self.assertEqual(len(set.union(*keys.values())), len(keys))
+
+    def test_one_line_spoils_no_other_and_a_crash_none(self):
+        """By a cheap way, with a cap put in, with twins; killed while out."""
+        up = Upstream("--latency", "400", "--limit", "requests/2s=10:log",
+                      "--fault-match", "poison=400",
+                      "--fault-match", "odd=badindex")
+        s = Sluice()
+        s.path(up, limits=[("requests", 2, 10)], combine=16, suffix=":batch")
+        prompts = [f"prompt {i}" for i in range(60)]
+        prompts[20], prompts[41] = "a poison in it", "an odd one"
+        prompts[7] = prompts[3]
+        sent = [json.dumps({
+            "custom_id": f"c-{i}", "method": "POST", "url": COMPLETIONS,
+            "body": {"prompt": p, "model": "m1", "seed": 5}})
+            for i, p in enumerate(prompts)]
+        b = s.submit("\n".join(sent) + "\n", endpoint=COMPLETIONS, sluice={
+            "dedupe": True, "max_tokens": 9, "details": True})
+        until(lambda: up.stats()["running"] > 0, what="a call is out")
+        s.workers[0].kill()
+        s.workers[0] = s.start_worker()
+        done = s.wait(b, 120)
+        self.assertEqual(done["request_counts"],
+                         {"total": 60, "completed": 59, "failed": 1})
+        stats = up.stats()
+        self.assertEqual(stats["refused"], 0)
+        self.assertLessEqual(stats["limits"][0]["max_in_window"], 10)
+        # Four calls of 16, some twice; and what the halving takes.
+        self.assertLess(stats["arrivals"], 30)
+        self.check_calls(up)
+        results, used = s.results(b), 0
+        for i, prompt in enumerate(prompts):
+            got = results[f"c-{i}"]["response"]
+            if "poison" in prompt:
+                self.assertEqual(got["status_code"], 400)
+                self.assertEqual(got["body"]["error"]["code"], "invalid_value")
+                continue
+            choices = got["body"]["choices"]
+            self.assertEqual([c["index"] for c in choices], [0])
+            self.assertEqual(got["body"]["model"], "m1:batch")
+            alone = (f'{{"max_tokens":9,"prompt": "{prompt}", "model": '
+                     f'"m1:batch", "seed": 5}}')
+            self.assertIn(choices[0]["text"][:21], [
+                f"echo:{fnv(text.encode()):016x}"
+                for text in (f'"{prompt}"', alone)])
+            usage = got["body"]["usage"]
+            self.assertEqual(usage["total_tokens"], usage["prompt_tokens"] +
+                             usage["completion_tokens"])
+            if i != 7:
+                used += usage["total_tokens"]
+        self.assertEqual(done["usage"]["total_tokens"], used)
+        self.assertEqual(s.sql("select count(*) from sluice.retry"), "0")
+        s.stop()
+        up.stop()
