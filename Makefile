@@ -49,7 +49,7 @@ PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/jscan_each lib/combine lib/spec li
 	scheduler/multipart scheduler/live_ask scheduler/idset \
 	scheduler/ledger scheduler/pace scheduler/pace_refusal \
 	scheduler/estimate scheduler/seats \
-	scheduler/breaker scheduler/adaptive scheduler/aimd scheduler/clock scheduler/ladder scheduler/foreign scheduler/foreign_log \
+	scheduler/breaker scheduler/adaptive scheduler/aimd scheduler/clock scheduler/ladder scheduler/foreign scheduler/foreign_reset scheduler/foreign_log \
 	scheduler/fair scheduler/dispatch scheduler/dispatch_order \
 	scheduler/dispatch_books scheduler/dispatch_conf scheduler/dispatch_offer \
 	scheduler/dispatch_cost scheduler/dispatch_keep \

@@ -1,21 +1,16 @@
-#include "foreign.h"
+#include "foreign_own.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 enum {
 	STALE_WINDOWS = 2,
-	CLOCK_US = 1500000,
 	END_US = 1000000,
 	COMPARED_MIN = 30,
-	FIXED_CLOCKS = 4, /* in a shorter window every instant would stay */
-	FIXED_PART = 10,  /* of the window */
-	STRAYS_MAX = 3,   /* readings in a row, before the window is known */
-	EARLIER_PART = 9, /* of the readings are not earlier than the instant */
-	STEP_MAX_US = 100000, /* of the search for it */
+	ACTIVE_US = 600000000,
 };
-#define WOBBLE_SHARE 0.1
-#define STEADIER     0.7
+/* A refusal makes a count that stays believable for so long. */
+#define TRUST_US INT64_C(3600000000)
 /* Sums that waver so much less are the right ones; so much to go back. */
 #define LATE_ENTER 0.6
 #define LATE_LEAVE 0.9
@@ -33,80 +28,6 @@ own_units(const struct pace *p, int64_t from_us, int64_t sent_us)
 	    ledger_between(&p->live, from_us, sent_us + PACE_LIVE_KEEP_US + 1);
 }
 
-static bool
-is_full_time(const struct pace *p, const struct dialect_reading *said)
-{
-	double missing = (double)(said->limit - said->remaining) /
-	    (double)said->limit * (double)p->window_us;
-
-	return fabs(missing - (double)said->reset_ms * 1000) <
-	    0.02 * (double)p->window_us;
-}
-
-/* An instant that moves with each call does not agree for so long. */
-static int64_t
-long_us(int64_t window_us)
-{
-	int64_t us = window_us / FIXED_PART;
-
-	return us > 2 * CLOCK_US ? us : 2 * CLOCK_US;
-}
-
-/* A reading from elsewhere; true: they have been too many to be strays. */
-static bool
-strays(struct foreign_instant *i, int64_t window_us, int64_t at_us)
-{
-	if (i->strays++ == 0)
-		i->stray_us = at_us;
-	return i->strays >= (i->rolled ? FOREIGN_SAMPLES : STRAYS_MAX) &&
-	    (!i->rolled || at_us - i->stray_us >= long_us(window_us));
-}
-
-static void
-learn_instant(struct foreign_instant *i, int64_t window_us, int64_t used,
-    int64_t at_us, int64_t end_us)
-{
-	int64_t moved_us = end_us - i->end_us;
-	int64_t windows =
-	    (int64_t)floor((double)moved_us / (double)window_us + 0.5);
-	int64_t off_us = moved_us - windows * window_us;
-	double step_us;
-
-	if (i->stays > 0)
-		i->wobble_us +=
-		    (fabs((double)off_us) - i->wobble_us) * WOBBLE_SHARE;
-	if (i->stays > 0 && (windows < 0 || llabs(off_us) > CLOCK_US)) {
-		if (!strays(i, window_us, at_us))
-			return;
-		i->moves++;
-		i->stays = 0;
-		i->rolled = false;
-	}
-	i->strays = 0;
-	if (i->stays == 0) {
-		i->since_us = at_us;
-		i->end_us = end_us;
-		i->peak = used;
-	} else {
-		if (windows > 0) {
-			i->rolled = used * 2 <= i->peak;
-			i->peak = used;
-		}
-		/* Whole seconds are rounded up, ways are long now and then: few
-		 * are earlier than the truth. */
-		step_us = fmin(i->wobble_us / 4, STEP_MAX_US);
-		i->end_us += windows * window_us +
-		    (int64_t)(off_us < 0 ? -step_us
-			    : off_us > 0 ? step_us / EARLIER_PART
-					 : 0);
-	}
-	if (i->peak < used)
-		i->peak = used;
-	i->stays++;
-	if (at_us - i->since_us >= long_us(window_us))
-		i->moves = 0;
-}
-
 static int64_t
 others_most(const struct foreign *f)
 {
@@ -119,46 +40,7 @@ static void
 start_rate(struct foreign *f, const struct pace *p)
 {
 	f->rate = fmax(f->rate, (double)others_most(f) / (double)p->window_us);
-	f->weight = fmin(f->weight, (double)p->window_us / FIXED_PART);
-}
-
-/* What does "reset" mean, and where does the window end? */
-static void
-learn_reset(struct foreign *f, const struct pace *p,
-    const struct dialect_reading *said, int64_t used, int64_t sent_us,
-    int64_t answered_us)
-{
-	const struct foreign_instant *best;
-
-	f->full = is_full_time(p, said) ? f->full + 1 : 0;
-	if (f->full == 1)
-		f->full_us = answered_us;
-	learn_instant(&f->sent, p->window_us, used, sent_us,
-	    sent_us + said->reset_ms * 1000);
-	learn_instant(&f->answered, p->window_us, used, answered_us,
-	    answered_us + said->reset_ms * 1000);
-	if (f->by_sending)
-		f->by_sending =
-		    f->answered.wobble_us >= STEADIER * f->sent.wobble_us;
-	else
-		f->by_sending =
-		    f->sent.wobble_us < STEADIER * f->answered.wobble_us;
-	best = f->by_sending ? &f->sent : &f->answered;
-	if (f->full >= FOREIGN_SAMPLES &&
-	    answered_us - f->full_us >= p->window_us / FOREIGN_SPAN_PART) {
-		f->reset = FOREIGN_TO_FULL;
-	} else if (p->window_us >= FIXED_CLOCKS * CLOCK_US &&
-	    best->stays >= FOREIGN_SAMPLES && best->rolled) {
-		if (f->reset != FOREIGN_FIXED)
-			start_rate(f, p);
-		f->reset = FOREIGN_FIXED;
-		f->end_us = best->end_us;
-	} else if (f->reset == FOREIGN_FIXED && !best->rolled) {
-		f->reset = FOREIGN_UNKNOWN;
-	} else if (f->sent.moves >= FOREIGN_MOVES &&
-	    f->answered.moves >= FOREIGN_MOVES) {
-		f->reset = FOREIGN_SLIDING;
-	}
+	f->weight = fmin(f->weight, (double)p->window_us / FOREIGN_FIXED_PART);
 }
 
 static void
@@ -191,25 +73,26 @@ learn_most(struct foreign *f, const struct pace *p, int64_t sent_us)
 		f->most.others = f->units;
 }
 
-/* The end of the fixed window that holds at_us. */
+/* The end of the fixed window that holds at_us, if one of them is at end_us. */
 static int64_t
-end_after(const struct foreign *f, const struct pace *p, int64_t at_us)
+end_after(int64_t end_us, const struct pace *p, int64_t at_us)
 {
-	int64_t past_us = (at_us - f->end_us) % p->window_us;
+	int64_t past_us = (at_us - end_us) % p->window_us;
 
 	return at_us - past_us + (past_us >= 0 ? p->window_us : 0);
 }
 
-/* Others' units, if the count was taken at at_us. */
+/* Others' units, if the count was taken at at_us; of a fixed window that then
+ * ends at end_us. */
 static int64_t
-units_at(
-    const struct foreign *f, const struct pace *p, int64_t used, int64_t at_us)
+units_at(const struct foreign *f, const struct pace *p, int64_t used,
+    int64_t at_us, int64_t end_us)
 {
 	/* Records are later than arrivals by what a line may be late. */
 	int64_t begin_us = at_us - p->window_us + p->late_us;
 
 	if (f->reset == FOREIGN_FIXED)
-		begin_us = end_after(f, p, at_us) - p->window_us;
+		begin_us = end_after(end_us, p, at_us) - p->window_us;
 	return used - own_units(p, begin_us, at_us);
 }
 
@@ -221,12 +104,12 @@ at_an_end(const struct foreign *f, const struct pace *p,
 {
 	int64_t at_us = f->by_sending ? sent_us : answered_us;
 	int64_t near_us = p->window_us / 20;
-	int64_t end_us = end_after(f, p, at_us), left_us;
+	int64_t end_us = end_after(f->end_us, p, at_us), left_us;
 
 	if (said->reset_ms >= 0 &&
 	    llabs(at_us + said->reset_ms * 1000 - end_us) > p->window_us / 2)
 		return true;
-	left_us = end_after(f, p, sent_us) - sent_us;
+	left_us = end_after(f->end_us, p, sent_us) - sent_us;
 	if (near_us > END_US)
 		near_us = END_US;
 	return left_us < near_us || left_us > p->window_us - near_us;
@@ -286,6 +169,38 @@ learn_others(struct foreign *f, const struct pace *p, int64_t used,
 	}
 }
 
+/*
+ * The same count as before, though more or fewer of our own calls are in it:
+ * others would have had to make up for each of them.  Where the limit is full
+ * they may, and are felt: then it is believed.
+ */
+static bool
+is_stuck(struct foreign *f, const struct pace *p, int64_t used, int64_t own,
+    int64_t sent_us)
+{
+	int64_t least = p->amount / FOREIGN_STUCK_PART;
+
+	if (least < FOREIGN_STUCK_MIN)
+		least = FOREIGN_STUCK_MIN;
+	f->stuck = f->sent_us > 0 && used == f->same_used &&
+	    (f->stuck || llabs(own - f->same_own) > least) &&
+	    sent_us >= f->trusted_us;
+	if (f->stuck) {
+		/* What it has taught since then is not so. */
+		if (f->units > f->same_units)
+			f->units = f->same_units;
+		f->log = (struct foreign_log){ 0 };
+		f->most = f->most_was = (struct foreign_most){ 0 };
+		f->most_us = 0;
+		f->rate = f->weight = 0;
+	} else if (used != f->same_used || f->sent_us == 0) {
+		f->same_used = used;
+		f->same_own = own;
+		f->same_units = -1;
+	}
+	return f->stuck;
+}
+
 void
 foreign_seen(struct foreign *f, const struct pace *p,
     const struct dialect_reading *said, int64_t sent_us, int64_t answered_us)
@@ -296,13 +211,17 @@ foreign_seen(struct foreign *f, const struct pace *p,
 	if (sent_us <= f->newest_us || used < 0)
 		return;
 	f->newest_us = sent_us;
-	if (said->reset_ms >= 0)
-		learn_reset(f, p, said, used, sent_us, answered_us);
+	foreign_learn_fall(f, p, used, sent_us);
+	if (said->reset_ms >= 0 &&
+	    foreign_learn_reset(f, p, said, used, sent_us, answered_us))
+		start_rate(f, p);
 	if (f->reset == FOREIGN_FIXED &&
 	    at_an_end(f, p, said, sent_us, answered_us))
 		return;
-	units = units_at(f, p, used, sent_us);
-	late_units = units_at(f, p, used, answered_us);
+	units = units_at(f, p, used, sent_us, f->end_us);
+	if (is_stuck(f, p, used, used - units, sent_us))
+		return;
+	late_units = units_at(f, p, used, answered_us, f->end_us + f->later_us);
 	compare(f, units, late_units);
 	if (f->late)
 		units = late_units;
@@ -318,6 +237,8 @@ foreign_seen(struct foreign *f, const struct pace *p,
 		f->units = (int64_t)(fmax(f->rate, 0) * (double)p->window_us);
 	if (f->units > used)
 		f->units = used;
+	if (f->same_units < 0)
+		f->same_units = f->units;
 	learn_most(f, p, sent_us);
 	/* A call or two that are counted a moment earlier or later, and
 	 * rounding, are nobody's use. */
@@ -326,10 +247,24 @@ foreign_seen(struct foreign *f, const struct pace *p,
 		f->seen_us = sent_us;
 }
 
+void
+foreign_refused(struct foreign *f, int64_t now_us)
+{
+	if (f->stuck)
+		f->trusted_us = now_us + TRUST_US;
+}
+
+static bool
+others_seen(const struct foreign *f, int64_t now_us)
+{
+	return f->seen_us > 0 && now_us - f->seen_us < ACTIVE_US;
+}
+
 bool
 foreign_active(const struct foreign *f, int64_t now_us)
 {
-	return f->seen_us > 0 && now_us - f->seen_us < INT64_C(600000000);
+	return others_seen(f, now_us) ||
+	    (f->stuck && now_us - f->newest_us < ACTIVE_US);
 }
 
 /* What comes in us microseconds, with what it may be more. */
@@ -407,28 +342,39 @@ at_ends(const struct foreign *f)
 	return (double)others_most(f);
 }
 
+/* Others' units in a fixed window up to its end, which is told. */
+static double
+in_fixed(const struct foreign *f, const struct pace *p, int64_t now_us,
+    struct pace_others *out)
+{
+	double window = (double)p->window_us;
+	int64_t later_us = 0;
+
+	/* From the earlier of two beginnings to the later end; where all calls
+	 * are ours, the ledger does. */
+	if (f->units > 0 || f->rate * window >= 1)
+		later_us = f->later_us;
+	out->end_us = end_after(f->end_us + later_us, p, now_us);
+	out->begin_us = out->end_us - p->window_us - later_us;
+	out->next_units = bounded(f, p, now_us, to_come(f, window));
+	if (f->sent_us < out->begin_us)
+		return to_come(f, window);
+	return (double)f->units +
+	    to_come(f, (double)(out->end_us - f->sent_us));
+}
+
 void
 foreign_room(const struct foreign *f, const struct pace *p, int64_t now_us,
     struct pace_others *out)
 {
-	double window = (double)p->window_us, units;
-	int64_t end_us;
+	double units;
 
 	*out = (struct pace_others){ 0 };
-	if (!foreign_active(f, now_us) ||
+	if (!others_seen(f, now_us) ||
 	    now_us - f->sent_us > STALE_WINDOWS * p->window_us + 60000000)
 		return;
 	if (f->reset == FOREIGN_FIXED) {
-		bool in_it;
-
-		end_us = end_after(f, p, now_us);
-		in_it = f->sent_us >= end_us - p->window_us;
-		units = in_it ? (double)f->units +
-			to_come(f, (double)(end_us - f->sent_us))
-			      : to_come(f, window);
-		out->begin_us = end_us - p->window_us;
-		out->end_us = end_us;
-		out->next_units = bounded(f, p, now_us, to_come(f, window));
+		units = in_fixed(f, p, now_us, out);
 	} else if (f->reset == FOREIGN_TO_FULL) {
 		/* What flows back makes up for what comes, but for the
 		 * deviation of both. */
@@ -436,20 +382,11 @@ foreign_room(const struct foreign *f, const struct pace *p, int64_t now_us,
 
 		units = (double)f->units +
 		    FOREIGN_SIGMA_FULL * sqrt(2 * fmax(f->rate, 0) * age);
-		if (age > window)
-			units = to_come(f, window);
+		if (age > (double)p->window_us)
+			units = to_come(f, (double)p->window_us);
 	} else {
 		units = sliding(f, p, now_us, &out->even_units);
 		units = fmax(units, at_ends(f));
 	}
 	out->units = bounded(f, p, now_us, units);
-}
-
-const char *
-foreign_reset_name(enum foreign_reset r)
-{
-	static const char *const names[] = { NULL, "to full", "fixed window",
-		"sliding" };
-
-	return names[r];
 }

@@ -17,6 +17,9 @@
  *            count starts anew: a window with known bounds, so that only the
  *            time up to its end is uncertain
  *   sliding  it moves with every call
+ *
+ * A count that stays to the unit while our own calls come and go is an old one
+ * told again: it is as of when it was first told, and no news.
  */
 #ifndef SCHEDULER_FOREIGN_H
 #define SCHEDULER_FOREIGN_H
@@ -33,6 +36,8 @@ enum {
 	FOREIGN_MOVES = 3,
 	FOREIGN_SPAN_PART = 4, /* of the window: so long must it look like it */
 	FOREIGN_SPARE_PART = 20,   /* of the limit: what may go unseen */
+	FOREIGN_STUCK_PART = 10,   /* of it: so much no count sleeps through, */
+	FOREIGN_STUCK_MIN = 2,     /* or more than so many units */
 	FOREIGN_AHEAD_US = 500000, /* so far ahead calls are planned */
 };
 #define FOREIGN_SIGMA 2.5 /* where any moment counts */
@@ -68,8 +73,13 @@ struct foreign { /* zeroed knows nothing */
 	int full;        /* readings in a row that look like it */
 	int64_t full_us; /* the first of them came */
 	struct foreign_instant sent, answered;
-	bool by_sending;   /* the first is right */
-	int64_t end_us;    /* of a fixed window */
+	bool by_sending;  /* the first is right */
+	int64_t end_us;   /* of a fixed window, as calls are counted in it */
+	int64_t later_us; /* it may be so much later, if that is the answer's */
+	int took;
+	double took_us, took_wobble_us; /* so many answers, to come */
+	int falls; /* of the count at the first, less those elsewhere */
+	int64_t heard_us, heard_used; /* the last reading, for falls */
 	int64_t newest_us; /* the call sent last whose answer was heard */
 	/* the same, but for those at a window's end */
 	int64_t sent_us;
@@ -79,9 +89,14 @@ struct foreign { /* zeroed knows nothing */
 	int64_t sent_units, late_units;
 	double wavers, late_wavers;
 	int compared;
-	bool late;              /* the answer's is right */
-	bool raw_of_late;       /* the one below is it */
-	int64_t raw_units;      /* of the last reading, below 0 too */
+	bool late;         /* the answer's is right */
+	bool raw_of_late;  /* the one below is it */
+	int64_t raw_units; /* of the last reading, below 0 too */
+	/* The same count again and again: its first, with our own units and
+	 * others' then. */
+	int64_t same_used, same_own, same_units;
+	bool stuck;             /* it is no news */
+	int64_t trusted_us;     /* it is, until then, for one was refused */
 	struct foreign_log log; /* of a window that slides */
 	double rate;            /* others' units per microsecond */
 	double weight;   /* of rate: time it was learned over, us, fading */
@@ -100,7 +115,10 @@ void foreign_seen(struct foreign *f, const struct pace *p,
 void foreign_room(const struct foreign *f, const struct pace *p, int64_t now_us,
     struct pace_others *out);
 
-/* Others use the limit: a refusal may be theirs. */
+/* A call was refused: others may be what keeps a count as it is. */
+void foreign_refused(struct foreign *f, int64_t now_us);
+
+/* Others use the limit, or nobody knows: a refusal may be theirs. */
 bool foreign_active(const struct foreign *f, int64_t now_us);
 
 const char *foreign_reset_name(enum foreign_reset r); /* NULL: not known */

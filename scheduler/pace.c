@@ -115,6 +115,13 @@ live_beyond(const struct pace *p, int64_t others)
 	return live > reserve ? live - reserve : 0;
 }
 
+/* Ours all the same: headers may lie, and slow us down, but not to a stop. */
+static int64_t
+floor_units(const struct pace *p)
+{
+	return base_amount(p) * p->others_floor / 100;
+}
+
 /* Units for batches in a window that holds at_us; live calls may leave none. */
 static int64_t
 room(const struct pace *p, int64_t at_us)
@@ -122,12 +129,10 @@ room(const struct pace *p, int64_t at_us)
 	const struct pace_others *o = &p->others;
 	int64_t others =
 	    o->end_us > 0 && at_us >= o->end_us ? o->next_units : o->units;
-	int64_t base = base_amount(p);
-	int64_t left = base - beyond_reserve(p, others);
+	int64_t left = base_amount(p) - beyond_reserve(p, others);
 
-	/* Headers may lie: they slow us down, they do not stop us. */
-	if (left < base * p->others_floor / 100)
-		left = base * p->others_floor / 100;
+	if (left < floor_units(p))
+		left = floor_units(p);
 	return least_one(left) - live_beyond(p, others);
 }
 
@@ -163,8 +168,7 @@ pace_begin(struct pace *p, int64_t now_us)
 	pace_recover(p, now_us);
 	/* Others who take nearly all would refuse us now and then. */
 	if (p->floor_us == 0 ||
-	    pace_allowed(p, now_us) >
-		least_one(base_amount(p) * p->others_floor / 100)) {
+	    pace_allowed(p, now_us) > least_one(floor_units(p))) {
 		p->floor_us = now_us;
 	} else if (now_us >= p->floor_us + 2 * p->window_us) {
 		p->floor_us = now_us;
@@ -180,10 +184,8 @@ window_left(const struct pace *p, int64_t at_us, int64_t *end_us)
 	int64_t begin_us = p->others.begin_us, used;
 
 	*end_us = p->others.end_us;
-	while (at_us >= *end_us) {
-		begin_us = *end_us;
-		*end_us += p->window_us;
-	}
+	for (; at_us >= *end_us; *end_us += p->window_us)
+		begin_us += p->window_us;
 	/* A send may arrive after its record, or before: count it twice. */
 	used = ledger_between(
 	    &p->ledger, begin_us - p->jitter_us, *end_us + p->late_us);
@@ -202,6 +204,7 @@ static int64_t
 even_amount(const struct pace *p, int64_t at_us)
 {
 	int64_t allowed = pace_allowed(p, at_us), even;
+	int64_t least = allowed < floor_units(p) ? allowed : floor_units(p);
 
 	if (p->others.even_units <= 0)
 		return allowed;
@@ -210,7 +213,9 @@ even_amount(const struct pace *p, int64_t at_us)
 	 * to it that there is room. */
 	even = base_amount(p) - beyond_reserve(p, p->others.even_units) -
 	    live_beyond(p, p->others.even_units);
-	return even > allowed / 4 ? even : least_one(allowed / 4);
+	if (least < allowed / 4)
+		least = allowed / 4;
+	return even > least ? even : least_one(least);
 }
 
 double

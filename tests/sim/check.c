@@ -12,6 +12,7 @@ check_new(struct sim *s)
 	struct check *c = xcalloc(1, sizeof(*c));
 
 	c->binding = check_binding(&s->sc);
+	c->rise_us = check_rise_us(&s->sc, c->binding);
 	c->seat_limit = -1;
 	for (size_t i = 0; i < s->sc.nlimits; i++)
 		if (s->sc.limits[i].dim == DIM_SEATS)

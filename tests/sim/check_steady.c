@@ -30,13 +30,9 @@ due_of(const struct sc_limit *l)
 size_t
 check_binding(const struct scenario *sc)
 {
-	double least = INFINITY, latency = sc->latency_s, seats;
+	double least = INFINITY, latency = scenario_latency_s(sc), seats;
 	size_t best = LIMITS_MAX;
 
-	if (sc->latency == LATENCY_LOGNORMAL)
-		latency *= exp(sc->latency_sd * sc->latency_sd / 2);
-	latency +=
-	    sc->token_s * sc->output * exp(sc->output_sd * sc->output_sd / 2);
 	for (size_t i = 0; i < sc->nlimits; i++)
 		if (sc->limits[i].dim == DIM_REQUESTS &&
 		    due_of(&sc->limits[i]) < least) {
@@ -53,6 +49,22 @@ check_binding(const struct scenario *sc)
 			return LIMITS_MAX;
 	}
 	return least * latency * 1.6 + 4 < seats ? best : LIMITS_MAX;
+}
+
+int64_t
+check_rise_us(const struct scenario *sc, size_t binding)
+{
+	double latency = fmax(scenario_latency_s(sc), 1), most;
+
+	if (binding == LIMITS_MAX)
+		return 0;
+	for (size_t i = 0; i < sc->nlimits; i++)
+		if (sc->limits[i].dim == DIM_SEATS)
+			return 0;
+	/* Nothing doubles before the first answer. */
+	most = rate_of(&sc->limits[binding]) * latency;
+	return (
+	    int64_t)(latency * 1e6 * (1 + fmax(0, log2(most / START_SEATS))));
 }
 
 /* Seats used up to now. */
@@ -119,8 +131,10 @@ check_stretch(struct sim *s)
 		c->busy_us = s->now;
 	if (s->now < s->sc.heal_us)
 		return;
-	if (c->binding == LIMITS_MAX || s->now < c->busy_us + WARM_US)
+	if (c->binding == LIMITS_MAX ||
+	    s->now < c->busy_us + WARM_US + c->rise_us)
 		return;
+	c->rise_us = 0;
 	if (c->first_us == 0) {
 		c->first_us = c->last_us = s->now;
 		return;

@@ -92,9 +92,8 @@ draw_headers(struct scenario *sc, struct rng *r)
 	}
 }
 
-/* Mean seconds of a call. */
-static double
-mean_latency(const struct scenario *sc)
+double
+scenario_latency_s(const struct scenario *sc)
 {
 	double s = sc->latency_s;
 
@@ -216,7 +215,7 @@ scenario_draw(
 		draw_tokens(sc, r, rpm);
 	if (profile == PROFILE_SEATS ||
 	    (profile == PROFILE_CHAOS && rng_chance(r, 0.6))) {
-		double need = rpm / 60 * mean_latency(sc);
+		double need = rpm / 60 * scenario_latency_s(sc);
 
 		need *= 0.2 + 2 * rng_unit(r);
 		limit_add(sc, DIM_SEATS, 2 + (int64_t)need, 1);
@@ -225,7 +224,7 @@ scenario_draw(
 			sc->limits[i].burst = sc->limits[i].amount;
 		sc->seats_bind =
 		    (double)sc->limits[sc->nlimits - 1].amount * 1.5 <
-			rpm / 60 * mean_latency(sc) &&
+			rpm / 60 * scenario_latency_s(sc) &&
 		    sc->nlimits == 2;
 	}
 	sc->batch_every_us = (int64_t)(rng_range(r, 10, 40) * 60) * SEC;
@@ -261,8 +260,8 @@ scenario_print(const struct scenario *sc)
 	       "%" PRId64 " ms, database %" PRId64
 	       " ms, foreign %.2f, charge %d, style %d, lie %d\n",
 	    profile_names[sc->profile], sc->nworkers, sc->nleaders,
-	    mean_latency(sc), sc->jitter_us / MS, sc->db_us / MS, sc->foreign,
-	    (int)sc->charge, (int)sc->style, (int)sc->lie);
+	    scenario_latency_s(sc), sc->jitter_us / MS, sc->db_us / MS,
+	    sc->foreign, (int)sc->charge, (int)sc->style, (int)sc->lie);
 	for (size_t i = 0; i < sc->nlimits; i++) {
 		const struct sc_limit *l = &sc->limits[i];
 

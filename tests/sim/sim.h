@@ -116,6 +116,8 @@ struct scenario {
 void scenario_draw(
     struct scenario *sc, uint64_t seed, enum profile profile, double days);
 void scenario_print(const struct scenario *sc);
+/* Mean seconds of a call. */
+double scenario_latency_s(const struct scenario *sc);
 
 struct sim;
 struct event;
