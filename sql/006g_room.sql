@@ -12,10 +12,11 @@
 -- says so (scheduler/aimd.h); null: not known.
 create or replace function sluice.concurrency_learned(p_learned json)
 returns integer
-language sql immutable set search_path = '' as $$
-	select case when p_learned #>> '{concurrency,live}' = 'true'
-		then (p_learned #>> '{concurrency,limit}')::integer end
-$$;
+language plpgsql immutable set search_path = '' as $$
+begin
+	return case when p_learned #>> '{concurrency,live}' = 'true'
+		then (p_learned #>> '{concurrency,limit}')::integer end;
+end $$;
 
 -- It has been felt: calls that are open count.  But for those that are let in or
 -- settled at this very moment.
@@ -60,6 +61,9 @@ begin
 		on conflict do nothing;
 		perform from sluice.rate_limit_state s where s.limit_id = any (v_limits)
 		order by s.limit_id for update;
+	end if;
+	if not exists (select from sluice.live_cell c where c.limit_id < 0) then
+		return;
 	end if;
 	perform from sluice.live_cell c where c.cell = 0 and c.limit_id in (
 		select -p.id from sluice.path p
