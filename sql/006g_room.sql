@@ -79,14 +79,15 @@ end $$;
 create or replace function sluice.limit_units(
     p_limit sluice.rate_limit, p_charge text, p_input bigint, p_output bigint
 ) returns bigint
-language sql immutable set search_path = '' as $$
-	select case p_limit.dimension
+language plpgsql immutable set search_path = '' as $$
+begin
+	return case p_limit.dimension
 		when 'tokens' then greatest(1, p_input
 			+ case p_charge when 'input-only' then 0 else p_output end)
 		when 'input_tokens' then greatest(1, p_input)
 		when 'output_tokens' then greatest(1, p_output)
-		else 1 end
-$$;
+		else 1 end;
+end $$;
 
 -- The dispatcher's time, in whose cells all grants stand.
 create or replace function sluice.room_now_us() returns bigint
