@@ -105,6 +105,15 @@ conn_on_notice(void *arg, const PGresult *res)
 		log_warn("db.warning", "text=\"%s\"", text);
 }
 
+/* Starting again costs libuv two system calls, also when nothing differs. */
+static void
+conn_poll(struct conn *c, int events)
+{
+	if (events != c->polling)
+		uv_poll_start(c->poll, events, conn_on_poll);
+	c->polling = events;
+}
+
 static void
 conn_on_worked(uv_work_t *work, int status)
 {
@@ -117,7 +126,8 @@ conn_on_worked(uv_work_t *work, int status)
 		c->poll = xcalloc(1, sizeof(*c->poll));
 		c->poll->data = c;
 		uv_poll_init(db->loop, c->poll, PQsocket(c->pg));
-		uv_poll_start(c->poll, UV_READABLE, conn_on_poll);
+		c->polling = 0;
+		conn_poll(c, UV_READABLE);
 		PQsetNoticeReceiver(c->pg, conn_on_notice, NULL);
 		conn_set(c, CONN_IDLE);
 		c->retry_ms = 0;
@@ -155,8 +165,7 @@ conn_flush(struct conn *c)
 
 	if (left < 0)
 		return false;
-	uv_poll_start(c->poll,
-	    left > 0 ? UV_READABLE | UV_WRITABLE : UV_READABLE, conn_on_poll);
+	conn_poll(c, left > 0 ? UV_READABLE | UV_WRITABLE : UV_READABLE);
 	return true;
 }
 

@@ -24,6 +24,7 @@ struct conn {
 	enum conn_state state;
 	PGconn *pg;
 	uv_poll_t *poll; /* a fresh one for each socket */
+	int polling;     /* for these events */
 	uv_work_t work;
 	char *trouble; /* of a connect that failed, from the thread */
 	struct db_call *call;

@@ -91,7 +91,8 @@ answer_read(const struct db_result *res, int row, const struct admit_limits *l,
     const struct admit_batch *b, struct admit_answer *out)
 {
 	static const enum admit_verdict verdicts[] = { ADMIT_YES, ADMIT_LIMITED,
-		ADMIT_BUSY, ADMIT_NO_MODEL, ADMIT_NO_CHEAP, ADMIT_NO_PATH };
+		ADMIT_BUSY, ADMIT_NO_MODEL, ADMIT_NO_CHEAP, ADMIT_NO_PATH,
+		ADMIT_STALE };
 	size_t verdict = (size_t)db_int(res, 0, row, AT_VERDICT);
 	size_t state = (size_t)db_int(res, 0, row, AT_STATE);
 
@@ -276,7 +277,7 @@ lane_send(struct admit_lane *lane)
 	    b->nstates, b->hold, b->nstates, b->account, b->n, b->key, b->n,
 	    b->model, b->n, b->resource, b->n, b->input, b->n, b->output, b->n,
 	    b->priority, b->n, b->cheap, b->n, b->head, b->n, b->last, b->n,
-	    b->use, b->nuses, b->units, b->nuses);
+	    b->use, b->nuses, b->units, b->nuses, b->as_of, b->n);
 }
 
 void

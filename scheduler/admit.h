@@ -28,6 +28,7 @@ struct admit_ask { /* borrowed for the call of admit_ask() */
 	int64_t input;        /* tokens, estimated from bytes */
 	int64_t output;       /* the declared cap, or an estimate */
 	int priority;         /* 1..4 */
+	int64_t as_of;        /* callers_revision that says whose key it is */
 	bool cheap;           /* model:batch: by a cheaper path only */
 	bool known;           /* the answer is: the caller's requests count,
 				 nothing is reserved and no way is chosen */
@@ -48,6 +49,7 @@ enum admit_verdict {
 	ADMIT_NO_MODEL, /* no path serves the model: 404 */
 	ADMIT_NO_CHEAP, /* no cheaper path can take it live: 400 */
 	ADMIT_NO_PATH,  /* all paths are down, or no live worker: 503 */
+	ADMIT_STALE,    /* as_of: the key may have changed, nothing was done */
 	ADMIT_DB,       /* the database is away: 503 */
 };
 

@@ -25,6 +25,7 @@ admit_batch_add(struct admit_batch *b, const struct admit_ask *ask,
 	b->input[i] = ask->input;
 	b->output[i] = ask->output;
 	b->priority[i] = (int16_t)ask->priority;
+	b->as_of[i] = ask->as_of;
 	b->cheap[i] = ask->known ? ADMIT_KNOWN_ANSWER : ask->cheap;
 	/* Until it is closed: which of the uses, from 1. */
 	b->head[i] =

@@ -23,6 +23,7 @@ struct admit_batch { /* zeroed: empty */
 	struct slice model[ADMIT_BATCH_MAX], resource[ADMIT_BATCH_MAX];
 	int64_t input[ADMIT_BATCH_MAX], output[ADMIT_BATCH_MAX];
 	int16_t priority[ADMIT_BATCH_MAX], cheap[ADMIT_BATCH_MAX];
+	int64_t as_of[ADMIT_BATCH_MAX];
 	int32_t head[ADMIT_BATCH_MAX]; /* counter, from 1; 0: none */
 	int32_t last[ADMIT_BATCH_MAX]; /* uses up to and with this call's */
 	/* what they use: counter (from 1) and units */

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sluice/key.h>
 #include <sluice/log.h>
 #include <sluice/utf8.h>
 
@@ -225,18 +224,6 @@ call_drop(struct call *call)
 	free(call);
 }
 
-/* May the key do that?  batch includes read. */
-static bool
-has_scope(const struct db_result *res, const char *scope)
-{
-	struct slice scopes = db_slice(res, 0, 0, 2);
-
-	/* text[] in binary: the words stand in it as they are. */
-	return memmem(scopes.p, scopes.n, scope, strlen(scope)) != NULL ||
-	    (strcmp(scope, "read") == 0 &&
-		memmem(scopes.p, scopes.n, "batch", 5) != NULL);
-}
-
 /* A route with a JSON body runs when that is whole. */
 static void
 start_route(struct call *call)
@@ -247,79 +234,11 @@ start_route(struct call *call)
 		call->route->run(call);
 }
 
-/* What STMT_AUTH says of who calls. */
 static void
-know_caller(struct call *call, const struct db_result *res)
+api_on_known(struct call *call, bool ok)
 {
-	struct admit_headline headline = { .known = !db_null(res, 0, 0, 6) };
-
-	call->account = db_int(res, 0, 0, 0);
-	call->key = db_int(res, 0, 0, 1);
-	if (!reply_dialect(db_slice(res, 0, 0, 3), &call->dialect))
-		call->dialect = REPLY_OPENAI;
-	call->max_priority = (int)db_int(res, 0, 0, 4);
-	call->cache = db_bool(res, 0, 0, 10);
-	if (strcmp(call->route->scope, "live") == 0)
-		return;
-	if (headline.known) {
-		headline.amount = db_int(res, 0, 0, 6);
-		headline.used = db_int(res, 0, 0, 7);
-		headline.window_s = db_int(res, 0, 0, 8);
-		headline.reset_us = db_int(res, 0, 0, 9);
-	}
-	api_reply(call, &headline, db_null(res, 0, 0, 5) ? NULL : "chat",
-	    call->max_priority);
-}
-
-static void
-api_on_auth(struct db_result *res, void *arg)
-{
-	struct call *call = arg;
-
-	if (call->req == NULL || call->answered) {
-		/* nobody to answer */
-	} else if (db_rc(res) != SLC_OK) {
-		api_db_error(call, res);
-	} else if (db_rows(res, 0) == 0) {
-		api_error(call, 401, "invalid_api_key", NULL,
-		    "Incorrect API key provided.");
-	} else {
-		know_caller(call, res);
-		if (has_scope(res, call->route->scope))
-			start_route(call);
-		else
-			api_error(call, 403, "insufficient_permissions", NULL,
-			    "This key may not do that: it lacks the scope "
-			    "\"%s\".",
-			    call->route->scope);
-	}
-	call_drop(call);
-}
-
-static void
-authenticate(struct call *call)
-{
-	struct slice v = http_header(call->req, "authorization");
-	unsigned char hash[KEY_HASH];
-
-	if (v.p == NULL || v.n == 0) {
-		api_error(call, 401, "invalid_api_key", NULL,
-		    "You didn't provide an API key. Send it in an "
-		    "Authorization "
-		    "header: \"Authorization: Bearer sk-slc-...\".");
-		return;
-	}
-	if (v.n > 7 && slice_ieq((struct slice){ v.p, 7 }, "Bearer "))
-		v = (struct slice){ v.p + 7, v.n - 7 };
-	if (!key_hash(v, hash)) {
-		api_error(call, 401, "invalid_api_key", NULL,
-		    "Incorrect API key provided.");
-		return;
-	}
-	http_pause(call->req); /* no body before we know whose it is */
-	call->refs++;
-	db_run(call->api->db, api_on_auth, call, STMT_AUTH,
-	    (struct slice){ (const char *)hash, sizeof(hash) });
+	if (ok)
+		start_route(call);
 }
 
 static bool
@@ -359,10 +278,11 @@ api_on_request(struct http_req *req, void *ctx)
 	call->route = api_route(call, front);
 	if (call->route == NULL || !check_body_head(call))
 		return;
+	call->on_known = api_on_known;
 	if (call->route->scope == NULL)
 		call->route->run(call);
 	else
-		authenticate(call);
+		api_who(call);
 }
 
 static void

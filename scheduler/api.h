@@ -1,7 +1,8 @@
 /*
  * api - which request goes where, who may, and how errors look.
  *
- * api.c has the life of a call, api_routes.c the table of routes; the files
+ * api.c has the life of a call, api_who.c who calls, api_routes.c the table of
+ * routes; the files
  * beside them have the routes: api_files.c, api_batches.c, upload.c, content.c,
  * api_usage.c; and of operators api_admin_paths.c, api_plans.c, api_keys.c,
  * api_limits.c, api_webhooks.c.
@@ -13,6 +14,7 @@
 #include <sluice/http.h>
 
 #include "reply.h"
+#include "who.h"
 
 struct api_conf {
 	int64_t max_file_bytes, max_file_lines;
@@ -22,6 +24,7 @@ struct api {
 	uv_loop_t *loop;
 	struct db *db;
 	struct live *live;
+	struct whos whos; /* of live calls */
 	struct api_conf conf;
 	bool draining; /* being stopped: not ready */
 	int64_t calls; /* under way */
@@ -60,7 +63,10 @@ struct call {
 	int64_t account, key;
 	enum reply_dialect dialect; /* the caller's */
 	int max_priority;           /* that its key may use */
-	bool cache; /* its account wants answers kept, and gets kept ones */
+	bool cache;    /* its account wants answers kept, and gets kept ones */
+	int64_t as_of; /* the callers_revision that says all this */
+	unsigned char hash[KEY_HASH]; /* of its key */
+	int64_t asked_ms;             /* whose it is */
 	struct buf body;
 	int64_t bytes_seen;
 	int refs;
@@ -70,6 +76,7 @@ struct call {
 	void (*on_piece)(struct call *call, struct slice piece);
 	void (*on_end)(struct call *call);
 	void (*on_gone)(struct call *call);
+	void (*on_known)(struct call *call, bool ok); /* api_who() */
 };
 
 /* That of a request, with call->id; NULL: answered with 404 or 405. */
@@ -97,6 +104,13 @@ void api_db_error(struct call *call, const struct db_result *res);
 	} while (0)
 void api_on_queried(struct db_result *res, void *call);
 void call_drop(struct call *call); /* one reference */
+
+/*
+ * api_who.c: whose key is it, and may it do that?  Then call->on_known; not ok:
+ * answered, or gone.  From what is known (who.h), or as the database says now.
+ */
+void api_who(struct call *call);
+void api_who_again(struct call *call);
 
 /*
  * "file-..." or "batch_..." to 32 hex digits; answers 404 and returns false

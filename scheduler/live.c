@@ -34,8 +34,9 @@ live_set(struct live_call *lc, enum live_stage next)
 		    1u << LIVE_WAITING | 1u << LIVE_OVER,
 		[LIVE_LOOKING] =
 		    1u << LIVE_ASKING | 1u << LIVE_WAITING | 1u << LIVE_OVER,
-		[LIVE_ASKING] =
-		    1u << LIVE_WAITING | 1u << LIVE_CALLING | 1u << LIVE_OVER,
+		[LIVE_ASKING] = 1u << LIVE_WAITING | 1u << LIVE_CALLING |
+		    1u << LIVE_KNOWING | 1u << LIVE_OVER,
+		[LIVE_KNOWING] = 1u << LIVE_ASKING | 1u << LIVE_OVER,
 		[LIVE_WAITING] = 1u << LIVE_ASKING | 1u << LIVE_OVER,
 		[LIVE_CALLING] = 1u << LIVE_FINDING | 1u << LIVE_OVER,
 		[LIVE_FINDING] = 1u << LIVE_CALLING | 1u << LIVE_OVER,
@@ -112,6 +113,11 @@ live_on_admitted(const struct admit_answer *a, void *arg)
 {
 	struct live_call *lc = arg;
 
+	if (a->verdict == ADMIT_STALE) {
+		live_set(lc, LIVE_KNOWING);
+		api_who_again(lc->call);
+		return;
+	}
 	if (a->verdict == ADMIT_BUSY && lc->call->req != NULL &&
 	    live_wait(lc, a->wait_us))
 		return;
@@ -149,6 +155,7 @@ live_ask(struct live_call *lc)
 		.input = lc->ask.input,
 		.output = lc->ask.output,
 		.priority = lc->priority,
+		.as_of = lc->call->as_of,
 		.cheap = lc->ask.cheap,
 		.known = lc->cache.state == LIVE_CACHE_HIT,
 	};
@@ -264,6 +271,20 @@ read_priority(struct call *call, int *priority)
 	return true;
 }
 
+static void
+live_on_known(struct call *call, bool ok)
+{
+	struct live_call *lc = call->state;
+
+	if (!ok || !read_priority(call, &lc->priority)) {
+		live_over(lc);
+		return;
+	}
+	if (!call->cache)
+		lc->cache.state = LIVE_CACHE_NONE;
+	live_ask(lc);
+}
+
 void
 api_live(struct call *call)
 {
@@ -286,6 +307,7 @@ api_live(struct call *call)
 	call->on_piece = live_on_body;
 	call->on_end = live_on_end;
 	call->on_gone = live_on_gone;
+	call->on_known = live_on_known;
 	http_resume(call->req);
 }
 

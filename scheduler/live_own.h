@@ -43,6 +43,7 @@ enum live_stage {
 	LIVE_READING, /* the body */
 	LIVE_LOOKING, /* for an answer in the cache */
 	LIVE_ASKING,  /* the door */
+	LIVE_KNOWING, /* whose the key is, as it may have changed */
 	LIVE_WAITING, /* for room at the upstream */
 	LIVE_CALLING, /* the worker */
 	LIVE_FINDING, /* another worker */

@@ -285,6 +285,7 @@ main(int argc, char **argv)
 	db_check(
 	    app.dispatch_db, STMT_SCHEMA, STMT_SWEEP, app_on_checked, NULL);
 	uv_run(&app.loop, UV_RUN_DEFAULT);
+	whos_fini(&app.api.whos);
 	uv_loop_close(&app.loop);
 	return app.exit_code;
 }

@@ -26,10 +26,11 @@ begin
 end $$;
 
 create or replace function sluice.at_us(p_us bigint) returns timestamptz
-language sql immutable set search_path = '' as $$
-	select timestamptz 'epoch' + make_interval(secs => p_us / 1000000)
-	    + make_interval(secs => (p_us % 1000000) / 1e6)
-$$;
+language plpgsql immutable set search_path = '' as $$
+begin
+	return timestamptz 'epoch' + make_interval(secs => p_us / 1000000)
+	    + make_interval(secs => (p_us % 1000000) / 1e6);
+end $$;
 
 create or replace function sluice.file_name(p_uid uuid) returns text
 language sql immutable set search_path = '' as $$

@@ -91,6 +91,7 @@ end $$;
 
 -- The width of a ledger's cells; scheduler/ledger.h has the same rule.
 create or replace function sluice.cell_us(p_window_s integer) returns bigint
-language sql immutable set search_path = '' as $$
-	select greatest(p_window_s::bigint * 1000000 / 1200, 5000)
-$$;
+language plpgsql immutable set search_path = '' as $$
+begin
+	return greatest(p_window_s::bigint * 1000000 / 1200, 5000);
+end $$;

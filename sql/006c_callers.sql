@@ -13,6 +13,21 @@ begin
 	end if;
 end $$;
 
+-- Whoever changes whose a key is and what it may, and however: what sluiced remembers
+-- of keys (scheduler/who.h) is old.
+create or replace function sluice.callers_moved() returns trigger
+language plpgsql set search_path = '' security definer as $$
+begin
+	update sluice.config set callers_revision = callers_revision + 1;
+	return null;
+end $$;
+create or replace trigger callers_moved after update on sluice.api_key
+	for each row when (old is distinct from new) execute function sluice.callers_moved();
+create or replace trigger callers_moved after update on sluice.account
+	for each row when (old is distinct from new) execute function sluice.callers_moved();
+create or replace trigger callers_moved after update on sluice.plan
+	for each row when (old is distinct from new) execute function sluice.callers_moved();
+
 -- "what: a -> b" for each member that differs.
 create or replace function sluice.differences(p_where text, p_old jsonb, p_new jsonb)
 returns text[]

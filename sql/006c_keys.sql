@@ -204,6 +204,7 @@ declare
 	v_cancelled integer := 0;
 	v_paused integer;
 begin
+	perform from sluice.config for update;
 	-- A batch that is being made now is let in by dispatch_poll(), which looks.
 	update sluice.api_key k set revoked_at = coalesce(k.revoked_at, now())
 	where k.id = v_key.id returning * into v_key;

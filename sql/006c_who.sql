@@ -82,13 +82,14 @@ end $$;
 -- Who calls -------------------------------------------------------------------------
 
 -- Who has the key, and the limit that headers speak of: requests in the shortest
--- window that a call without a model meets, the nearest of several.  At every
--- call: in plpgsql, which keeps its plans.
+-- window that a call without a model meets, the nearest of several.  as_of: until
+-- callers_revision is another, all of it but that limit's use holds; left_us: for
+-- so long at most.
 drop function if exists sluice.auth(bytea);
 create function sluice.auth(p_hash bytea)
 returns table (account_id bigint, key_id bigint, scopes text[], dialect text,
     max_priority smallint, resource text, amount bigint, used bigint,
-    window_s integer, reset_us bigint, cache boolean)
+    window_s integer, reset_us bigint, cache boolean, as_of bigint, left_us bigint)
 language plpgsql stable set search_path = '' security definer
 set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
@@ -98,8 +99,11 @@ declare
 	v_used record;
 begin
 	select k.account_id, k.id, k.scopes, coalesce(p.dialect, 'openai'),
-		coalesce(k.max_priority, a.max_priority, p.max_priority, 4), p.id, a.cache
-	into account_id, key_id, scopes, dialect, max_priority, v_plan, cache
+		coalesce(k.max_priority, a.max_priority, p.max_priority, 4), p.id, a.cache,
+		(select c.callers_revision from sluice.config c),
+		sluice.epoch_us(k.expires_at) - sluice.epoch_us(now())
+	into account_id, key_id, scopes, dialect, max_priority, v_plan, cache, as_of,
+		left_us
 	from sluice.api_key k
 	join sluice.account a on a.id = k.account_id
 	left join sluice.plan p on p.id = coalesce(k.plan_id, a.plan_id)

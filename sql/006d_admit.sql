@@ -36,22 +36,24 @@ end $$;
  * p_use, p_units: which counter, and how much of it (money: filled in here).
  *
  * leave_us: 0, or when it is late (dispatcher's time): then live_late() is to be told.
+ * p_as_of: of each call, the revision under which auth() said whose its key is.
+ *
  * verdict: 0 yes, 1 a limit before the caller (which: state), 2 the upstream's
  * limits (which: why), 3 no path for the model, 4 no cheaper one, 5 no path or no
- * worker.
+ * worker, 6 ask auth() again: not judged.
  */
 drop function if exists sluice.admit(bigint, bigint, integer[], text[], bigint[],
     integer[], smallint[], text[], smallint[], bigint[], bigint[], text[], text[], bigint[],
     bigint[], smallint[], smallint[], integer[], integer[], integer[], bigint[],
     timestamptz);
-create function sluice.admit(
+create or replace function sluice.admit(
     p_door bigint, p_revision bigint,
     p_limit integer[], p_subject text[], p_amount bigint[], p_window integer[],
     p_algorithm smallint[], p_zone text[], p_hold smallint[],
     p_account bigint[], p_key bigint[], p_model text[], p_resource text[],
     p_input bigint[], p_output bigint[], p_priority smallint[], p_cheap smallint[],
     p_head integer[], p_last integer[], p_use integer[], p_units bigint[],
-    p_now timestamptz default null
+    p_now timestamptz default null, p_as_of bigint[] default null
 ) returns table (
     verdict integer, admission bigint, path integer, wait_us bigint, state integer,
     why text, used bigint, reset_us bigint, url text, token text, leave_us bigint
@@ -61,6 +63,8 @@ set plan_cache_mode = force_generic_plan set enable_hashjoin = off
 set enable_mergejoin = off set enable_seqscan = off set jit = off as $$
 declare
 	v_n integer := cardinality(p_limit);
+	v_revision bigint;
+	v_open boolean;
 	v_now_us bigint;
 	v_second bigint;
 	v_used bigint[];
@@ -115,12 +119,13 @@ begin
 			order by c.i for update of t
 		) q;
 	end if;
-	if not exists (select from sluice.door d
-	    where d.id = p_door and d.lease_until > clock_timestamp()) then
+	select c.callers_revision, exists (select from sluice.door d
+		where d.id = p_door and d.lease_until > clock_timestamp())
+	into v_revision, v_open from sluice.config c;
+	if not v_open then
 		raise exception using errcode = 'SL410', message = 'the door was closed';
 	end if;
-	if coalesce(cardinality(v_used), 0) <> v_n
-	    or p_revision <> (select c.callers_revision from sluice.config c) then
+	if coalesce(cardinality(v_used), 0) <> v_n or p_revision <> v_revision then
 		return;
 	end if;
 	v_now_us := (date_part('epoch', coalesce(p_now, clock_timestamp())) * 1e6)::bigint;
@@ -129,18 +134,20 @@ begin
 
 	-- Windows that are over.  Most are not: what SQL can see of many at once is
 	-- not looked at one by one.
-	select array_agg(c.amount - c.used - c.reserved), array_agg(c.i::integer)
-		filter (where case c.algorithm when 0 then false
-			when 1 then (v_second - c.window_s) * 1000000 > c.since_us
-			when 2 then c.zone <> 'UTC'
-			    or c.window_s < 86400 and 86400 % c.window_s <> 0
-			    or c.since_us < v_now_us
-				- v_now_us % (c.window_s * 1000000::bigint)
-			else true end)
-	into v_room, v_over
-	from unnest(p_amount, p_window, p_algorithm, p_zone, v_used, v_reserved, v_since)
-		with ordinality c (amount, window_s, algorithm, zone, used, reserved,
-			since_us, i);
+	if v_n > 0 then
+		select array_agg(c.amount - c.used - c.reserved), array_agg(c.i::integer)
+			filter (where case c.algorithm when 0 then false
+				when 1 then (v_second - c.window_s) * 1000000 > c.since_us
+				when 2 then c.zone <> 'UTC'
+				    or c.window_s < 86400 and 86400 % c.window_s <> 0
+				    or c.since_us < v_now_us
+					- v_now_us % (c.window_s * 1000000::bigint)
+				else true end)
+		into v_room, v_over
+		from unnest(p_amount, p_window, p_algorithm, p_zone, v_used, v_reserved, v_since)
+			with ordinality c (amount, window_s, algorithm, zone, used, reserved,
+				since_us, i);
+	end if;
 	v_reset := array_fill(null::bigint, array[v_n]);
 	foreach s in array coalesce(v_over, '{}') loop
 		if p_algorithm[s] = 1 then
@@ -184,11 +191,11 @@ begin
 	for i in 1..cardinality(p_account) loop
 		v_first := v_until + 1;
 		v_until := p_last[i];
-		verdict := 0;
+		verdict := case when p_as_of[i] < p_revision then 6 else 0 end;
 		wait_us := 0;
 		state := 0;
 		why := null;
-		for j in v_first..v_until loop
+		for j in v_first..case verdict when 0 then v_until else 0 end loop
 			s := p_use[j];
 			if p_hold[s] = 3 and p_cheap[i] < 2 then
 				p_units[j] := sluice.money_most(p_model[i], p_input[i], p_output[i]);
@@ -326,6 +333,9 @@ begin
 			v_rate_last, 0 || v_rate_last) a (i, id, path, worker, h, h0, r, r0)
 		join sluice.path p on p.id = a.path
 		where a.i is not null;
+	end if;
+	if v_n = 0 then
+		return;
 	end if;
 	update sluice.caller_state t
 	set used = w.used + case when w.hold in (0, 2) then w.took else 0 end,

@@ -12,10 +12,11 @@
 -- says so (scheduler/aimd.h); null: not known.
 create or replace function sluice.concurrency_learned(p_learned json)
 returns integer
-language sql immutable set search_path = '' as $$
-	select case when p_learned #>> '{concurrency,live}' = 'true'
-		then (p_learned #>> '{concurrency,limit}')::integer end
-$$;
+language plpgsql immutable set search_path = '' as $$
+begin
+	return case when p_learned #>> '{concurrency,live}' = 'true'
+		then (p_learned #>> '{concurrency,limit}')::integer end;
+end $$;
 
 -- It has been felt: calls that are open count.  But for those that are let in or
 -- settled at this very moment.
@@ -61,6 +62,9 @@ begin
 		perform from sluice.rate_limit_state s where s.limit_id = any (v_limits)
 		order by s.limit_id for update;
 	end if;
+	if not exists (select from sluice.live_cell c where c.limit_id < 0) then
+		return;
+	end if;
 	perform from sluice.live_cell c where c.cell = 0 and c.limit_id in (
 		select -p.id from sluice.path p
 		join sluice.path_state s on s.path_id = p.id
@@ -75,14 +79,15 @@ end $$;
 create or replace function sluice.limit_units(
     p_limit sluice.rate_limit, p_charge text, p_input bigint, p_output bigint
 ) returns bigint
-language sql immutable set search_path = '' as $$
-	select case p_limit.dimension
+language plpgsql immutable set search_path = '' as $$
+begin
+	return case p_limit.dimension
 		when 'tokens' then greatest(1, p_input
 			+ case p_charge when 'input-only' then 0 else p_output end)
 		when 'input_tokens' then greatest(1, p_input)
 		when 'output_tokens' then greatest(1, p_output)
-		else 1 end
-$$;
+		else 1 end;
+end $$;
 
 -- The dispatcher's time, in whose cells all grants stand.
 create or replace function sluice.room_now_us() returns bigint

@@ -38,9 +38,10 @@
 	X(STMT_DOOR_CLOSE, "i", "select sluice.door_close($1)")               \
 	X(STMT_DOOR_LIMITS, "iiss",                                           \
 	    "select sluice.door_limits($1, $2, $3, $4)")                      \
-	X(STMT_ADMIT, "iiaxlahxhllxxllhhaaal",                                \
+	X(STMT_ADMIT, "iiaxlahxhllxxllhhaaall",                               \
 	    "select * from sluice.admit($1, $2, $3, $4, $5, $6, $7, $8, $9,"  \
-	    " $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)")   \
+	    " $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,"    \
+	    " p_as_of => $22)")                                               \
 	X(STMT_REFUSED, "iisis",                                              \
 	    "select sluice.usage_add($1, $2, 0, $3, 'live', 0, 0, $4, 0, 0, " \
 	    "0, 0, $5)")                                                      \

@@ -158,7 +158,8 @@ start_over(void)
 static void
 caller_ask(struct caller *c)
 {
-	struct admit_ask ask = { .account = door.conf.account,
+	struct admit_ask ask = { .as_of = INT64_MAX,
+		.account = door.conf.account,
 		.key = c->key,
 		.model = door.conf.model,
 		.resource = "chat",

@@ -512,6 +512,32 @@ class Live(unittest.TestCase):
         self.assertEqual(self.post().status, 403)
         self.assertEqual(self.post(key="sk-slc-" + "x" * 43).status, 401)
 
+    def test_a_key_acts_as_it_is_now(self):
+        """Whose it is, is remembered, but not against the database."""
+        self.start()
+
+        def edit(**doc):
+            a = self.s.call("POST", "/admin/v1/keys/a-key", json_body=doc)
+            self.assertEqual(a.status, 200, a.body)
+
+        a = self.s.call("POST", "/admin/v1/keys", json_body={
+            "account": "default", "name": "a-key", "scopes": ["live"]})
+        self.assertEqual(a.status, 200, a.body)
+        key = a.json["key"]
+        high = {"X-Request-Priority": "3"}
+        self.assertEqual(self.post(key=key, headers=high).status, 200)
+        edit(max_priority=2)
+        a = self.post(key=key, headers=high)
+        self.assertEqual((a.status, a.error["param"]), (400, "X-Request-Priority"))
+        edit(expires_at=int(time.time()) + 2)
+        self.assertEqual(self.post(key=key).status, 200)
+        until(lambda: self.post(b"[]", key=key).status == 401, what="it ends")
+        edit(expires_at=None)
+        self.assertEqual(self.post(key=key).status, 200)
+        self.assertEqual(self.s.call("DELETE", "/admin/v1/keys/a-key").status, 200)
+        self.assertEqual(self.post(key=key).status, 401)
+        self.assertEqual(len(self.up.seen), 3)
+
     def test_models_are_those_that_paths_name(self):
         self.start(path={"models": ["m1", "a/b", "gpt-*"]})
         a = self.s.get("/v1/models")

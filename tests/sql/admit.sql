@@ -356,6 +356,44 @@ select is_empty($$ select sluice.admit((select door from d),
 	'{UTC}', '{0}', '{1}', '{1}', '{m}', '{chat}', '{1}', '{1}', '{1}', '{0}', '{0}', '{1}',
 	'{1}', '{1}') $$, 'a counter that is not there');
 
+-- A key that may have changed since it was looked up is not judged; others are
+delete from sluice.admission;
+create function pg_temp.as_of(p_older bigint[]) returns integer[]
+language sql as $$
+	select array_agg(a.verdict) from sluice.config c, lateral sluice.admit(
+		(select door from d), c.callers_revision, '{}', '{}', '{}', '{}', '{}', '{}',
+		'{}', array_fill(1::bigint, array[2]), array_fill(1::bigint, array[2]), '{m,m}',
+		'{chat,chat}', '{1,1}', '{1,1}', '{1,1}', '{0,0}', '{0,0}', '{0,0}', '{}', '{}',
+		p_as_of => array(select c.callers_revision - o from unnest(p_older) o)) a
+$$;
+select is(pg_temp.as_of('{1,0}'), '{6,0}');
+select is((select count(*) from sluice.admission)::integer, 1, 'it holds nothing');
+select is(pg_temp.as_of('{0,-1}'), '{0,0}', 'one that was looked up later may go');
+delete from sluice.admission;
+create function pg_temp.moves(p_do text) returns bigint language plpgsql as $$
+declare
+	v_was bigint := (select callers_revision from sluice.config);
+begin
+	execute p_do;
+	return (select callers_revision from sluice.config) - v_was;
+end $$;
+select is(array[pg_temp.moves(format($$update sluice.api_key set scopes = '{batch,live}'
+		where id = %s$$, pg_temp.key('a1'))),
+	pg_temp.moves(format($$update sluice.api_key set scopes = '{batch,live}'
+		where id = %s$$, pg_temp.key('a1'))),
+	pg_temp.moves($$update sluice.account set cache = true where name = 'a'$$),
+	pg_temp.moves($$update sluice.plan set max_priority = 1 where name = 'iron'$$)],
+	'{1,0,1,1}', 'what changes what a key may is a new revision, whoever did it');
+create function pg_temp.known() returns text language sql as $$
+	select format('%s %s', as_of = callers_revision, left_us)
+	from sluice.config, sluice.api_key k, lateral sluice.auth(k.hash)
+	where k.id = pg_temp.key('a1')
+$$;
+select is(pg_temp.known(), 't ');
+update sluice.api_key set expires_at = now() + interval '10 s'
+where id = pg_temp.key('a1');
+select is(pg_temp.known(), 't 10000000', 'for no longer than the key is good');
+
 -- Who dies
 select pg_temp.only($$ 'tokens', 86400, 'fixed', 100, 'once', 'UTC' $$);
 update sluice.caller_state set reserved = 0;
