@@ -282,14 +282,18 @@ $$;
 -- The results of one batch in one flush: a chunk of its output or error file,
 -- without a place yet.  Always in the transaction of settle_runs().  p_lane and
 -- p_cached_each, of each line, are for what it cost; null: nothing is reckoned.
+-- p_shared: how many lines shared its call.
 drop function if exists sluice.settle_chunk(bigint, boolean, bytea, integer[],
     integer[], smallint[], integer[], smallint[], integer[], integer[], bigint, bigint);
+drop function if exists sluice.settle_chunk(bigint, boolean, bytea, integer[],
+    integer[], smallint[], integer[], smallint[], integer[], integer[], bigint, bigint,
+    bigint[], integer[]);
 create or replace function sluice.settle_chunk(
     p_batch bigint, p_failed boolean, p_bytes bytea, p_line_end integer[],
     p_answers integer[], p_status smallint[], p_path_id integer[],
     p_sends smallint[], p_input_tokens integer[], p_output_tokens integer[],
     p_cached bigint, p_reasoning bigint, p_lane bigint[] default null,
-    p_cached_each integer[] default null
+    p_cached_each integer[] default null, p_shared smallint[] default null
 ) returns void
 language plpgsql set search_path = '' security definer
 set plan_cache_mode = force_custom_plan as $$
@@ -312,7 +316,8 @@ begin
 	if v_details and p_path_id is not null then
 		select d.bytes, d.line_end into p_bytes, p_line_end
 		from sluice.chunk_details(p_bytes, p_line_end, p_path_id, p_sends,
-			p_input_tokens, p_output_tokens, v_cost.money, v_cost.direct_money) d;
+			p_input_tokens, p_output_tokens, v_cost.money, v_cost.direct_money,
+			p_shared) d;
 	end if;
 	insert into sluice.chunk (purge_day, id, file_id, bytes, line_end, answers,
 		status, path_id, sends, input_tokens, output_tokens, money, direct_money)

@@ -100,9 +100,12 @@ begin
 end $$;
 
 -- The lines of a chunk, each with a member `sluice` that tells its way and cost.
+drop function if exists sluice.chunk_details(bytea, integer[], integer[], smallint[],
+    integer[], integer[], bigint[], bigint[]);
 create or replace function sluice.chunk_details(
     p_bytes bytea, p_line_end integer[], p_path integer[], p_sends smallint[],
     p_input integer[], p_output integer[], p_money bigint[], p_direct bigint[],
+    p_shared smallint[] default null,	-- lines of the call
     out bytes bytea, out line_end integer[]
 )
 language sql stable set search_path = '' as $$
@@ -112,7 +115,8 @@ language sql stable set search_path = '' as $$
 			|| convert_to(',"sluice":' || json_strip_nulls(json_build_object(
 				'path', p.name, 'attempts', p_sends[u.i],
 				'input_tokens', p_input[u.i], 'output_tokens', p_output[u.i],
-				'cost', p_money[u.i], 'direct_cost', p_direct[u.i]))
+				'cost', p_money[u.i], 'direct_cost', p_direct[u.i],
+				'combined', case when p_shared[u.i] > 1 then p_shared[u.i] end))
 			|| E'}\n', 'UTF8') as line
 		from unnest(p_path) with ordinality u (path, i)
 		left join sluice.path p on p.id = u.path

@@ -47,6 +47,7 @@ struct result {
 	int16_t tries;
 	int16_t times_refused; /* in a row */
 	int16_t most;          /* lines that it may share a call with */
+	int16_t shared;        /* lines that shared the call; 0: one */
 	/* what the dispatcher should know */
 	bool answered; /* the upstream worked on it: latency and usage count */
 	bool ok;       /* the path is well */

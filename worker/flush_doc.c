@@ -179,7 +179,7 @@ add_chunk(struct db_call *call, const struct sorted *s, size_t n)
 	int32_t ends[MOST], answers[MOST], paths[MOST], in[MOST], out[MOST];
 	int32_t cached_each[MOST];
 	int64_t lanes[MOST];
-	int16_t status[MOST], sends[MOST];
+	int16_t status[MOST], sends[MOST], shared[MOST];
 	const struct result *first = s[0].r;
 	int64_t cached = 0, reasoning = 0;
 	struct buf bytes = { 0 };
@@ -202,13 +202,14 @@ add_chunk(struct db_call *call, const struct sorted *s, size_t n)
 		out[i] = (int32_t)r->usage.output;
 		lanes[i] = r->line->run->lane;
 		cached_each[i] = (int32_t)r->usage.cached;
+		shared[i] = r->shared;
 		cached += r->usage.cached;
 		reasoning += r->usage.reasoning;
 	}
 	db_add(call, STMT_SETTLE_CHUNK, first->line->run->batch,
 	    first->kind == RESULT_ERROR, buf_slice(&bytes), ends, i, answers, i,
 	    status, i, paths, i, sends, i, in, i, out, i, cached, reasoning,
-	    lanes, i, cached_each, i);
+	    lanes, i, cached_each, i, shared, i);
 	buf_fini(&bytes);
 	return i;
 }

@@ -222,6 +222,7 @@ result_for(struct line *line, const struct judged *j)
 
 	r->bytes = (int64_t)chunk_body(line->run->chunk, line->index).n;
 	r->usage = j->usage;
+	r->shared = (int16_t)j->lines;
 	in.tries = line->tries;
 	outcome_of(&in, &out);
 	/* Ended by ourselves: no fault of the line's. */

@@ -139,9 +139,9 @@
 	X(STMT_HOOK_SETTLE, "iiisi",                                          \
 	    "select sluice.hook_settle($1, $2, $3, $4, $5)")                  \
 	X(STMT_RUNS_OPEN, "is", "select * from sluice.runs_open($1, $2)")     \
-	X(STMT_SETTLE_CHUNK, "itbaahahaaiila",                                \
+	X(STMT_SETTLE_CHUNK, "itbaahahaaiilah",                               \
 	    "select sluice.settle_chunk($1, $2, $3, $4, $5, $6, $7, $8, $9,"  \
-	    " $10, $11, $12, $13, $14)")                                      \
+	    " $10, $11, $12, $13, $14, $15)")                                 \
 	X(STMT_SETTLE_USAGE, "s", "select sluice.settle_usage($1)")           \
 	/* sluice-worker: upstreams' own batches */                           \
 	X(STMT_PROVIDER_PACK, "", "select sluice.provider_pack()")            \

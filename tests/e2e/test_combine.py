@@ -105,9 +105,13 @@ class Combine(unittest.TestCase):
             self.assertEqual(got["body"]["model"], "m1:batch")
             alone = (f'{{"max_tokens":9,"prompt": "{prompt}", "model": '
                      f'"m1:batch", "seed": 5}}')
-            self.assertIn(choices[0]["text"][:21], [
-                f"echo:{fnv(text.encode()):016x}"
-                for text in (f'"{prompt}"', alone)])
+            echo = {how: f"echo:{fnv(text.encode()):016x}" for how, text in
+                    (("shared", f'"{prompt}"'), ("alone", alone))}
+            self.assertIn(choices[0]["text"][:21], echo.values())
+            told = results[f"c-{i}"]["sluice"]
+            self.assertEqual(choices[0]["text"][:21], echo[
+                "shared" if told.get("combined", 1) > 1 or i == 7 else
+                "alone"])
             usage = got["body"]["usage"]
             self.assertEqual(usage["total_tokens"], usage["prompt_tokens"] +
                              usage["completion_tokens"])
