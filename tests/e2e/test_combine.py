@@ -3,6 +3,7 @@ import json
 import unittest
 
 from e2e.harness import Sluice, Upstream, until
+from e2e.test_cli import sluice, write
 
 EMBEDDINGS, COMPLETIONS = "/v1/embeddings", "/v1/completions"
 
@@ -121,3 +122,38 @@ class Combine(unittest.TestCase):
         self.assertEqual(s.sql("select count(*) from sluice.retry"), "0")
         s.stop()
         up.stop()
+
+
+class Settings(unittest.TestCase):
+    def test_a_path_says_how_many(self):
+        s = Sluice(workers=0)
+        url = f"http://127.0.0.1:{s.port}"
+
+        def path(*args):
+            return sluice("path", *args, url=url)
+
+        add = ("add", "p", "--url", "http://127.0.0.1:9", "--models", "m*")
+        for wrong in ("0", "-1", "2049", "x", "1.5"):
+            p = path(*add, f"--combine={wrong}")
+            self.assertNotEqual(p.returncode, 0, wrong)
+            self.assertIn("a number from 1 to 2048", p.stderr)
+        p = path(*add, "--combine", "2", "--kind", "batches")
+        self.assertNotEqual(p.returncode, 0)
+        self.assertIn("no calls to combine", p.stderr)
+        for wrong in (0, -1, 2049, "x", 1.5, True):
+            a = s.call("POST", "/admin/v1/apply", json_body={"paths": [{
+                "name": "p", "url": "http://127.0.0.1:9", "models": ["m"],
+                "combine": wrong}]})
+            self.assertEqual((a.status, a.error["param"]), (400, "combine"))
+        self.assertEqual(path(*add, "--combine", "2048").returncode, 0)
+        self.assertRegex(path("show", "p").stdout, r"combine\s+2048")
+        self.assertEqual(s.get("/admin/v1/paths/p").json["combine"], 2048)
+        self.assertNotEqual(path("edit", "p", "--kind", "batches").returncode, 0)
+        p = path("edit", "p", "--combine", "1", "--kind", "batches")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertNotIn("combine", s.get("/admin/v1/paths/p").json)
+        doc = write("[path p]\nurl = http://127.0.0.1:9\nmodels = m*\n"
+                    "combine = 7\n")
+        self.assertIn("combine 1 -> 7", sluice("apply", "-f", doc,
+                                               url=url).stdout)
+        s.stop()
