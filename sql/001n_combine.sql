@@ -14,5 +14,8 @@ alter table sluice.chunk add column combine integer[];
 alter table sluice.run
 	add column leads bit varying,	-- lines that begin a call; null: all
 	add column most smallint[];	-- as of retry; null: all 0
+-- Its lines may share calls, as far as the first of its file tells.
+alter table sluice.batch_lane add column alike boolean not null default false;
+
 -- Lines that it may share a call with, itself included; 0: any number.
 alter table sluice.retry add column most smallint not null default 0;

@@ -200,7 +200,7 @@ begin
 	where b.id = p_batch;
 	insert into sluice.batch_lane (batch_id, account_id, file_id, purge_day, model,
 		model_index, endpoint, priority, deadline, start_by, lines_left, max_tokens,
-		shapes)
+		shapes, alike)
 	select p_batch, v_batch.account_id, v_input.id, v_input.purge_day, m.name,
 		m.i, v_batch.endpoint, v_batch.priority, v_batch.deadline,
 		v_batch.deadline - make_interval(secs => coalesce(least(
@@ -208,7 +208,7 @@ begin
 				v_input.model_lines[m.i]), 1e8), 0)),
 		v_input.model_lines[m.i], v_batch.max_tokens,
 		sluice.shapes_of(v_batch.account_id, v_batch.key_id, m.name,
-			v_batch.endpoint)
+			v_batch.endpoint), sluice.file_alike(v_input)
 	from unnest(v_input.models) with ordinality m (name, i);
 	if v_batch.dedupe then
 		perform sluice.twins_find(v_batch);

@@ -3,17 +3,34 @@
 -- Can it be done in time?  What the upstreams' limits let through, against what
 -- must be done by then.
 
+-- Do the lines of a file share calls, where a path combines them?
+create or replace function sluice.file_alike(p_file sluice.file) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+	return coalesce((select k.combine[1] <> 0
+		from (select q.chunk_id from sluice.place q
+			where q.purge_day = p_file.purge_day and q.file_id = p_file.id
+			    and q.lines > 0
+			order by q.first_line limit 1) c
+		join sluice.chunk k on k.purge_day = p_file.purge_day and k.id = c.chunk_id),
+		false);
+end $$;
+
 -- What a line of a model with so many tokens takes of each limit on its way by a
 -- path, and how much of it there is in a second.  Concurrency: calls, for as long
--- as they take on average, once that is known.
+-- as they take on average, once that is known.  p_alike: lines share calls.
+drop function if exists sluice.path_rates(integer, text, double precision,
+    double precision);
 create or replace function sluice.path_rates(
-    p_path integer, p_model text, p_input double precision, p_output double precision
+    p_path integer, p_model text, p_input double precision, p_output double precision,
+    p_alike boolean default false
 ) returns table (limit_id integer, units double precision, rate double precision)
 language plpgsql stable set search_path = '' as $$
 #variable_conflict use_column
 begin
 	return query
-		select l.id, case l.dimension when 'concurrent' then 1.0
+		select l.id, case when l.dimension in ('concurrent', 'requests')
+				then 1.0::double precision / case when p_alike then p.combine else 1 end
 				else sluice.limit_units(l, p.charge, p_input::bigint,
 					p_output::bigint)::double precision end,
 			l.amount * (1 - l.headroom) * (1 - l.reserve)
@@ -32,8 +49,10 @@ end $$;
 -- The same of all paths that serve the model, each with its share of the lines:
 -- in proportion to what it lets through.  Of a path without any limit: one row
 -- that has none.
+drop function if exists sluice.way_rates(text, double precision, double precision);
 create or replace function sluice.way_rates(
-    p_model text, p_input double precision, p_output double precision
+    p_model text, p_input double precision, p_output double precision,
+    p_alike boolean default false
 ) returns table (path_id integer, limit_id integer, units double precision,
     rate double precision, lines_s double precision, share double precision)
 language plpgsql stable set search_path = '' as $$
@@ -44,7 +63,8 @@ begin
 			select p.id, r.limit_id, r.units, r.rate,
 				coalesce(min(r.rate / r.units) over (partition by p.id), 1e9) as lines_s
 			from sluice.path p
-			left join lateral sluice.path_rates(p.id, p_model, p_input, p_output) r on true
+			left join lateral sluice.path_rates(p.id, p_model, p_input, p_output,
+				p_alike) r on true
 			where p.removed_at is null and p.kind <> 'batches' and exists (
 				select from unnest(p.models) g where sluice.glob_match(g, p_model))
 		)
@@ -70,20 +90,22 @@ end $$;
 -- Lines that wait in batches due before one (and in itself: own), with their
 -- tokens on average: as learned, else as scheduler/estimate.h guesses.  What was
 -- learned is asked once for a model, not for a lane: there may be many thousands.
-create or replace function sluice.waiting(p_batch bigint, p_deadline timestamptz)
+drop function if exists sluice.waiting(bigint, timestamptz);
+create function sluice.waiting(p_batch bigint, p_deadline timestamptz)
 returns table (model text, own boolean, lines numeric, input double precision,
-    output double precision)
+    output double precision, alike boolean)
 language plpgsql stable set search_path = '' as $$
 #variable_conflict use_column
 begin
 	return query
 		select w.model, w.own, w.lines, w.bytes / w.lines * coalesce(t.ratio, 1.0 / 3),
-			coalesce(t.output, w.cap / w.lines)
+			coalesce(t.output, w.cap / w.lines), w.alike
 		from (
 			select n.model, n.own, sum(n.lines) as lines, sum(n.lines * n.bytes) as bytes,
-				sum(n.lines * n.cap)::double precision as cap
+				sum(n.lines * n.cap)::double precision as cap,
+				bool_and(n.alike) as alike
 			from (
-				select l.model, l.batch_id is not distinct from p_batch as own,
+				select l.model, l.alike, l.batch_id is not distinct from p_batch as own,
 					f.bytes::double precision / greatest(f.lines, 1) as bytes,
 					coalesce(l.max_tokens, 512) as cap,
 					l.lines_left + case when l.batch_id = p_batch then (
@@ -117,7 +139,7 @@ begin
 		cross join lateral sluice.way_rates(p_model,
 			p_file.bytes::double precision / greatest(p_file.lines, 1)
 				* coalesce(t.ratio, 1.0 / 3),
-			coalesce(t.output, p_max_tokens, 512)) r
+			coalesce(t.output, p_max_tokens, 512), sluice.file_alike(p_file)) r
 	) w);
 end $$;
 
@@ -141,7 +163,7 @@ begin
 			sum(n.lines * r.share * r.units) filter (where not n.own)
 				/ max(r.rate) as ahead_s
 		from sluice.waiting(p_batch.id, p_batch.deadline) n
-		cross join lateral sluice.way_rates(n.model, n.input, n.output) r
+		cross join lateral sluice.way_rates(n.model, n.input, n.output, n.alike) r
 		where r.limit_id is not null
 		group by r.limit_id
 	)

@@ -4,9 +4,12 @@
 -- what limits let through at an even pace, money by what was learned of tokens.
 
 -- Of a file by model: its lines, their bodies' bytes and declared output, on
--- average over so many of its chunks.
-create or replace function sluice.file_lines(p_file sluice.file, p_chunks integer)
-returns table (model text, lines bigint, bytes double precision, cap double precision)
+-- average over so many of its chunks; alike: they share calls, where a path
+-- combines lines.
+drop function if exists sluice.file_lines(sluice.file, integer);
+create function sluice.file_lines(p_file sluice.file, p_chunks integer)
+returns table (model text, lines bigint, bytes double precision, cap double precision,
+    alike boolean)
 language plpgsql stable set search_path = '' as $$
 begin
 	return query
@@ -21,7 +24,8 @@ begin
 		)
 		select p_file.models[m.model], p_file.model_lines[m.model]::bigint,
 			avg(k.body_len[m.i])::double precision,
-			(avg(k.cap[m.i]) filter (where k.cap[m.i] >= 0))::double precision
+			(avg(k.cap[m.i]) filter (where k.cap[m.i] >= 0))::double precision,
+			bool_and(coalesce(k.combine[m.i], 0) <> 0)
 		from sample s
 		join sluice.chunk k on k.purge_day = p_file.purge_day and k.id = s.chunk_id
 		cross join unnest(k.model) with ordinality m (model, i)
@@ -29,17 +33,19 @@ begin
 end $$;
 
 -- What is to be done, with its tokens as they were learned, else as
--- scheduler/estimate.h guesses: p_lines is [{model, lines, bytes, cap}].
-create or replace function sluice.plan_work(p_lines json, p_max_tokens integer)
+-- scheduler/estimate.h guesses: p_lines is [{model, lines, bytes, cap, alike}].
+drop function if exists sluice.plan_work(json, integer);
+create function sluice.plan_work(p_lines json, p_max_tokens integer)
 returns table (model text, lines double precision, input double precision,
-    output double precision, cap double precision, answers double precision)
+    output double precision, cap double precision, answers double precision,
+    alike boolean)
 language sql stable set search_path = '' as $$
 	select l.model, l.lines, case when e.ratio > 0 then l.bytes * e.ratio
 			else l.bytes / 3 + 1 end,
 		least(coalesce(e.output, 512), coalesce(l.cap, p_max_tokens)),
-		coalesce(l.cap, p_max_tokens), coalesce(e.n, 0)
+		coalesce(l.cap, p_max_tokens), coalesce(e.n, 0), coalesce(l.alike, false)
 	from json_to_recordset(p_lines) as l (model text, lines double precision,
-		bytes double precision, cap double precision)
+		bytes double precision, cap double precision, alike boolean)
 	left join lateral (
 		select (s.learned ->> 'ratio')::double precision as ratio,
 			(s.learned ->> 'output')::double precision as output,
@@ -64,7 +70,9 @@ begin
 		select w.model, w.lines, p.id, p.kind,
 			coalesce((w.input * c.input + w.output * c.output) / 1e6, 0), c.path_id is not null,
 			e.ms / 1000, l.id,
-			(case l.dimension when 'concurrent' then 1 else sluice.limit_units(l, p.charge,
+			(case when l.dimension in ('concurrent', 'requests')
+				then 1.0::double precision / case when w.alike then p.combine else 1 end
+				else sluice.limit_units(l, p.charge,
 				round(w.input)::bigint, round(case when p.charge like 'declared%'
 					then coalesce(w.cap, w.output) else w.output end)::bigint)
 				end)::double precision,
@@ -154,7 +162,7 @@ language plpgsql stable set search_path = '' as $$
 begin
 	return (select coalesce(sum(g.lines * r.share * r.units / r.rate), 0)
 	from sluice.waiting(p_batch, p_deadline) g
-	cross join lateral sluice.way_rates(g.model, g.input, g.output) r
+	cross join lateral sluice.way_rates(g.model, g.input, g.output, g.alike) r
 	where not g.own and r.limit_id = p_limit);
 end $$;
 
@@ -322,7 +330,7 @@ begin
 	v_rest := v_all - v_paid.lines;
 	select json_agg(json_build_object('model', l.model, 'lines', x.lines,
 			'bytes', coalesce(f.bytes, v_file.bytes / greatest(v_file.lines, 1)),
-			'cap', f.cap)), sum(x.lines)
+			'cap', f.cap, 'alike', f.alike)), sum(x.lines)
 	into v_lines, v_left
 	from sluice.batch_lane l
 	cross join lateral (select l.lines_left + (select count(*)

@@ -45,6 +45,7 @@ class Combine(unittest.TestCase):
         s.path(up, limits=[("requests", 4, 4)], combine=50)
         sent = [embedding(i) for i in range(200)]
         b = s.submit("\n".join(sent) + "\n", endpoint=EMBEDDINGS)
+        self.assertEqual(s.sql("select alike from sluice.batch_lane"), "t")
         done = s.wait(b, 90)
         self.assertEqual(done["request_counts"],
                          {"total": 200, "completed": 200, "failed": 0})

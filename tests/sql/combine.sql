@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(22);
+select plan(26);
 
 create function pg_temp.apply(p_path text) returns text language sql as $$
 	select sluice.config_apply(json_build_object('paths', json_build_array(
@@ -52,6 +52,21 @@ from sluice.batch_lane l, sluice.batch b;
 select results_eq('select r.combine from t, sluice.lane_lines(lane, 1, 1) r',
 	$$ values ('{-7,-7,0,-7,-7}'::integer[]) $$);
 
+-- Forecasts: 3000 lines by 60 calls a minute
+create function pg_temp.forecast(p_alike boolean) returns text language sql as $$
+	select round(sluice.lines_need_s(f, 'm', null, 3000)) || ' ' || round(n.need_s)
+	from sluice.file f, sluice.plan_need(json_build_array(json_build_object('model',
+		'm', 'lines', 3000, 'bytes', 90, 'alike', p_alike)), null,
+		array[(select id from sluice.path)]) n
+$$;
+select is(pg_temp.apply('{"combine":50,"limits":[{"dimension":"requests",
+	"window_s":60,"amount":60}]}') is not null, true);
+select is(pg_temp.forecast(true), '60 60', 'that many lines share a call');
+update sluice.chunk set combine = null;
+select is(pg_temp.forecast(false), '3000 3022', 'or do not');
+update sluice.chunk set combine = '{-7,-7,0,-7,-7}';
+select is(pg_temp.apply('{}') is not null, true);
+
 -- Two calls: lines 1, 2, 4 and line 5
 create function pg_temp.hand_out() returns integer language sql as $$
 	select sluice.dispatch_commit(epoch, json_build_object('runs', json_build_array(
@@ -91,7 +106,8 @@ select is(pg_temp.hand_out(), 1);
 select count(*) from t, lateral sluice.take_runs(worker,
 	json_build_array(json_build_object('path', path, 'lines', 4)), 0);
 insert into sluice.seat (limit_id, worker_id, granted, target)
-select (select id from sluice.rate_limit), worker, 7, 7 from t;
+select (select id from sluice.rate_limit where removed_at is null), worker, 7, 7
+from t;
 update sluice.worker set lease_until = now() - interval '1 s';
 select results_eq('select workers, lines from sluice.reap((select epoch from t))',
 	'values (1, 4)');
