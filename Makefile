@@ -51,6 +51,7 @@ PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/jscan_each lib/combine lib/spec li
 	scheduler/estimate scheduler/seats \
 	scheduler/breaker scheduler/adaptive scheduler/aimd scheduler/clock scheduler/ladder scheduler/foreign scheduler/foreign_reset scheduler/foreign_log \
 	scheduler/fair scheduler/dispatch scheduler/dispatch_order \
+	scheduler/dispatch_contend scheduler/dispatch_owner \
 	scheduler/dispatch_books scheduler/dispatch_conf scheduler/dispatch_offer \
 	scheduler/dispatch_cost scheduler/dispatch_keep \
 	scheduler/route scheduler/dispatch_route \

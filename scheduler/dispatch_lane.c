@@ -212,3 +212,9 @@ dispatch_lane_wants(const struct dispatch_lane *lane)
 	return held < DISPATCH_LANE_LINES / 2 &&
 	    (int32_t)held < lane->lines_left;
 }
+
+bool
+dispatch_lane_has(const struct dispatch_lane *lane)
+{
+	return lane->lines_left > 0 || lane->again.n > lane->again.first;
+}

@@ -129,6 +129,8 @@ void dispatch_lane_again(
     struct dispatch_lane *lane, const struct dispatch_line *line);
 /* Of lines[0..n) the first so many may share a call as far as is seen here. */
 size_t dispatch_lines_alike(const struct dispatch_line *lines, size_t n);
+/* There are lines of it that have not been handed out. */
+bool dispatch_lane_has(const struct dispatch_lane *lane);
 /* It has fewer fresh lines at hand than one plan may want. */
 bool dispatch_lane_wants(const struct dispatch_lane *lane);
 

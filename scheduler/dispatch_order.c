@@ -6,8 +6,6 @@
 
 #include "dispatch_offer.h"
 
-#define OWN_BOOK INT64_MAX
-
 void
 dispatch_order_fini(struct dispatch *d)
 {
@@ -37,148 +35,6 @@ dispatch_order_stale(struct dispatch *d)
 {
 	if (d->turns != NULL)
 		d->turns->stale = true;
-}
-
-/* Books ------------------------------------------------------------------ */
-
-struct fair_book *
-dispatch_book(struct dispatch *d, int64_t id, int64_t now_us)
-{
-	struct fair_book *b;
-
-	for (size_t i = 0; i < d->nbooks; i++)
-		if (d->books[i]->id == id)
-			return d->books[i];
-	b = xcalloc(1, sizeof(*b));
-	b->id = id;
-	b->now_us = now_us;
-	d->books = xrealloc(d->books, (d->nbooks + 1) * sizeof(*d->books));
-	d->books[d->nbooks++] = b;
-	return b;
-}
-
-static void
-drop_books(struct dispatch *d, int64_t now_us)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < d->nbooks; i++) {
-		struct fair_book *b = d->books[i];
-
-		if (b->now_us > now_us - DISPATCH_BOOK_US) {
-			d->books[kept++] = b;
-			continue;
-		}
-		for (size_t k = 0; k < d->nmodels; k++)
-			if (d->models[k]->book == b)
-				d->models[k]->book = NULL;
-		fair_fini(b);
-		free(b);
-	}
-	d->nbooks = kept;
-}
-
-static size_t
-root_of(const struct dispatch *d, size_t model)
-{
-	while (d->models[model]->joins != model)
-		model = d->models[model]->joins;
-	return model;
-}
-
-/* The model contends for what others do: one book for all of them. */
-static void
-join(struct dispatch *d, size_t model, size_t *joins, int64_t key)
-{
-	size_t a = root_of(d, model), b;
-
-	if (*joins == 0)
-		*joins = model + 1;
-	b = root_of(d, *joins - 1);
-	if (d->models[b]->key < d->models[a]->key) {
-		size_t swap = a;
-
-		a = b;
-		b = swap;
-	}
-	d->models[b]->joins = a;
-	if (key < d->models[a]->key)
-		d->models[a]->key = key;
-}
-
-static void
-join_flow(struct dispatch *d, size_t model, const struct dispatch_flow *f,
-    int64_t since_us)
-{
-	for (size_t i = 0; i < f->nrates; i++)
-		if (f->rates[i]->contended_us > since_us)
-			join(d, model, &f->rates[i]->joins, f->rates[i]->id);
-	for (size_t i = 0; i < f->nseats; i++)
-		if (f->seats[i]->contended_us > since_us)
-			join(d, model, &f->seats[i]->joins, f->seats[i]->id);
-	if (f->path->contended_us > since_us)
-		join(d, model, &f->path->joins, -f->path_id);
-}
-
-static bool
-lane_has(const struct dispatch_lane *lane)
-{
-	return lane->lines_left > 0 || lane->again.n > lane->again.first;
-}
-
-/* Some path may take a line of it, as far as its health goes. */
-static bool
-model_works(const struct dispatch_model *m, int64_t now_us)
-{
-	for (size_t i = 0; i < m->nflows; i++)
-		if (m->flows[i]->paused_us <= now_us &&
-		    (m->flows[i]->path->breaker.health != BREAKER_DOWN ||
-			m->flows[i]->path->breaker.until_us <= now_us))
-			return true;
-	return false;
-}
-
-/* Which lines contend, and so stand in one book; true when that has changed. */
-static bool
-find_books(struct dispatch *d, int64_t now_us)
-{
-	bool changed = false;
-
-	for (size_t i = 0; i < d->nmodels; i++)
-		d->models[i]->waits = false;
-	for (size_t i = 0; i < d->nlanes; i++)
-		d->lanes[i]->of->waits |= lane_has(d->lanes[i]);
-	for (size_t i = 0; i < d->npaths; i++)
-		d->paths[i]->joins = 0;
-	for (size_t i = 0; i < d->nrates; i++)
-		d->rates[i]->joins = 0;
-	for (size_t i = 0; i < d->nseats; i++)
-		d->seats[i]->joins = 0;
-	for (size_t i = 0; i < d->nmodels; i++) {
-		struct dispatch_model *m = d->models[i];
-
-		m->joins = i;
-		m->key = OWN_BOOK;
-		if (m->waits)
-			dispatch_model_resolve(d, m);
-	}
-	for (size_t i = 0; i < d->nmodels; i++)
-		for (size_t k = 0;
-		     d->models[i]->waits && k < d->models[i]->nflows; k++)
-			join_flow(d, i, d->models[i]->flows[k],
-			    now_us - DISPATCH_CONTEND_US);
-	for (size_t i = 0; i < d->nmodels; i++) {
-		struct dispatch_model *m = d->models[i];
-		int64_t key = d->models[root_of(d, i)]->key;
-		struct fair_book *book;
-
-		if (!m->waits)
-			continue;
-		book = key == OWN_BOOK ? &m->own : dispatch_book(d, key, now_us);
-		changed |= book != m->book;
-		m->book = book;
-	}
-	return changed;
 }
 
 /* The order of lanes ----------------------------------------------------- */
@@ -271,7 +127,7 @@ account_reckon(struct dispatch_lane **lanes, size_t n, int64_t now_us)
 		l->late = sum_us + need_us > left_us;
 		if (!l->late)
 			sum_us += need_us;
-		if (!l->late && lane_has(l) &&
+		if (!l->late && dispatch_lane_has(l) &&
 		    sum_us * 1.1 + DISPATCH_SPARE_US >= left_us)
 			lifted = i + 1;
 		/* Who is late begins now, and holds up none that must. */
@@ -312,7 +168,7 @@ reckon(struct dispatch *d, int64_t now_us)
 	for (size_t i = 0; i < d->nlanes; i++)
 		if (d->lanes[i]->danger)
 			t->lifted[t->nlifted++] = d->lanes[i];
-	drop_books(d, now_us);
+	dispatch_books_drop(d, now_us);
 }
 
 /* The lanes in danger that go in the turn's stead: they are together. */
@@ -366,6 +222,18 @@ make_turns(struct dispatch *d)
 
 /* A plan ----------------------------------------------------------------- */
 
+/* Some path may take a line of it, as far as its health goes. */
+static bool
+model_works(const struct dispatch_model *m, int64_t now_us)
+{
+	for (size_t i = 0; i < m->nflows; i++)
+		if (m->flows[i]->paused_us <= now_us &&
+		    (m->flows[i]->path->breaker.health != BREAKER_DOWN ||
+			m->flows[i]->path->breaker.until_us <= now_us))
+			return true;
+	return false;
+}
+
 /* The limits of its caller let a line of the lane go now. */
 static bool
 shapes_allow(const struct dispatch_lane *lane, int64_t now_us)
@@ -387,7 +255,7 @@ turn_waits(const struct dispatch *d, const struct dispatch_turn *t,
     int64_t now_us)
 {
 	for (size_t i = t->first; i < t->first + t->n; i++)
-		if (lane_has(d->lanes[i]) &&
+		if (dispatch_lane_has(d->lanes[i]) &&
 		    model_works(d->lanes[i]->of, now_us) &&
 		    shapes_allow(d->lanes[i], now_us))
 			return true;
@@ -430,7 +298,7 @@ dispatch_order_begin(struct dispatch *d, int64_t now_us)
 	}
 	for (size_t i = 0; i < d->nlanes; i++)
 		find_shapes(d, d->lanes[i]);
-	o->stale |= find_books(d, now_us);
+	o->stale |= dispatch_books_find(d, now_us);
 	if (o->stale || now_us - o->reckoned_us >= DISPATCH_RECKON_US) {
 		reckon(d, now_us);
 		make_turns(d);
@@ -511,81 +379,4 @@ dispatch_order_lane(struct dispatch *d, struct dispatch_turn *t)
 		if (lane_goes(d->lanes[t->first + t->at]))
 			return d->lanes[t->first + t->at];
 	return NULL;
-}
-
-/* Settling --------------------------------------------------------------- */
-
-static struct dispatch_owner
-owner_of(const struct dispatch_lane *lane)
-{
-	struct dispatch_owner o = { .lane = lane->id,
-		.account = lane->account,
-		.class = lane->priority,
-		.nshape_ids = lane->nshape_ids };
-
-	memcpy(o.shape_ids, lane->shape_ids, sizeof(o.shape_ids));
-	return o;
-}
-
-void
-dispatch_order_gone(struct dispatch *d, const struct dispatch_lane *lane)
-{
-	if (d->owners == NULL)
-		d->owners = xcalloc(DISPATCH_OWNERS, sizeof(*d->owners));
-	d->owners[d->owner] = owner_of(lane);
-	d->owner = (d->owner + 1) % DISPATCH_OWNERS;
-}
-
-static bool
-find_owner(struct dispatch *d, int64_t id, struct dispatch_owner *out)
-{
-	const struct dispatch_lane *lane = dispatch_lane(d, id);
-
-	if (lane != NULL) {
-		*out = owner_of(lane);
-		return true;
-	}
-	for (size_t i = 0; d->owners != NULL && i < DISPATCH_OWNERS; i++)
-		if (d->owners[i].lane == id) {
-			*out = d->owners[i];
-			return true;
-		}
-	return false;
-}
-
-void
-dispatch_order_settle(struct dispatch *d, const struct dispatch_flow *f,
-    const struct dispatch_entry *e)
-{
-	int64_t estimated = e->est_input + e->est_output;
-	int64_t lines = e->lines > 1 ? e->lines : 1;
-	struct dispatch_owner o;
-
-	if (!find_owner(d, e->lane, &o))
-		return;
-	for (size_t i = 0; e->sent_us > 0 && i < o.nshape_ids; i++) {
-		struct dispatch_rate *r = dispatch_rate(d, o.shape_ids[i]);
-
-		if (r == NULL)
-			continue;
-		pace_settle(&r->pace,
-		    dispatch_shape_units(
-			r, lines, e->est_input, e->est_output),
-		    e->slot_us, e->keep_us,
-		    dispatch_shape_units(r, lines, e->input, e->output),
-		    e->sent_us);
-		r->changed = true;
-	}
-	if (f->of->book == NULL)
-		return;
-	/* One that never left goes again, and is charged again then. */
-	if (e->sent_us == 0)
-		fair_settle(
-		    f->of->book, o.class, o.account, 0, -estimated);
-	else
-		fair_settle(f->of->book, o.class, o.account,
-		    dispatch_limit_us(f, e->input, e->output, e->sent_us) -
-			dispatch_limit_us(
-			    f, e->est_input, e->est_output, e->sent_us),
-		    e->input + e->output - estimated);
 }

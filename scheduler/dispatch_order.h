@@ -52,6 +52,12 @@ void dispatch_order_stale(struct dispatch *d);
 /* Remember whose a lane is that leaves. */
 void dispatch_order_gone(struct dispatch *d, const struct dispatch_lane *lane);
 
+/* dispatch_contend.c */
+/* Which lines contend, and so stand in one book; true when that has changed. */
+bool dispatch_books_find(struct dispatch *d, int64_t now_us);
+/* Those that were not used for long. */
+void dispatch_books_drop(struct dispatch *d, int64_t now_us);
+
 /* Before a plan, after dispatch_begin(). */
 void dispatch_order_begin(struct dispatch *d, int64_t now_us);
 /* Whose turn it is: the books in turn; NULL: nobody waits any more. */

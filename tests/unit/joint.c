@@ -112,18 +112,18 @@ usage_of_prompts_is_shared_out_by_what_each_got(void)
 	    "{\"usage\":{\"prompt_tokens\":34,\"completion_tokens\":10,"
 	    "\"total_tokens\":44,\"prompt_tokens_details\":{\"cached_tokens\":"
 	    "17,\"x\":null},\"completion_tokens_details\":{\"reasoning_tokens\":"
-	    "5}},\"choices\":[{\"text\":\"12\",\"index\":0},{\"text\":\"12\","
+	    "10}},\"choices\":[{\"text\":\"12\",\"index\":0},{\"text\":\"12\","
 	    "\"index\":1},{\"text\":\"1234567890\",\"index\":2}]}",
 	    COMPLETIONS, parts));
 	CU_ASSERT_STRING_EQUAL(buf_cstr(&parts[0]),
 	    "{\"usage\":{\"prompt_tokens\":6,\"completion_tokens\":2,"
 	    "\"total_tokens\":8,\"prompt_tokens_details\":{\"cached_tokens\":3,"
-	    "\"x\":null},\"completion_tokens_details\":{\"reasoning_tokens\":1}"
+	    "\"x\":null},\"completion_tokens_details\":{\"reasoning_tokens\":2}"
 	    "},\"choices\":[{\"text\":\"12\",\"index\":0}]}");
 	CU_ASSERT_STRING_EQUAL(buf_cstr(&parts[2]),
 	    "{\"usage\":{\"prompt_tokens\":18,\"completion_tokens\":6,"
 	    "\"total_tokens\":24,\"prompt_tokens_details\":{\"cached_tokens\":9,"
-	    "\"x\":null},\"completion_tokens_details\":{\"reasoning_tokens\":3}"
+	    "\"x\":null},\"completion_tokens_details\":{\"reasoning_tokens\":6}"
 	    "},\"choices\":[{\"text\":\"1234567890\",\"index\":0}]}");
 	drop(parts);
 }
