@@ -126,9 +126,10 @@ $(O)/%_files.o: $(O)/%_files.S
 $(B)/unit/%: $(O)/tests/unit/%.o $(O)/libpure.a $(B)/.mode
 	@mkdir -p $(@D)
 	$(say) LD $@
-	$(quiet)$(CC) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) -ljansson -lcrypto -lcunit -lm
+	$(quiet)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -ljansson -lcrypto -lcunit -lm
 
 $(B)/unit/preset: $(O)/preset_files.o
+$(addprefix $(B)/unit/,dispatch fair uneven): $(O)/tests/unit/world/world.o
 
 $(B)/sim: $(SIM) $(O)/libpure.a $(B)/.mode
 	@mkdir -p $(@D)

@@ -6,16 +6,12 @@
  */
 #include "unit.h"
 
-#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "../../scheduler/dispatch.h"
+#include "world/world.h"
 
-#define S INT64_C(1000000)
-
-enum { AMOUNT = 200000, WINDOW_S = 60, CALLS_MAX = 60000 };
+enum { AMOUNT = 200000, WINDOW_S = 60, CALLS_MAX = 60000, INPUT = 12 };
 
 /* What the lines of a batch declare; the rest are small. */
 struct mix {
@@ -26,47 +22,43 @@ struct mix {
 	int lines;     /* of the batch; 0: no end */
 };
 
-struct call {
-	int64_t slot, keep, send, end; /* microseconds */
-	int32_t est_input, est_output, units, line;
-	bool settled;
-};
-
-static struct {
-	struct dispatch d;
-	const struct mix *mix;
-	uint64_t chance;
-	int64_t now;
-	struct call calls[CALLS_MAX];
-	size_t n, settled;
-	int next_line;
-	int32_t caps[CALLS_MAX]; /* by line */
-} w;
-
-static double
-chance(void)
-{
-	w.chance ^= w.chance << 13;
-	w.chance ^= w.chance >> 7;
-	w.chance ^= w.chance << 17;
-	return (double)(w.chance >> 11) / 9007199254740992.0;
-}
+static const struct mix *mix;
+static int32_t caps[CALLS_MAX]; /* by line */
 
 static int32_t
 between(int32_t least, int32_t most)
 {
-	return least + (int32_t)(chance() * (most - least));
+	return least + (int32_t)(world_chance() * (most - least));
 }
 
 static void
-world_start(const struct mix *mix, uint64_t seed)
+declare(struct world_batch *b, int32_t number, struct dispatch_line *line)
 {
-	static const char *const all[] = { "*" };
-	struct dispatch_conf_path path = { .id = 1,
-		.pool = 1,
-		.models = all,
-		.nmodels = 1,
-		.charge = PACE_CHARGE_DECLARED };
+	bool large = number > mix->first && world_chance() < mix->large;
+
+	(void)b;
+	line->bytes = 100;
+	line->cap = large ? between(mix->large_cap, mix->large_most)
+			  : between(mix->small_cap, mix->small_most);
+	caps[number] = line->cap;
+}
+
+/* What is declared is charged, however short the answer. */
+static bool
+leave(struct world_call *c)
+{
+	c->sent_us = c->slot_us + (int64_t)(world_chance() * 30000);
+	c->end_us = c->sent_us + 300000 + (int64_t)(world_chance() * 500000);
+	c->late_us = c->sent_us - c->slot_us;
+	c->input = c->output = INPUT;
+	c->bytes = 100;
+	c->units = caps[c->line] + INPUT;
+	return true;
+}
+
+static void
+run(const struct mix *of, uint64_t seed, int64_t seconds)
+{
 	struct dispatch_conf_limit l = { .id = 1,
 		.pool = 1,
 		.model = "*",
@@ -74,169 +66,31 @@ world_start(const struct mix *mix, uint64_t seed)
 		.window_us = WINDOW_S * S,
 		.amount = AMOUNT };
 
-	memset(&w, 0, sizeof(w));
-	w.mix = mix;
+	mix = of;
+	world_start(&l, 1);
+	w.d.paths[0]->charge = PACE_CHARGE_DECLARED;
 	w.chance = seed * 0x9e3779b97f4a7c15 + 1;
 	for (int i = 0; i < 10; i++)
-		chance();
-	w.now = 1000 * S;
-	w.next_line = 1;
-	dispatch_init(&w.d);
-	dispatch_configure(&w.d, &path, 1, &l, 1);
-	w.d.paths[0]->aimd.limit = AIMD_UNBOUND;
-	dispatch_lanes_begin(&w.d);
-	dispatch_lane_put(&w.d, 7, "m", 2, INT64_C(100000) * S, 1,
-	    mix->lines > 0 ? mix->lines : CALLS_MAX - 1);
-	dispatch_lanes_end(&w.d);
+		world_chance();
+	w.line = declare;
+	w.leave = leave;
+	world_add((struct world_batch){ .priority = 2,
+	    .tokens = INPUT,
+	    .lines = of->lines > 0 ? of->lines : CALLS_MAX - 1 });
+	world_run_for_s(seconds);
+	world_sort();
 }
 
-static void
-feed(void)
+static double
+used(void)
 {
-	struct dispatch_lane *lane = dispatch_lane(&w.d, 7);
-
-	while (dispatch_lane_wants(lane) && w.next_line < CALLS_MAX &&
-	    (w.mix->lines == 0 || w.next_line <= w.mix->lines)) {
-		bool large =
-		    w.next_line > w.mix->first && chance() < w.mix->large;
-		struct dispatch_line line = {
-			.chunk = 1 + (w.next_line - 1) / 256,
-			.first_line = 1 + (w.next_line - 1) / 256 * 256,
-			.index = (int16_t)(1 + (w.next_line - 1) % 256),
-			.bytes = 100,
-			.cap = large
-			    ? between(w.mix->large_cap, w.mix->large_most)
-			    : between(w.mix->small_cap, w.mix->small_most),
-		};
-
-		w.caps[w.next_line++] = line.cap;
-		dispatch_lane_fresh(lane, &line);
-	}
+	return world_used(AMOUNT, WINDOW_S * S, true, 2);
 }
 
-static void
-take(const struct dispatch_run *run)
-{
-	for (size_t k = 0; k < run->n; k++) {
-		struct call *c = &w.calls[w.n++];
-		int64_t slot = run->send_us + run->lines[k].slot_us;
-		int32_t line = run->first_line + run->lines[k].index - 1;
-
-		assert(w.n < CALLS_MAX);
-		assert(slot >= w.now + DISPATCH_LEAD_US);
-		*c = (struct call){ .slot = slot,
-			.keep = run->keep_us,
-			.send = slot + (int64_t)(chance() * 30000),
-			.est_input = run->lines[k].input,
-			.est_output = run->lines[k].output,
-			.units = w.caps[line] + 12,
-			.line = line };
-		c->end = c->send + 300000 + (int64_t)(chance() * 500000);
-	}
-}
-
-static void
-settle(void)
-{
-	int64_t out = 0;
-
-	for (size_t i = w.settled; i < w.n; i++) {
-		struct call *c = &w.calls[i];
-		double ms = (double)(c->end - c->send) / 1000;
-		struct dispatch_entry e = { .slot_us = c->slot,
-			.keep_us = c->keep,
-			.sent_us = c->send,
-			.est_input = c->est_input,
-			.est_output = c->est_output,
-			.input = 12,
-			.output = 12,
-			.ms = (int64_t)ms };
-		struct dispatch_seen seen = { .path = 1,
-			.model = "m",
-			.ok = 1,
-			.late_us = c->send - c->slot,
-			.sample = { .n = 1,
-			    .bytes = 100,
-			    .input = 12,
-			    .output = 12,
-			    .ms = ms,
-			    .ms2 = ms * ms } };
-
-		if (c->settled || c->end > w.now) {
-			out += !c->settled;
-			continue;
-		}
-		dispatch_settle(&w.d, 1, "m", &e);
-		dispatch_seen(&w.d, w.now, &seen);
-		c->settled = true;
-	}
-	while (w.settled < w.n && w.calls[w.settled].settled)
-		w.settled++;
-	dispatch_world_begin(&w.d);
-	dispatch_worker(&w.d, 1000);
-	dispatch_out(&w.d, 1, "m", out);
-}
-
-static int
-by_send(const void *a, const void *b)
-{
-	const struct call *x = a, *y = b;
-
-	return x->send < y->send ? -1 : x->send > y->send;
-}
-
-static void
-run_for_s(int64_t seconds)
-{
-	int64_t end = w.now + seconds * S;
-
-	for (; w.now < end; w.now += 100000) {
-		struct dispatch_plan plan = { 0 };
-
-		settle();
-		feed();
-		dispatch_plan(&w.d, w.now, &plan);
-		for (size_t i = 0; i < plan.nruns; i++)
-			take(plan.runs[i]);
-		dispatch_plan_fini(&plan);
-	}
-	qsort(w.calls, w.n, sizeof(w.calls[0]), by_send);
-}
-
-/* The most of units in any closed window. */
 static int64_t
 worst(void)
 {
-	int64_t sum = 0, most = 0;
-	size_t first = 0;
-
-	for (size_t i = 0; i < w.n; i++) {
-		sum += w.calls[i].units;
-		while (w.calls[first].send < w.calls[i].send - WINDOW_S * S)
-			sum -= w.calls[first++].units;
-		most = sum > most ? sum : most;
-	}
-	return most;
-}
-
-/*
- * Share of the limit that was used from so long after the first send on, from
- * one send to another, the last one not counted: as bench/limits has it.
- */
-static double
-used(int64_t after_s)
-{
-	int64_t from = w.calls[0].send + after_s * S, units = 0;
-	size_t i = 0, last = w.n - 1;
-
-	while (i < last && w.calls[i].send < from)
-		i++;
-	from = w.calls[i].send;
-	for (; i < last; i++)
-		units += w.calls[i].units;
-	return (double)units /
-	    ((double)AMOUNT * (double)(w.calls[last].send - from) /
-		(double)(WINDOW_S * S));
+	return world_worst(WINDOW_S * S, true);
 }
 
 /* The most lines behind it in the file that went before a line. */
@@ -258,14 +112,14 @@ passed(void)
 static double
 longest_gap_s(bool large)
 {
-	int64_t last = w.calls[0].send, most = 0;
+	int64_t last = w.calls[0].sent_us, most = 0;
 
 	for (size_t i = 0; i < w.n; i++) {
 		if ((w.calls[i].units > AMOUNT / PACE_LARGE_PART) != large)
 			continue;
-		if (w.calls[i].send - last > most)
-			most = w.calls[i].send - last;
-		last = w.calls[i].send;
+		if (w.calls[i].sent_us - last > most)
+			most = w.calls[i].sent_us - last;
+		last = w.calls[i].sent_us;
 	}
 	return (double)most / 1e6;
 }
@@ -311,12 +165,11 @@ the_limit_is_full_in_five_minutes_and_never_exceeded(void)
 		double least = INFINITY, sum = 0;
 
 		for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-			world_start(&r->mix, seed);
-			run_for_s(300);
-			least = fmin(least, used(2));
-			sum += used(2);
+			run(&r->mix, seed, 300);
+			least = fmin(least, used());
+			sum += used();
 			CHECK(worst() <= AMOUNT, r->mix.what);
-			dispatch_fini(&w.d);
+			world_stop();
 		}
 		CHECK(least >= r->least, r->mix.what);
 		CHECK(sum / SEEDS >= r->mean, r->mix.what);
@@ -331,11 +184,10 @@ it_stays_full_for_half_an_hour(void)
 		double sum = 0;
 
 		for (uint64_t seed = 1; seed <= LONG_SEEDS; seed++) {
-			world_start(&r->mix, seed);
-			run_for_s(1800);
-			sum += used(2);
+			run(&r->mix, seed, 1800);
+			sum += used();
 			CHECK(worst() <= AMOUNT, r->mix.what);
-			dispatch_fini(&w.d);
+			world_stop();
 		}
 		CHECK(sum / LONG_SEEDS >= r->long_mean, r->mix.what);
 	}
@@ -352,17 +204,16 @@ neither_large_nor_small_lines_starve(void)
 		{ 5, 60, 75, 1500 }, { 7, 75, 75, 1500 }, { 8, 75, 120, 400 } };
 
 	for (size_t i = 0; i < NITEMS(cases); i++) {
-		const struct mix *mix = &rows[cases[i].row].mix;
+		const struct mix *of = &rows[cases[i].row].mix;
 
 		for (uint64_t seed = 1; seed <= LONG_SEEDS; seed++) {
-			world_start(mix, seed);
-			run_for_s(1800);
-			CHECK(longest_gap_s(false) <= cases[i].small_s,
-			    mix->what);
+			run(of, seed, 1800);
 			CHECK(
-			    longest_gap_s(true) <= cases[i].large_s, mix->what);
-			CHECK(passed() <= cases[i].passed, mix->what);
-			dispatch_fini(&w.d);
+			    longest_gap_s(false) <= cases[i].small_s, of->what);
+			CHECK(
+			    longest_gap_s(true) <= cases[i].large_s, of->what);
+			CHECK(passed() <= cases[i].passed, of->what);
+			world_stop();
 		}
 	}
 }
@@ -378,13 +229,12 @@ table(int64_t minutes, uint64_t seeds)
 		int by = 0;
 
 		for (uint64_t seed = 1; seed <= seeds; seed++) {
-			world_start(&rows[i].mix, seed);
-			run_for_s(60 * minutes);
-			least = fmin(least, used(2));
-			sum += used(2);
+			run(&rows[i].mix, seed, 60 * minutes);
+			least = fmin(least, used());
+			sum += used();
 			most = worst() > most ? worst() : most;
 			by = passed() > by ? passed() : by;
-			dispatch_fini(&w.d);
+			world_stop();
 		}
 		printf("%-36s %8.4f %8.4f %8lld %8d\n", rows[i].mix.what, least,
 		    sum / (double)seeds, (long long)most, by);

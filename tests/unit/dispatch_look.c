@@ -1,0 +1,91 @@
+/* What a dispatcher reads of the database, and what it writes of its plan. */
+#include "unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../scheduler/dispatch.h"
+#include "../../scheduler/dispatch_json.h"
+
+#define S INT64_C(1000000)
+
+static void
+documents_are_read_and_written(void)
+{
+	static const char config[] =
+	    "{\"revision\":3,\"paths\":[{\"id\":1,\"pool\":1,\"name\":\"a\","
+	    "\"models\":[\"m*\"],\"whole_ms\":1000,\"health\":\"up\","
+	    "\"until_us\":null,\"failures\":0}],\"limits\":[{\"id\":4,\"pool\":"
+	    "1,"
+	    "\"path\":null,\"model\":\"*\",\"dimension\":\"requests\","
+	    "\"window_s\":60,\"amount\":600,\"headroom\":0.5,\"reserve\":0,"
+	    "\"next_us\":null,\"paused_us\":null},{\"id\":5,\"pool\":1,"
+	    "\"path\":1,\"model\":\"*\",\"dimension\":\"concurrent\","
+	    "\"window_s\":0,\"amount\":10,\"headroom\":0,\"reserve\":0}],"
+	    "\"estimates\":[{\"path\":1,\"model\":\"m1\",\"learned\":"
+	    "{\"n\":5,\"ratio\":0.25,\"output\":3,\"output2\":9,\"ms\":100,"
+	    "\"ms2\":10000}}]}";
+	static const char look[] =
+	    "{\"now_us\":1000000000,\"revision\":3,\"admitted\":1,"
+	    "\"ending\":false,\"unplaced\":true,\"out\":[{\"path\":1,"
+	    "\"model\":\"m1\",\"lines\":2}],\"seen\":[{\"id\":77,\"path\":1,"
+	    "\"seen\":{\"path\":1,\"model\":\"m1\",\"ok\":1,\"n\":1,"
+	    "\"bytes\":100,\"input\":25,\"output\":3,\"output2\":9,\"ms\":100,"
+	    "\"ms2\":10000,\"entries\":[]}}],\"due\":[7],\"workers\":["
+	    "{\"id\":3,\"most\":100,\"live\":true}],\"seats\":["
+	    "{\"limit\":5,\"worker\":3,\"granted\":4,\"target\":10}]}";
+	struct dispatch d;
+	struct world world = { 0 };
+	struct slc_err err = { 0 };
+	struct dispatch_plan plan = { 0 };
+	struct dispatch_line line = {
+		.chunk = 2, .first_line = 1, .index = 1, .bytes = 100, .cap = 5
+	};
+	struct buf out = { 0 };
+
+	dispatch_init(&d);
+	CU_ASSERT_EQUAL_FATAL(
+	    dispatch_read_config(
+		&d, (struct slice){ config, sizeof(config) - 1 }, &err),
+	    SLC_OK);
+	CU_ASSERT_EQUAL(d.revision, 3);
+	CU_ASSERT_EQUAL(d.rates[0]->pace.amount, 300);
+	CU_ASSERT_EQUAL_FATAL(
+	    dispatch_read_world(
+		&d, (struct slice){ look, sizeof(look) - 1 }, &world, &err),
+	    SLC_OK);
+	CU_ASSERT_EQUAL(d.seats[1]->granted, 4);
+	CU_ASSERT_EQUAL(d.seats[1]->out, 2);
+	CU_ASSERT_EQUAL(world.due[0], 7);
+	dispatch_lanes_begin(&d);
+	dispatch_lane_put(&d, 7, "m1", 2, 90000 * S, 1, 1);
+	dispatch_lanes_end(&d);
+	dispatch_lane_fresh(dispatch_lane(&d, 7), &line);
+	dispatch_plan(&d, world.now_us, &plan);
+	dispatch_write_plan(&d, &plan, &world, true, false, &out);
+	CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&out),
+	    "\"runs\":[{\"lane\":7,"
+	    "\"path\":1,\"chunk\":2,\"first_line\":1,\"send_us\":1000150000,"
+	    "\"keep_us\":200000,\"line\":[1],\"slot_us\":[0],"
+	    "\"est_input\":[28],\"est_output\":[5]}]"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&out),
+	    "\"lanes\":[{\"id\":7,"
+	    "\"from\":1,\"next\":2,\"lines\":1}]"));
+	CU_ASSERT_PTR_NOT_NULL(
+	    strstr(buf_cstr(&out), "\"cells\":[{\"limit\":4,"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&out), "\"seen\":[77]"));
+	CU_ASSERT_PTR_NULL(strstr(buf_cstr(&out), "\"seats\""));
+	dispatch_plan_fini(&plan);
+	/* written once: a second look with nothing new writes nothing */
+	buf_clear(&out);
+	free(world.seen);
+	world.seen = NULL;
+	world.nseen = 0;
+	dispatch_write_plan(&d, &plan, &world, true, false, &out);
+	CU_ASSERT_TRUE(dispatch_plan_empty(&out));
+	buf_fini(&out);
+	world_fini(&world);
+	dispatch_fini(&d);
+}
+
+UNIT_MAIN("dispatch_look", UNIT(documents_are_read_and_written))
