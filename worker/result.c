@@ -7,6 +7,7 @@
 #include <sluice/dialect.h>
 #include <sluice/header.h>
 
+#include "keep.h"
 #include "outcome.h"
 
 enum {
@@ -224,6 +225,7 @@ result_of(struct line *line, const struct upstream_result *got, double chance)
 	case OUTCOME_DONE:
 		r->kind = RESULT_OUTPUT;
 		r->answered = r->ok = true;
+		r->keep = keep_of(line, got->status, got->body);
 		write_result(line, got, &out, r);
 		break;
 	case OUTCOME_FAILED:
