@@ -42,7 +42,7 @@ CFLAGS += -fPIE -MMD -MP $(EXTRA_CFLAGS)
 # Pure modules: no clock, no loop, no log, no database.  Unit tests link these
 # objects and nothing else.
 PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/jscan_each lib/combine lib/spec lib/spec_price lib/header \
-	lib/glob lib/live \
+	lib/glob lib/live lib/kept \
 	lib/dialect lib/dialect_table lib/dialect_value lib/dialect_list \
 	lib/dialect_body lib/dialect_header lib/dialect_refusal \
 	scheduler/jsonl scheduler/usage_csv scheduler/ingest \

@@ -34,6 +34,7 @@ static const struct view_col show_cols[] = {
 	{ "done", "request_counts.completed", VIEW_COUNT },
 	{ "failed", "request_counts.failed", VIEW_COUNT },
 	{ "duplicates", "sluice.duplicates", VIEW_COUNT },
+	{ "cached", "sluice.cached", VIEW_COUNT },
 	{ "input file", "input_file_id", VIEW_TEXT },
 	{ "output file", "output_file_id", VIEW_TEXT },
 	{ "error file", "error_file_id", VIEW_TEXT },

@@ -29,13 +29,13 @@ static const struct cli_opt plan_edit_opts[] = {
 static const struct cli_opt account_create_opts[] = {
 	PLAN, MAX_PRIORITY,
 	{ "weight", 0, "N", "its share of upstreams beside others, 1..1000 [1]" },
-	{ "cache", 0, "[=no]", "answer equal requests from a cache" },
+	{ "cache", 0, "[=no]", "answer equal requests and lines from a cache" },
 	LIMIT, END,
 };
 static const struct cli_opt account_edit_opts[] = {
 	PLAN, MAX_PRIORITY,
 	{ "weight", 0, "N", "its share of upstreams beside others, 1..1000" },
-	{ "cache", 0, "[=no]", "answer equal requests from a cache" },
+	{ "cache", 0, "[=no]", "answer equal requests and lines from a cache" },
 	LIMIT, NO_LIMIT, END,
 };
 

@@ -11,19 +11,17 @@
 #include "live_own.h"
 
 static const struct live_kind kinds[] = {
-	{ "/v1/chat/completions", "chat", NULL, true, false },
-	{ "/v1/completions", "chat", NULL, true, false },
-	/* Tools, and what the upstream keeps. */
-	{ "/v1/responses", "chat", NULL, false, false },
-	{ "/v1/embeddings", "embeddings", NULL, true, true },
-	{ "/v1/moderations", "moderations", "omni-moderation-latest", true,
-	    true },
-	{ "/v1/images/generations", "images", "dall-e-2", false, false },
-	{ "/v1/images/edits", "images", "dall-e-2", false, false },
-	{ "/v1/images/variations", "images", "dall-e-2", false, false },
-	{ "/v1/audio/speech", "audio", NULL, false, false },
-	{ "/v1/audio/transcriptions", "audio", NULL, false, false },
-	{ "/v1/audio/translations", "audio", NULL, false, false },
+	{ "/v1/chat/completions", "chat", NULL },
+	{ "/v1/completions", "chat", NULL },
+	{ "/v1/responses", "chat", NULL },
+	{ "/v1/embeddings", "embeddings", NULL },
+	{ "/v1/moderations", "moderations", "omni-moderation-latest" },
+	{ "/v1/images/generations", "images", "dall-e-2" },
+	{ "/v1/images/edits", "images", "dall-e-2" },
+	{ "/v1/images/variations", "images", "dall-e-2" },
+	{ "/v1/audio/speech", "audio", NULL },
+	{ "/v1/audio/transcriptions", "audio", NULL },
+	{ "/v1/audio/translations", "audio", NULL },
 };
 
 void

@@ -11,7 +11,6 @@ enum { BYTES_PER_TOKEN = 4 };
 enum {
 	WANT_MODEL,
 	WANT_STREAM,
-	WANT_TEMPERATURE,
 	WANT_MAX_TOKENS,
 	WANT_MAX_COMPLETION,
 	WANT_MAX_OUTPUT,
@@ -21,7 +20,6 @@ enum {
 static const struct jscan_want wants[WANTS] = {
 	[WANT_MODEL] = { "model", -1 },
 	[WANT_STREAM] = { "stream", -1 },
-	[WANT_TEMPERATURE] = { "temperature", -1 },
 	[WANT_MAX_TOKENS] = { "max_tokens", -1 },
 	[WANT_MAX_COMPLETION] = { "max_completion_tokens", -1 },
 	[WANT_MAX_OUTPUT] = { "max_output_tokens", -1 },
@@ -31,23 +29,6 @@ void
 live_ask_fini(struct live_ask *a)
 {
 	buf_fini(&a->model);
-}
-
-/* 0, 0.00, -0e5 */
-static bool
-is_zero(const struct jscan_found *f)
-{
-	if (f->kind != JSCAN_NUMBER)
-		return false;
-	for (size_t i = 0; i < f->text.n; i++) {
-		char c = f->text.p[i];
-
-		if (c == 'e' || c == 'E')
-			break;
-		if (c != '-' && c != '.' && c != '0')
-			return false;
-	}
-	return true;
 }
 
 static enum slc_rc
@@ -69,7 +50,6 @@ read_json(struct slice body, struct live_ask *out, const char **param,
 		    err, SLC_EINPUT, "The body must be a JSON object.");
 	out->input = (int64_t)body.n / BYTES_PER_TOKEN;
 	out->stream = found[WANT_STREAM].kind == JSCAN_TRUE;
-	out->zero = is_zero(&found[WANT_TEMPERATURE]);
 	for (int i = WANT_MAX_TOKENS; i < WANTS; i++)
 		jscan_int(&found[i], LIVE_ASK_TOKENS_MAX, &out->output);
 	if (found[WANT_MODEL].kind == JSCAN_ABSENT)

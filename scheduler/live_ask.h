@@ -17,7 +17,6 @@ struct live_ask {
 	struct buf model; /* without ":batch"; terminated */
 	bool cheap;       /* it ended so: by a cheaper path */
 	bool stream;
-	bool zero;      /* a temperature of 0: the same answer each time */
 	int64_t input;  /* tokens, a quarter of the bytes of text; >= 1 */
 	int64_t output; /* the declared cap, 0: none */
 };

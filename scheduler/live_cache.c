@@ -2,7 +2,6 @@
  * Answers to equal requests, of accounts that want them kept: looked up before
  * the door is asked, and put away when a whole one has gone by.
  */
-#include <openssl/evp.h>
 #include <string.h>
 
 #include <sluice/header.h>
@@ -12,34 +11,17 @@
 
 #include "live_own.h"
 
-/* Headers that may change what comes back. */
-static const char *const telling[] = { "content-type", "accept", "openai-beta",
-	"anthropic-version", "anthropic-beta" };
-
-static void
-add(EVP_MD_CTX *md, struct slice s)
-{
-	uint64_t n = s.n;
-
-	/* With its length: no two requests have the same bytes here. */
-	EVP_DigestUpdate(md, &n, sizeof(n));
-	EVP_DigestUpdate(md, s.p == NULL ? "" : s.p, s.n);
-}
-
 static void
 make_key(struct live_call *lc)
 {
 	struct http_req *req = lc->call->req;
-	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	struct kept_request r = { .path = http_path(req),
+		.query = http_query(req),
+		.body = buf_slice(&lc->call->body) };
 
-	EVP_DigestInit_ex(md, EVP_sha256(), NULL);
-	add(md, http_path(req));
-	add(md, http_query(req));
-	for (size_t i = 0; i < NITEMS(telling); i++)
-		add(md, http_header(req, telling[i]));
-	add(md, buf_slice(&lc->call->body));
-	EVP_DigestFinal_ex(md, lc->cache.key, NULL);
-	EVP_MD_CTX_free(md);
+	for (size_t i = 0; i < KEPT_HEADERS; i++)
+		r.header[i] = http_header(req, kept_headers[i]);
+	kept_key(&r, lc->cache.key);
 }
 
 /* At most once; also without a result the call goes its way. */
@@ -70,8 +52,8 @@ live_on_looked(struct db_result *res, void *arg)
 bool
 live_cache_look(struct live_call *lc)
 {
-	if (!lc->call->cache || !lc->kind->repeats || lc->ask.stream ||
-	    !(lc->ask.zero || lc->kind->always))
+	if (!lc->call->cache || lc->ask.stream ||
+	    !kept_repeats(http_path(lc->call->req), buf_slice(&lc->call->body)))
 		return false;
 	make_key(lc);
 	live_set(lc, LIVE_LOOKING);

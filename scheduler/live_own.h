@@ -4,6 +4,7 @@
 #ifndef SCHEDULER_LIVE_OWN_H
 #define SCHEDULER_LIVE_OWN_H
 
+#include <sluice/kept.h>
 #include <sluice/upstream.h>
 
 #include "admit.h"
@@ -13,8 +14,6 @@
 /* What is served live: as which resource, and the model when none is named. */
 struct live_kind {
 	const char *path, *resource, *model;
-	bool repeats; /* equal requests may have one answer ... */
-	bool always;  /* ... whatever their temperature */
 };
 
 enum live_cache_state {
@@ -76,7 +75,7 @@ struct live_call {
 	struct buf said; /* an unsent call's answer */
 	struct {
 		enum live_cache_state state;
-		unsigned char key[32];
+		unsigned char key[KEPT_KEY];
 		struct buf type, body; /* of the answer */
 	} cache;
 };

@@ -107,6 +107,7 @@ begin
 			'paths', v_paths,
 			'dedupe', nullif(p_batch.dedupe, false),
 			'duplicates', p_batch.duplicates,
+			'cached', p_batch.cached,
 			'waiting', case when p_batch.state = 'in_progress'
 				then sluice.batch_waiting(p_batch.id) end,
 			'upstream', case when p_batch.done_lines is null
@@ -181,6 +182,7 @@ declare
 	v_expires timestamptz;
 	v_output bigint;
 	v_error bigint;
+	v_known boolean;
 begin
 	select * into v_batch from sluice.batch b where b.id = p_batch;
 	select * into v_input from sluice.file f where f.id = v_batch.input_id;
@@ -210,8 +212,9 @@ begin
 		sluice.shapes_of(v_batch.account_id, v_batch.key_id, m.name,
 			v_batch.endpoint), sluice.file_alike(v_input)
 	from unnest(v_input.models) with ordinality m (name, i);
-	if v_batch.dedupe then
-		perform sluice.twins_find(v_batch);
+	v_known := sluice.kept_for(v_batch.account_id, v_batch.endpoint);
+	if v_batch.dedupe or v_known then
+		perform sluice.twins_find(v_batch, v_known);
 	end if;
 end $$;
 

@@ -129,10 +129,11 @@ language plpgsql stable set search_path = '' security definer
 set plan_cache_mode = force_custom_plan as $$
 declare
 	v_lane sluice.batch_lane;
-	v_dedupe boolean;
+	v_passes boolean;
 begin
 	select * into v_lane from sluice.batch_lane l where l.id = p_lane;
-	v_dedupe := (select b.dedupe from sluice.batch b where b.id = v_lane.batch_id);
+	v_passes := (select sluice.batch_passes(b) from sluice.batch b
+		where b.id = v_lane.batch_id);
 	return query
 		select p.chunk_id, p.first_line, c.line, c.bytes, c.cap, p.lines, c.combine
 		from (
@@ -154,7 +155,7 @@ begin
 			where k.purge_day = v_lane.purge_day and k.id = p.chunk_id
 			    and m.model = v_lane.model_index
 			    and p.first_line + m.i - 1 >= p_from
-			    and not (v_dedupe and exists (select from sluice.twin t
+			    and not (v_passes and exists (select from sluice.twin t
 				where t.batch_id = v_lane.batch_id
 				    and t.line = p.first_line + m.i - 1))
 			offset 0

@@ -99,7 +99,7 @@ create function sluice.take_runs(
     first_line integer, line smallint[], slot_us integer[], est_input integer[],
     est_output integer[], tries smallint[], sends smallint[], send_us bigint,
     in_us bigint, keep_us bigint, refused smallint[], max_tokens integer,
-    leads text, most smallint[])
+    leads text, most smallint[], cache boolean)
 language plpgsql set search_path = '' security definer as $$
 declare
 	v_want record;
@@ -164,9 +164,10 @@ begin
 				t.slot_us, t.est_input, t.est_output, t.tries, t.sends,
 				sluice.epoch_us(t.send_at),
 				sluice.epoch_us(t.send_at) - sluice.epoch_us(clock_timestamp()),
-				t.keep_us, t.refused, l.max_tokens, t.leads::text, t.most
+				t.keep_us, t.refused, l.max_tokens, t.leads::text, t.most, a.cache
 			from taken t
 			join sluice.batch b on b.id = t.batch_id
+			join sluice.account a on a.id = b.account_id
 			join sluice.batch_lane l on l.id = t.lane_id
 			order by t.send_at, t.id;
 	end loop;
@@ -302,12 +303,12 @@ declare
 	v_file bigint;
 	v_day date;
 	v_details boolean;
-	v_dedupe boolean;
+	v_passes boolean;
 	v_plain_end integer[] := p_line_end;
 	v_cost record;
 begin
-	select f.id, f.purge_day, b.details, b.dedupe
-	into strict v_file, v_day, v_details, v_dedupe
+	select f.id, f.purge_day, b.details, sluice.batch_passes(b)
+	into strict v_file, v_day, v_details, v_passes
 	from sluice.batch b
 	join sluice.file f on f.id = case when p_failed then b.error_id else b.output_id end
 	where b.id = p_batch;
@@ -331,7 +332,7 @@ begin
 		(select coalesce(sum(t), 0) from unnest(p_input_tokens) t), p_cached,
 		(select coalesce(sum(t), 0) from unnest(p_output_tokens) t), p_reasoning,
 		sluice.chunk_paths(p_path_id, v_cost.money, v_cost.direct_money));
-	if v_dedupe then
+	if v_passes then
 		perform sluice.twins_note(p_batch, p_failed, v_day, v_chunk, p_answers,
 			v_plain_end);
 	end if;

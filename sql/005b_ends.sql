@@ -98,7 +98,7 @@ begin
 		return false;
 	end if;
 	perform sluice.batch_close(v_batch);
-	if v_batch.dedupe then
+	if sluice.batch_passes(v_batch) then
 		perform sluice.twins_drop(p_batch);
 	end if;
 	update sluice.batch b
@@ -278,6 +278,7 @@ declare
 	v_place sluice.place;
 	v_again record;
 	v_line integer[];
+	v_passes boolean := sluice.batch_passes(p_batch);
 begin
 	for v_run in delete from sluice.run r
 	    where r.batch_id = p_batch.id and r.worker_id is null
@@ -328,7 +329,7 @@ begin
 		where c.purge_day = v_lane.purge_day and c.id = v_place.chunk_id
 		    and m.model = v_lane.model_index
 		    and v_place.first_line + m.i - 1 >= v_lane.next_line
-		    and not (p_batch.dedupe and exists (select from sluice.twin t
+		    and not (v_passes and exists (select from sluice.twin t
 			where t.batch_id = p_batch.id
 			    and t.line = v_place.first_line + m.i - 1));
 		if v_line is not null then

@@ -5,41 +5,113 @@
 -- of publish().  A result of any kind will do: an answer, an error, expiry.
 
 -- Find them, by model and SHA-256 of the body; the lanes have fewer lines to
--- hand out.  Each chunk is decompressed once.
-create or replace function sluice.twins_find(p_batch sluice.batch) returns void
+-- hand out.  Each chunk is decompressed once.  p_known: those are found, too, whose
+-- answer is kept, and are answered; and without dedupe only those are twins that
+-- have the same answer each time (006k_known.sql).  In one statement: what is kept
+-- may be gone in the next.
+drop function if exists sluice.twins_find(sluice.batch);
+create or replace function sluice.twins_find(p_batch sluice.batch, p_known boolean)
+returns void
 language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
 	v_file sluice.file;
+	v_before bytea := sluice.kept_before(p_batch.endpoint);
+	v_after bytea := sluice.kept_after(p_batch.max_tokens);
+	v_known record;
+	v_text bytea[] := '{}';
+	v_end integer[] := '{}';
+	v_line integer[] := '{}';
+	v_model smallint[] := '{}';
+	v_bytes integer := 0;
 begin
 	select * into v_file from sluice.file f where f.id = p_batch.input_id;
-	with line as materialized (
-		select p.first_line + u.i::integer - 1 as line, u.model,
-			sha256(substring(d.bytes from u.body_at + 1 for u.body_len)) as hash
-		from sluice.place p
-		join sluice.chunk c on c.purge_day = p.purge_day and c.id = p.chunk_id
-		cross join lateral (select c.bytes || ''::bytea as bytes, c.model,
-			c.body_at, c.body_len offset 0) d
-		cross join lateral unnest(d.model, d.body_at, d.body_len)
-			with ordinality u (model, body_at, body_len, i)
-		where p.purge_day = v_file.purge_day and p.file_id = v_file.id
-	), alike as (
-		select l.line, min(l.line) over (partition by l.model, l.hash) as first_line
-		from line l
-	), found as (
-		insert into sluice.twin (batch_id, line, first_line)
-		select p_batch.id, a.line, a.first_line
-		from alike a where a.line <> a.first_line
-		returning line
-	), fewer as (
-		select l.model, count(*) as lines
-		from found f join line l on l.line = f.line group by l.model
-	), told as (
-		update sluice.batch b
-		set duplicates = coalesce((select sum(f.lines) from fewer f), 0)
-		where b.id = p_batch.id
-	)
-	update sluice.batch_lane b set lines_left = b.lines_left - f.lines
-	from fewer f where b.batch_id = p_batch.id and b.model_index = f.model;
+	for v_known in
+		with line as materialized (
+			select p.first_line + u.i::integer - 1 as line, u.model,
+				sha256(case when p_known then v_before
+						|| int8send(u.body_len::bigint)
+						|| substring(d.bytes from u.body_at + 1
+							for u.body_len) || v_after
+					else substring(d.bytes from u.body_at + 1
+						for u.body_len) end) as hash,
+				case when p_known then substring(d.bytes
+					from u.id_at + 1 for u.id_len) end as id
+			from sluice.place p
+			join sluice.chunk c on c.purge_day = p.purge_day and c.id = p.chunk_id
+			cross join lateral (select c.bytes || ''::bytea as bytes, c.model,
+				c.body_at, c.body_len, c.id_at, c.id_len offset 0) d
+			cross join lateral unnest(d.model, d.body_at, d.body_len, d.id_at,
+				d.id_len) with ordinality
+				u (model, body_at, body_len, id_at, id_len, i)
+			where p.purge_day = v_file.purge_day and p.file_id = v_file.id
+		), known as materialized (
+			select * from (
+				select l.*, a.body, sum(octet_length(a.body))
+					over (order by l.line) as upto
+				from line l join sluice.answer_cache a
+				    on a.account_id = p_batch.account_id
+					and a.key = l.hash and a.expires_at > now()
+				where p_known) k
+			where k.upto <= sluice.cache_bytes_max()
+		), alike as materialized (
+			select l.line, min(l.line) over (partition by l.model, l.hash)
+				as first_line
+			from line l
+			where not exists (select from known k where k.line = l.line)
+		), first as materialized (
+			select f.line from (select distinct a.first_line as line from alike a
+				where a.line <> a.first_line) f
+			where p_batch.dedupe
+			    or sluice.line_repeats(v_file, p_batch.endpoint, f.line)
+		), found as (
+			insert into sluice.twin (batch_id, line, first_line)
+			select p_batch.id, a.line, a.first_line
+			from alike a join first f on f.line = a.first_line
+			where a.line <> a.first_line
+			returning line
+		), passed as (
+			insert into sluice.twin (batch_id, line, first_line)
+			select p_batch.id, k.line, 0 from known k
+		), fewer as (
+			select x.model, count(*) filter (where x.twin) as twins,
+				count(*) as lines
+			from (select l.model, true as twin
+				from found f join line l on l.line = f.line
+				union all select k.model, false from known k) x
+			group by x.model
+		), told as (
+			update sluice.batch b
+			set duplicates = case when b.dedupe or f.twins > 0 then f.twins end,
+				cached = nullif(f.lines - f.twins, 0)
+			from (select coalesce(sum(twins), 0) as twins,
+				coalesce(sum(lines), 0) as lines from fewer) f
+			where b.id = p_batch.id
+		), narrowed as (
+			update sluice.batch_lane b set lines_left = b.lines_left - f.lines
+			from fewer f
+			where b.batch_id = p_batch.id and b.model_index = f.model
+		)
+		select k.line, k.model, sluice.known_text(k.id, k.body, p_batch.details) as text
+		from known k order by k.line
+	loop
+		if cardinality(v_line) = 256 or v_bytes > 0
+		    and v_bytes + octet_length(v_known.text) > 131072 then
+			perform sluice.known_chunk(p_batch.id, v_text, v_end, v_line);
+			v_text := '{}';
+			v_end := '{}';
+			v_line := '{}';
+			v_bytes := 0;
+		end if;
+		v_bytes := v_bytes + octet_length(v_known.text);
+		v_text := v_text || v_known.text;
+		v_end := v_end || v_bytes;
+		v_line := v_line || v_known.line;
+		v_model := v_model || v_known.model;
+	end loop;
+	if v_bytes > 0 then
+		perform sluice.known_chunk(p_batch.id, v_text, v_end, v_line);
+		perform sluice.known_end(p_batch, v_file, v_model);
+	end if;
 end $$;
 
 -- Of settle_chunk(): which of these results their twins wait for.  p_line_end: of

@@ -311,7 +311,7 @@ declare
 	v_file sluice.file;
 	v_lines json;
 	v_left bigint;		-- not handed out
-	v_all bigint;		-- that are sent: duplicates are not
+	v_all bigint;		-- that are sent
 	v_rest bigint;		-- not answered
 	v_routed jsonb;
 	v_paid record;
@@ -326,7 +326,8 @@ begin
 			w.last_at - w.first_at)::double precision, 0)) as speed,
 		extract(epoch from max(w.last_at) - min(w.first_at)) as span_s
 	into v_paid from sluice.batch_path w where w.batch_id = p_batch.id;
-	v_all := p_batch.lines - coalesce(p_batch.duplicates, 0);
+	v_all := p_batch.lines - coalesce(p_batch.duplicates, 0)
+		- coalesce(p_batch.cached, 0);
 	v_rest := v_all - v_paid.lines;
 	select json_agg(json_build_object('model', l.model, 'lines', x.lines,
 			'bytes', coalesce(f.bytes, v_file.bytes / greatest(v_file.lines, 1)),

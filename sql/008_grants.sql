@@ -68,7 +68,7 @@ begin
 		'take_runs', 'runs_keep', 'run_chunk', 'settle_runs', 'runs_open', 'settle_chunk',
 		'settle_usage', 'hooks_take', 'hook_settle',
 		'provider_pack', 'provider_next', 'provider_lines', 'provider_settle',
-		'provider_open', 'provider_step')
+		'provider_open', 'provider_step', 'cache_keep')
 	loop
 		execute format('grant execute on function %s to sluice_worker', f);
 	end loop;

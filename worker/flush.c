@@ -9,6 +9,7 @@
 #include <sluice/log.h>
 
 #include "flush_doc.h"
+#include "keep.h"
 
 enum {
 	FLUSH_AFTER_MS = 4,   /* so that answers of one moment share a commit */
@@ -48,6 +49,7 @@ result_free(struct result *r)
 {
 	buf_fini(&r->text);
 	free(r->said);
+	keep_free(r->keep);
 	free(r);
 }
 
@@ -55,7 +57,7 @@ result_free(struct result *r)
 static size_t
 weight(const struct result *r)
 {
-	return r->text.n +
+	return r->text.n + keep_bytes(r->keep) +
 	    (r->said == NULL ? 0
 			     : sizeof(*r->said) +
 			r->said->nreadings * sizeof(r->said->readings[0]));
@@ -227,6 +229,7 @@ flush_on_settled(struct db_result *res, void *arg)
 		f->breaks = 0;
 		f->lines_max = f->lines_max < FLUSH_LINES / 2 ? f->lines_max * 2
 							      : FLUSH_LINES;
+		keep_send(f->db, r);
 		settle_list(f, r);
 		flush_again(f, 0);
 	} else if (db_is(res, "SL410")) {

@@ -54,6 +54,7 @@ struct result {
 	bool down, refused;
 	const char *dialect;      /* NULL: none known */
 	struct result_said *said; /* owned; NULL: nothing */
+	struct keep *keep;        /* owned; NULL: the answer is not kept */
 	int64_t bytes;            /* of the request's body */
 	int64_t sent_us;          /* the database's time, 0: not sent */
 	int64_t ms;

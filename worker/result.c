@@ -7,6 +7,7 @@
 #include <sluice/dialect.h>
 #include <sluice/header.h>
 
+#include "keep.h"
 #include "outcome.h"
 
 enum {
@@ -245,6 +246,7 @@ result_for(struct line *line, const struct judged *j)
 	case OUTCOME_DONE:
 		r->kind = RESULT_OUTPUT;
 		r->answered = r->ok = true;
+		r->keep = keep_of(line, got->status, got->body);
 		write_result(line, got, &out, r);
 		break;
 	case OUTCOME_FAILED:

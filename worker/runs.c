@@ -95,6 +95,7 @@ enum {
 	COL_MAX_TOKENS,
 	COL_LEADS,
 	COL_MOST,
+	COL_CACHE,
 };
 
 /* Those with an element for each line. */
@@ -135,6 +136,7 @@ run_add(struct runs *r, struct db_result *res, int row, int64_t asked_us,
 	run->first_line = (int32_t)db_int(res, 0, row, COL_FIRST_LINE);
 	run->keep_us = db_int(res, 0, row, COL_KEEP_US);
 	run->max_tokens = db_int(res, 0, row, COL_MAX_TOKENS); /* null: 0 */
+	run->cache = db_bool(res, 0, row, COL_CACHE);
 	run->metered = !db_null(res, 0, row, COL_SLOT_US);
 	run->n = run->open = n;
 	for (size_t i = 0; i < n; i++) {

@@ -50,6 +50,7 @@ struct run {
 	int32_t first_line; /* of the chunk in its file */
 	int64_t keep_us;
 	int64_t max_tokens; /* for lines without a cap; 0: leave them */
+	bool cache;         /* its account wants answers kept */
 	bool metered;       /* rate limits want to know what its lines cost */
 	bool live;          /* no run at all: a call of worker/live.c */
 	size_t n, open;

@@ -143,6 +143,8 @@
 	    "select sluice.settle_chunk($1, $2, $3, $4, $5, $6, $7, $8, $9,"  \
 	    " $10, $11, $12, $13, $14, $15)")                                 \
 	X(STMT_SETTLE_USAGE, "s", "select sluice.settle_usage($1)")           \
+	X(STMT_CACHE_KEEP, "ibba",                                            \
+	    "select sluice.cache_keep($1, $2, $3, $4)")                       \
 	/* sluice-worker: upstreams' own batches */                           \
 	X(STMT_PROVIDER_PACK, "", "select sluice.provider_pack()")            \
 	X(STMT_PROVIDER_NEXT, "ii",                                           \

@@ -67,38 +67,6 @@ model_and_cost_are_read_from_any_body(void)
 }
 
 static void
-a_temperature_of_zero_is_one_in_any_spelling(void)
-{
-	static const struct {
-		const char *body;
-		bool zero;
-	} cases[] = {
-		{ "{\"model\":\"m\",\"temperature\":0}", true },
-		{ "{\"model\":\"m\",\"temperature\":0.000}", true },
-		{ "{\"model\":\"m\",\"temperature\":-0.0e+5}", true },
-		{ "{\"model\":\"m\"}", false },
-		{ "{\"model\":\"m\",\"temperature\":0.01}", false },
-		{ "{\"model\":\"m\",\"temperature\":1e-9}", false },
-		{ "{\"model\":\"m\",\"temperature\":\"0\"}", false },
-		{ "{\"model\":\"m\",\"temperature\":null}", false },
-		{ "{\"model\":\"m\",\"a\":{\"temperature\":0}}", false },
-	};
-
-	for (size_t i = 0; i < NITEMS(cases); i++) {
-		struct live_ask a = { 0 };
-		struct slc_err err;
-		const char *param;
-
-		CHECK(live_ask_read(SLICE("application/json"),
-			  slice_str(cases[i].body), NULL, &a, &param,
-			  &err) == SLC_OK,
-		    cases[i].body);
-		CHECK(a.zero == cases[i].zero, cases[i].body);
-		live_ask_fini(&a);
-	}
-}
-
-static void
 what_is_wrong_is_refused(void)
 {
 	static char long_model[2000];
@@ -142,5 +110,4 @@ what_is_wrong_is_refused(void)
 }
 
 UNIT_MAIN("live_ask", UNIT(model_and_cost_are_read_from_any_body),
-    UNIT(a_temperature_of_zero_is_one_in_any_spelling),
     UNIT(what_is_wrong_is_refused))
