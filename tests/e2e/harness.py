@@ -131,12 +131,13 @@ class Postgres:
 
     def start(self):
         options = ["-c", "listen_addresses=", "-k", self.dir,
-                   "-c", "max_connections=200"]
+                   "-c", "max_connections=200",
+                   "-c", "recovery_init_sync_method=syncfs"]
         if not self.durable:
             options += ["-c", "fsync=off", "-c", "full_page_writes=off"]
         self.p = Process([f"{self.bin}/postgres", "-D", f"{self.dir}/data",
                           *options], f"{self.dir}.log", cwd="/", **self.as_user)
-        until(lambda: self.sql("postgres", "select 1", check=False) == "1", 30,
+        until(lambda: self.sql("postgres", "select 1", check=False) == "1", 120,
               "PostgreSQL up")
 
     def stop_immediate(self):
