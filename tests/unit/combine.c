@@ -5,6 +5,8 @@
 
 #include <sluice/combine.h>
 
+#include "../../scheduler/ingest.h"
+
 #define EMBEDDINGS  "/v1/embeddings"
 #define COMPLETIONS "/v1/completions"
 
@@ -95,5 +97,39 @@ all_but_the_text_is_compared(void)
 	}
 }
 
+#define LINE(id, url, body)                                                \
+	"{\"custom_id\":\"" id "\",\"method\":\"POST\",\"url\":\"" url \
+	"\",\"body\":{\"model\":\"m\"," body "}}\n"
+
+static void
+a_chunk_says_which_of_its_lines_are_alike(void)
+{
+	static const char file[] = LINE("a", EMBEDDINGS, "\"input\":\"x\"")
+	    LINE("b", EMBEDDINGS, "\"input\":\"another text\"")
+	    LINE("c", EMBEDDINGS, "\"input\":[\"x\"]")
+	    LINE("d", EMBEDDINGS, "\"input\":\"x\",\"user\":\"u\"");
+	static const char chat[] =
+	    LINE("a", "/v1/chat/completions", "\"input\":\"x\"");
+	struct ingest *in = ingest_new(10);
+	const struct ingest_chunk *c;
+	struct slc_err err;
+
+	CU_ASSERT_EQUAL(ingest_feed(in, slice_str(file), &err), SLC_OK);
+	CU_ASSERT_EQUAL(ingest_end(in, &err), SLC_OK);
+	c = ingest_next(in);
+	CU_ASSERT_EQUAL_FATAL(c->lines, 4);
+	CU_ASSERT_TRUE(c->combines);
+	CU_ASSERT_TRUE(c->combine[0] != 0 && c->combine[0] == c->combine[1]);
+	CU_ASSERT_EQUAL(c->combine[2], 0);
+	CU_ASSERT_TRUE(c->combine[3] != 0 && c->combine[3] != c->combine[0]);
+	ingest_free(in);
+	in = ingest_new(10);
+	CU_ASSERT_EQUAL(ingest_feed(in, slice_str(chat), &err), SLC_OK);
+	CU_ASSERT_EQUAL(ingest_end(in, &err), SLC_OK);
+	CU_ASSERT_FALSE(ingest_next(in)->combines);
+	ingest_free(in);
+}
+
 UNIT_MAIN("combine", UNIT(one_text_and_nothing_that_makes_more_of_it),
-    UNIT(all_but_the_text_is_compared))
+    UNIT(all_but_the_text_is_compared),
+    UNIT(a_chunk_says_which_of_its_lines_are_alike))

@@ -218,33 +218,6 @@ find_mistake(struct request *q, size_t route, const struct conn *c)
 	return NULL;
 }
 
-static void
-make_answer(struct answer *a, struct upstream *u, size_t route,
-    const struct request *q, const struct arrival *arrival, size_t body_n)
-{
-	const struct conf *conf = &u->conf;
-
-	*a = (struct answer){
-		.endpoint = routes[route].endpoint,
-		.style = conf->style,
-		.hash = arrival->body,
-		.serial = ++u->serial,
-		.model = u->stats.models[arrival->model].name,
-		.created = arrival->ns / 1000000000,
-		.prompt = (int64_t)ceil((double)body_n / conf->bytes_per_token),
-		.inputs = q->inputs,
-		.dimensions = q->dimensions > 0 && q->dimensions <= 4096
-		    ? q->dimensions
-		    : conf->dimensions,
-	};
-	if (!answer_has_text(a->endpoint))
-		return;
-	a->completion = answer_tokens(
-	    a->hash, conf->output_mean, conf->output_cv, q->output_max);
-	a->cut_short = a->completion == q->output_max;
-	a->completion *= q->inputs; /* prompts */
-}
-
 /* What tells several texts of a request apart. */
 static void
 tell_apart(struct call *call, const struct request *q, const struct conn *c)
@@ -258,27 +231,6 @@ tell_apart(struct call *call, const struct request *q, const struct conn *c)
 	request_hashes(
 	    q, c->body.p + c->body.n, (uint64_t *)(void *)call->each.p);
 	call->answer.each = (const uint64_t *)(const void *)call->each.p;
-}
-
-/* Tokens taken at admission: what comes with input and what may come out. */
-static int64_t
-tokens_to_charge(
-    const struct conf *conf, const struct answer *a, const struct request *q)
-{
-	switch (conf->charge) {
-	case CHARGE_ACTUAL_LATE:
-		return 0;
-	case CHARGE_INPUT_ONLY:
-		return a->prompt;
-	case CHARGE_ACTUAL:
-		return a->prompt + a->completion;
-	default:
-		if (!answer_has_text(a->endpoint))
-			return a->prompt;
-		return a->prompt +
-		    (q->output_max >= 0 ? q->output_max
-					: conf->declared_default);
-	}
 }
 
 /* Chance decides, once a call is accepted, how it will end. */
@@ -374,10 +326,10 @@ call_judge(struct upstream *u, struct conn *c, size_t route,
 	call->model = a->model;
 	call->streams = q->stream;
 	call->stream_usage = q->stream_usage;
-	make_answer(&call->answer, u, route, q, a, c->body.n);
+	call_draft(&call->answer, u, routes[route].endpoint, q, a, c->body.n);
 	tell_apart(call, q, c);
 	a->tokens = call->charged =
-	    tokens_to_charge(&u->conf, &call->answer, q);
+	    call_tokens(&u->conf, &call->answer, q);
 	a->input = (int32_t)call->answer.prompt;
 	call->ask = (struct limit_ask){ .model = m->name,
 		.running = u->stats.running,

@@ -9,6 +9,7 @@
 #include "chance.h"
 #include "conf.h"
 #include "limiter.h"
+#include "request.h"
 #include "serve.h"
 #include "stats.h"
 
@@ -49,6 +50,12 @@ void control_stats(struct upstream *u, const char *url, struct text *out);
 void call_on_request(struct upstream *u, struct conn *c);
 /* The headers are there: true if the connection has been dealt with. */
 bool call_on_headers(struct upstream *u, struct conn *c);
+/* call_draft.c: what the request q with a body of so many bytes will get, and
+ * the tokens taken at admission: what comes with input and what may come out. */
+void call_draft(struct answer *a, struct upstream *u, enum endpoint endpoint,
+    const struct request *q, const struct arrival *arrival, size_t body_n);
+int64_t call_tokens(const struct conf *conf, const struct answer *a,
+    const struct request *q);
 /* The client of a call has gone. */
 void call_on_gone(struct call *call);
 
