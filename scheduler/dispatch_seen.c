@@ -275,6 +275,7 @@ pause_rate(struct dispatch_flow *f, struct dispatch_rate *r, int64_t now_us,
 	struct pace *p = &r->pace;
 	enum pace_blame blame = PACE_BLAME_OTHERS;
 
+	foreign_refused(&r->foreign, p, now_us);
 	if (p->dimension != PACE_REQUESTS &&
 	    f->path->charge == PACE_CHARGE_ACTUAL)
 		blame = PACE_BLAME_GUESS;
@@ -283,7 +284,6 @@ pause_rate(struct dispatch_flow *f, struct dispatch_rate *r, int64_t now_us,
 	    (now_us - r->since_us > p->window_us ||
 		pace_steady(p, seen->sent_us)))
 		blame = PACE_BLAME_US;
-	foreign_refused(&r->foreign, now_us);
 	pace_refused(p, now_us, seen->wait_us, seen->sent_us, blame);
 	snprintf(r->why, sizeof(r->why), "the upstream refused %s (429)%s%s",
 	    p->dimension == PACE_REQUESTS ? "a request" : "tokens",

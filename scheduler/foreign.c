@@ -248,23 +248,20 @@ foreign_seen(struct foreign *f, const struct pace *p,
 }
 
 void
-foreign_refused(struct foreign *f, int64_t now_us)
+foreign_refused(struct foreign *f, const struct pace *p, int64_t now_us)
 {
-	if (f->stuck)
-		f->trusted_us = now_us + TRUST_US;
-}
-
-static bool
-others_seen(const struct foreign *f, int64_t now_us)
-{
-	return f->seen_us > 0 && now_us - f->seen_us < ACTIVE_US;
+	/* One that leaves room is no reason. */
+	if (!f->stuck ||
+	    (double)f->same_used < FULL_PART * (double)(p->amount + p->reserve))
+		return;
+	f->trusted_us = now_us + TRUST_US;
+	f->seen_us = now_us;
 }
 
 bool
 foreign_active(const struct foreign *f, int64_t now_us)
 {
-	return others_seen(f, now_us) ||
-	    (f->stuck && now_us - f->newest_us < ACTIVE_US);
+	return f->seen_us > 0 && now_us - f->seen_us < ACTIVE_US;
 }
 
 /* What comes in us microseconds, with what it may be more. */
@@ -370,7 +367,7 @@ foreign_room(const struct foreign *f, const struct pace *p, int64_t now_us,
 	double units;
 
 	*out = (struct pace_others){ 0 };
-	if (!others_seen(f, now_us) ||
+	if (!foreign_active(f, now_us) ||
 	    now_us - f->sent_us > STALE_WINDOWS * p->window_us + 60000000)
 		return;
 	if (f->reset == FOREIGN_FIXED) {

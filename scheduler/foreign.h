@@ -115,10 +115,11 @@ void foreign_seen(struct foreign *f, const struct pace *p,
 void foreign_room(const struct foreign *f, const struct pace *p, int64_t now_us,
     struct pace_others *out);
 
-/* A call was refused: others may be what keeps a count as it is. */
-void foreign_refused(struct foreign *f, int64_t now_us);
+/* A call was refused: others may be what keeps a count full.  Before it is
+ * asked whether the refusal may be theirs. */
+void foreign_refused(struct foreign *f, const struct pace *p, int64_t now_us);
 
-/* Others use the limit, or nobody knows: a refusal may be theirs. */
+/* Others use the limit: a refusal may be theirs. */
 bool foreign_active(const struct foreign *f, int64_t now_us);
 
 const char *foreign_reset_name(enum foreign_reset r); /* NULL: not known */

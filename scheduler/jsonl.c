@@ -411,26 +411,19 @@ jsonl_feed(struct jsonl *j, struct slice bytes, struct slc_err *err)
 		bytes.n -= piece.n;
 		if (j->skipping) {
 			j->handler->on_filler(j->ctx, piece);
-			if (nl != NULL) {
-				j->skipping = false;
-				j->physical++;
-			}
-			continue;
-		}
-		if (j->rest.n - j->blank + piece.n - (nl != NULL) >
+		} else if (j->rest.n - j->blank + piece.n - (nl != NULL) >
 		    SLC_LINE_MAX) {
 			buf_add(&j->rest, piece.p, piece.n);
 			rc = line_too_long(j, err);
-			if (rc == SLC_OK && nl != NULL) {
-				j->skipping = false;
-				j->physical++;
-			}
-			continue;
-		}
-		if (nl == NULL)
+		} else if (nl == NULL) {
 			buf_add(&j->rest, piece.p, piece.n);
-		else
+		} else {
 			rc = end_line(j, piece, err);
+		}
+		if (j->skipping && nl != NULL) {
+			j->skipping = false;
+			j->physical++;
+		}
 	}
 	return rc;
 }

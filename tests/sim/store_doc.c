@@ -397,7 +397,7 @@ store_commit(struct sim *s, int64_t epoch, const char *text)
 
 	if (st->epoch != epoch)
 		return false;
-	plan = json_loads(text, 0, NULL);
+	plan = json_loadb(text, strlen(text), 0, NULL);
 	if (plan == NULL) {
 		sim_fail(s, "the plan is no JSON: %.200s", text);
 		return false;

@@ -73,7 +73,7 @@ call(struct world *w, int64_t sent_us)
 	pace_grant(&w->pace, 1, sent_us, PACE_LATE_US, 1);
 	if (w->jealous && w->mine[w->window] >= LIMIT / 2) {
 		w->refused += w->window >= JEALOUS_LEARNT;
-		foreign_refused(&w->foreign, w->now);
+		foreign_refused(&w->foreign, &w->pace, w->now);
 		pace_refused(&w->pace, w->now, S, w->now, PACE_BLAME_OTHERS);
 		return;
 	}
@@ -209,6 +209,19 @@ a_full_limit_that_refuses_is_believed(void)
 	CU_ASSERT(foreign_active(&w.foreign, w.now));
 }
 
+/* A bucket into which much flows says all the time that nearly all is left: who
+ * is refused all the same has nobody else to blame. */
+static void
+a_count_that_leaves_room_is_no_reason(void)
+{
+	struct world w = { .manner = A_MINUTE, .took_us = 2 * S, .stuck = 1 };
+
+	play(&w);
+	CU_ASSERT(w.foreign.stuck);
+	foreign_refused(&w.foreign, &w.pace, w.now);
+	CU_ASSERT_FALSE(foreign_active(&w.foreign, w.now));
+}
+
 /* An instant that stays, no end of it seen: the sliding sum, which was 40 and
  * is 0 now for what we had a minute ago, is not believed. */
 static void
@@ -280,5 +293,6 @@ UNIT_MAIN("foreign_said", UNIT(calls_that_all_take_as_long_are_not_others),
     UNIT(and_others_beside_them_are),
     UNIT(a_window_ends_when_it_may_at_the_latest),
     UNIT(an_old_count_is_no_news), UNIT(a_full_limit_that_refuses_is_believed),
+    UNIT(a_count_that_leaves_room_is_no_reason),
     UNIT(an_end_not_seen_yet_is_allowed_for),
     UNIT(strays_do_not_move_a_windows_end))
