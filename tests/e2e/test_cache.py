@@ -3,7 +3,7 @@ import json
 import unittest
 
 from .harness import CHAT, KEY, OTHER_KEY, Sluice, Upstream, line, until
-from .test_live import Steered, answer
+from .live import Steered, answer
 
 
 class Cache(unittest.TestCase):

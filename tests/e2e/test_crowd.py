@@ -7,7 +7,7 @@ import time
 import unittest
 
 from .harness import CHAT, KEY, Sluice, serial, until
-from .test_live import Steered, answer
+from .live import Steered, answer
 
 DAY = 86400
 CALLERS = 200

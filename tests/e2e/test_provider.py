@@ -4,7 +4,7 @@ import unittest
 
 from e2e.harness import Sluice, line, lines, serial, until
 from e2e.provider import Provider
-from e2e.test_cli import sluice
+from e2e.cli import sluice
 
 
 class Batches(unittest.TestCase):

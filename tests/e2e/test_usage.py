@@ -6,7 +6,7 @@ import re
 import unittest
 
 from e2e.harness import KEY, OTHER_KEY, Sluice, Upstream, line, lines
-from e2e.test_cli import sluice
+from e2e.cli import sluice
 
 
 def sums(results):
