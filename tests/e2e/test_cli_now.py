@@ -1,4 +1,5 @@
 """What the command line says of now: paths, what binds, watching."""
+import codecs
 import fcntl
 import json
 import os
@@ -23,6 +24,8 @@ class Terminal:
         self.fd, side = pty.openpty()
         self.resize(rows, columns)
         self.text = ""
+        # a read may end within a letter
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.p = subprocess.Popen(
             [program("sluice"), *args], stdin=side, stdout=side, stderr=side,
             env={**os.environ, "TERM": "xterm", "TZ": "UTC",
@@ -39,7 +42,7 @@ class Terminal:
     def read(self):
         while select.select([self.fd], [], [], 0)[0]:
             try:
-                self.text += os.read(self.fd, 65536).decode(errors="replace")
+                self.text += self.decoder.decode(os.read(self.fd, 65536))
             except OSError:
                 break
         return self.text
