@@ -80,5 +80,5 @@ combine_same(struct slice body, struct slice value, struct slice other,
 	    other.n - before - other_value.n == after &&
 	    memcmp(body.p, other.p, before) == 0 &&
 	    memcmp(value.p + value.n, other_value.p + other_value.n, after) ==
-		0;
+	    0;
 }

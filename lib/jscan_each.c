@@ -23,23 +23,39 @@ string_end(const char *p, const char *end)
 	return p + 1;
 }
 
+/* p: an opening bracket; returns what is after its closing one. */
 static const char *
-value_end(const char *p, const char *end)
+container_end(const char *p, const char *end)
 {
+	static const bool counts[256] = { ['"'] = true,
+		['{'] = true,
+		['['] = true,
+		['}'] = true,
+		[']'] = true };
 	int depth = 0;
 
 	do {
+		while (!counts[(unsigned char)*p])
+			p++;
 		if (*p == '"') {
 			p = string_end(p, end);
 			continue;
 		}
-		depth += *p == '{' || *p == '[';
-		depth -= *p == '}' || *p == ']';
+		depth += *p == '{' || *p == '[' ? 1 : -1;
 		p++;
-		if (depth == 0 && p < end && memchr("}]", p[-1], 2) == NULL)
-			while (p < end && memchr(",]} \t\n\r", *p, 7) == NULL)
-				p++;
-	} while (depth > 0 && p < end);
+	} while (depth > 0);
+	return p;
+}
+
+static const char *
+value_end(const char *p, const char *end)
+{
+	if (*p == '"')
+		return string_end(p, end);
+	if (*p == '{' || *p == '[')
+		return container_end(p, end);
+	while (p < end && memchr(",]} \t\n\r", *p, 7) == NULL)
+		p++;
 	return p;
 }
 

@@ -122,8 +122,8 @@ mark(struct dispatch_mark **list, size_t *n, const struct dispatch_lane *lane,
 
 enum fate { FATE_GOES, FATE_ASIDE, FATE_FAILS, FATE_WAITS };
 
-/* What becomes of the next of a lane's lines[0..n); one that goes is in the plan,
- * and so are those that share its call, o->n in all. */
+/* What becomes of the next of a lane's lines[0..n); one that goes is in the
+ * plan, and so are those that share its call, o->n in all. */
 static enum fate
 plan_line(struct dispatch *d, struct dispatch_lane *lane,
     const struct dispatch_line *line, size_t n, bool again, int64_t now_us,

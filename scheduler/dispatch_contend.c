@@ -118,7 +118,8 @@ dispatch_books_find(struct dispatch *d, int64_t now_us)
 
 		if (!m->waits)
 			continue;
-		book = key == OWN_BOOK ? &m->own : dispatch_book(d, key, now_us);
+		book =
+		    key == OWN_BOOK ? &m->own : dispatch_book(d, key, now_us);
 		changed |= book != m->book;
 		m->book = book;
 	}

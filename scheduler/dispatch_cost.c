@@ -3,8 +3,8 @@
 #include <math.h>
 
 int64_t
-dispatch_shape_units(const struct dispatch_rate *r, int64_t lines,
-    int64_t input, int64_t output)
+dispatch_shape_units(
+    const struct dispatch_rate *r, int64_t lines, int64_t input, int64_t output)
 {
 	return r->pace.dimension == PACE_REQUESTS
 	    ? lines

@@ -60,7 +60,7 @@ void doc_item(struct buf *out, const char *list, bool *open);
 void doc_close(struct buf *out, bool open);
 
 /* dispatch_write_runs.c: the lists of a plan */
-void dispatch_write_runs(
-    const struct dispatch *d, const struct dispatch_plan *plan, struct buf *out);
+void dispatch_write_runs(const struct dispatch *d,
+    const struct dispatch_plan *plan, struct buf *out);
 
 #endif

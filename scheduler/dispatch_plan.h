@@ -1,6 +1,6 @@
 /*
- * dispatch_plan - what a plan says: runs of lines with their slots, cursors that
- * move, lines that others pass or that end.
+ * dispatch_plan - what a plan says: runs of lines with their slots, cursors
+ * that move, lines that others pass or that end.
  *
  * Pure.  A part of dispatch.h, which includes it.
  */

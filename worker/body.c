@@ -50,8 +50,8 @@ body_make(struct line *line)
 	struct buf with = { 0 };
 
 	if (line->values != NULL) {
-		joint_body(
-		    body, line->values[0], line->values, body_lines(line), &with);
+		joint_body(body, line->values[0], line->values,
+		    body_lines(line), &with);
 		if (plain.p + quote > line->values[0].p)
 			quote += with.n - plain.n;
 		body = replace(line, &with);

@@ -154,7 +154,8 @@ find_numbers(struct joint *j, struct slice object, struct slice name)
 	}
 }
 
-/* total_tokens are what its terms are in each part, if they are in the whole. */
+/* total_tokens are what its terms are in each part, if they are in the whole.
+ */
 static void
 share_total(struct joint *j, struct number *total)
 {
@@ -166,7 +167,8 @@ share_total(struct joint *j, struct number *total)
 		struct number *x = &j->numbers[i];
 
 		if (!x->top || x == total ||
-		    (!is_output(x->name) && !starts(x->name, "prompt_tokens\"") &&
+		    (!is_output(x->name) &&
+			!starts(x->name, "prompt_tokens\"") &&
 			!starts(x->name, "input_tokens\"")))
 			continue;
 		if (nterms == NITEMS(terms))
@@ -233,9 +235,22 @@ add_part(const struct joint *j, struct slice answer, struct slice list,
 	add_shared(j, i, list.p + list.n, answer.p + answer.n, out);
 }
 
+static void
+add_usage(const struct joint *j, const struct jscan_found *usage, size_t i,
+    struct buf *out)
+{
+	buf_addc(out, '{');
+	if (usage->kind != JSCAN_ABSENT) {
+		buf_adds(out, "\"usage\":");
+		add_shared(
+		    j, i, usage->text.p, usage->text.p + usage->text.n, out);
+	}
+	buf_addc(out, '}');
+}
+
 bool
 joint_split(struct slice answer, const char *endpoint,
-    const struct slice *values, size_t n, struct buf *parts)
+    const struct slice *values, size_t n, struct buf *parts, struct buf *usages)
 {
 	bool embeddings = strcmp(endpoint, "/v1/embeddings") == 0;
 	const struct jscan_want wants[] = {
@@ -255,14 +270,15 @@ joint_split(struct slice answer, const char *endpoint,
 	ok = jscan(answer, JOINT_DEPTH, wants, NITEMS(wants), found, &fault) ==
 		JSCAN_OBJECT &&
 	    found[0].kind == JSCAN_ARRAY &&
-	    find_elements(
-		&j, found[0].text, embeddings ? "embedding" : "text");
+	    find_elements(&j, found[0].text, embeddings ? "embedding" : "text");
 	if (ok && found[1].kind == JSCAN_OBJECT)
 		find_numbers(&j, found[1].text, (struct slice){ 0 });
 	if (ok)
 		share_numbers(&j);
-	for (size_t i = 0; ok && i < n; i++)
+	for (size_t i = 0; ok && i < n; i++) {
 		add_part(&j, answer, found[0].text, i, &parts[i]);
+		add_usage(&j, &found[1], i, &usages[i]);
+	}
 	for (size_t i = 0; i < j.nnumbers; i++)
 		free(j.numbers[i].parts);
 	free(j.elements);

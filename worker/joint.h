@@ -19,16 +19,17 @@ void joint_body(struct slice body, struct slice value,
  * got if it had been called alone, and share out the usage.  Bytes stay as they
  * came but for the line's index, which becomes 0, and whole numbers in usage:
  * those of a part add up to the call's, by the length of values, those of
- * output (completion_tokens and its details) by the length of the texts.  False
- * when not each line has exactly one part, known by its index: nothing is
- * appended then.
+ * output (completion_tokens and its details) by the length of the texts.
+ * usages[i] gets an object with the usage of parts[i] alone.  False when not
+ * each line has exactly one part, known by its index: nothing is appended then.
  */
 bool joint_split(struct slice answer, const char *endpoint,
-    const struct slice *values, size_t n, struct buf *parts);
+    const struct slice *values, size_t n, struct buf *parts,
+    struct buf *usages);
 
 /* Parts of whole (not negative) by weights (some of them more than 0), by
  * largest remainder: they add up to it. */
-void joint_share(
-    int64_t whole, const size_t *weights, size_t n, int64_t *parts);
+void
+joint_share(int64_t whole, const size_t *weights, size_t n, int64_t *parts);
 
 #endif

@@ -23,12 +23,13 @@ result_of_call(struct line *line, const struct upstream_result *got,
 {
 	size_t n = call_lines(line), k = 0;
 	struct answer_usage usage;
-	struct buf *parts;
+	struct buf *parts, *usages;
 	struct judged j;
 
 	result_judge(line, got, chance, &j);
 	usage = j.usage;
-	parts = xcalloc(n, sizeof(*parts));
+	parts = xcalloc(2 * n, sizeof(*parts));
+	usages = parts + n;
 	j.lines = 0;
 	for (size_t i = 0; i < n; i++)
 		j.lines += line[i].state != LINE_SETTLING;
@@ -37,17 +38,17 @@ result_of_call(struct line *line, const struct upstream_result *got,
 	j.in.unlike = j.in.shared && got->end == UPSTREAM_ANSWERED &&
 	    got->status >= 200 && got->status < 300 && j.in.good_body &&
 	    !joint_split(got->body, line->run->endpoint, line->values, j.lines,
-		parts);
+		parts, usages);
 	for (size_t i = 0; i < n; i++) {
 		if (line[i].state == LINE_SETTLING)
 			continue;
 		if (parts[k].n > 0) {
 			j.got.body = buf_slice(&parts[k]);
-			answer_check(j.got.body, &j.usage);
+			answer_check(buf_slice(&usages[k]), &j.usage);
 		}
 		list[k++] = result_for(&line[i], &j);
 	}
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < 2 * n; i++)
 		buf_fini(&parts[i]);
 	free(parts);
 	result_shares(list[0]);

@@ -180,7 +180,7 @@ send_on_done(const struct upstream_result *got, void *arg)
 	sender_pump(s);
 }
 
-/* The texts of the lines that share the call; those that do not fit go alone. */
+/* The texts of those that share the call; lines that do not fit go alone. */
 static void
 gather(struct sender *s, struct line *line)
 {

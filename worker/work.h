@@ -63,8 +63,8 @@ int32_t line_number(const struct line *line);
 /* 128 bits that name a line in results, the same each time. */
 void line_hash(const struct line *line, const char *purpose, char out[33]);
 
-/* Lines of the call that line is the first of, from it on; those that were given
- * back meanwhile included. */
+/* Lines of the call that line is the first of, from it on; those that were
+ * given back meanwhile included. */
 size_t call_lines(const struct line *line);
 /* 128 bits that name the call to upstreams, the same for the same lines. */
 void call_hash(const struct line *line, char out[33]);

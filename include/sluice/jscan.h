@@ -72,7 +72,7 @@ struct jscan_rest {
 	bool object;
 };
 struct jscan_rest jscan_inside(struct slice container);
-bool
-jscan_each(struct jscan_rest *rest, struct slice *name, struct jscan_found *out);
+bool jscan_each(
+    struct jscan_rest *rest, struct slice *name, struct jscan_found *out);
 
 #endif

@@ -59,6 +59,27 @@ class Combine(unittest.TestCase):
         s.stop()
         up.stop()
 
+    def test_what_only_seems_alike_is_sent_alone(self):
+        """Bodies that differ, of one hash."""
+        up = Upstream()
+        s = Sluice()
+        s.path(up, combine=50)
+        sent = [embedding(i, user="one" if i % 3 else "another")
+                for i in range(12)]
+        file = s.upload("\n".join(sent) + "\n").json["id"]
+        self.assertEqual(s.sql("update sluice.chunk set combine = "
+                               "array_fill(7, array[12]) returning 1"), "1")
+        b = s.batch(file, endpoint=EMBEDDINGS).json["id"]
+        done = s.wait(b)
+        self.assertEqual(done["request_counts"]["completed"], 12)
+        results = s.results(b)
+        for i, request in enumerate(sent):
+            self.check_embedding(results[f"e-{i}"], request)
+        # Four are as the first is; each of the others goes by itself.
+        self.assertEqual(up.stats()["arrivals"], 1 + 8)
+        s.stop()
+        up.stop()
+
     def check_calls(self, up):
         """A body that comes again does so with its key, another with another."""
         keys = {}

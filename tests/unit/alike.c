@@ -83,8 +83,8 @@ take(const struct dispatch_run *run)
 		if (run->lines[k].joins) {
 			CU_ASSERT_FATAL(k > 0);
 			c = &w.calls[w.n - 1];
-			CU_ASSERT_EQUAL(run->lines[k].slot_us,
-			    run->lines[k - 1].slot_us);
+			CU_ASSERT_EQUAL(
+			    run->lines[k].slot_us, run->lines[k - 1].slot_us);
 			c->lines++;
 			c->est += run->lines[k].input + run->lines[k].output;
 			continue;
@@ -176,9 +176,8 @@ worst(int64_t window, bool tokens)
 		for (size_t k = i; k < w.n; k++)
 			if (w.calls[k].send >= w.calls[i].send &&
 			    w.calls[k].send <= w.calls[i].send + window)
-				sum += tokens
-				    ? w.calls[k].lines * LINE_TOKENS
-				    : 1;
+				sum +=
+				    tokens ? w.calls[k].lines * LINE_TOKENS : 1;
 		if (sum > most)
 			most = sum;
 	}
@@ -244,8 +243,7 @@ no_call_is_large(void)
 	run_for_s(120, true);
 	CU_ASSERT_TRUE(w.n > 20);
 	for (size_t i = 0; i < w.n; i++)
-		CU_ASSERT_TRUE(
-		    w.calls[i].est <= 60000 / PACE_LARGE_PART);
+		CU_ASSERT_TRUE(w.calls[i].est <= 60000 / PACE_LARGE_PART);
 	CU_ASSERT_TRUE(worst(60 * S, true) <= 60000);
 	dispatch_fini(&w.d);
 }
@@ -357,8 +355,8 @@ the_document_says_which_lines_lead(void)
 	feed(2);
 	plan(&p);
 	dispatch_write_plan(&w.d, &p, &world, false, false, &out);
-	CU_ASSERT_PTR_NOT_NULL(strstr(
-	    buf_cstr(&out), ",\"most\":[2,2],\"leads\":\"10\"}"));
+	CU_ASSERT_PTR_NOT_NULL(
+	    strstr(buf_cstr(&out), ",\"most\":[2,2],\"leads\":\"10\"}"));
 	dispatch_plan_fini(&p);
 	buf_fini(&out);
 	dispatch_fini(&w.d);
@@ -379,8 +377,7 @@ a_callers_limit_counts_lines(void)
 	CU_ASSERT_TRUE(w.lines >= 5 * 1000 * 9 / 10);
 	/* As many as do not wait for long. */
 	for (size_t i = 0; i < w.n; i++)
-		CU_ASSERT_TRUE(
-		    w.calls[i].lines <= 1000 / PACE_LARGE_PART);
+		CU_ASSERT_TRUE(w.calls[i].lines <= 1000 / PACE_LARGE_PART);
 	dispatch_fini(&w.d);
 }
 

@@ -16,8 +16,8 @@ one_text_and_nothing_that_makes_more_of_it(void)
 	static const struct {
 		const char *why, *endpoint, *body, *value; /* NULL: may not */
 	} cases[] = {
-		{ "an embedding", EMBEDDINGS, "{\"model\":\"m\",\"input\":\"a\"}",
-		    "\"a\"" },
+		{ "an embedding", EMBEDDINGS,
+		    "{\"model\":\"m\",\"input\":\"a\"}", "\"a\"" },
 		{ "as it stands", EMBEDDINGS,
 		    "{ \"input\" : \"\\u0061\\\"\" , \"model\":\"m\"}",
 		    "\"\\u0061\\\"\"" },
@@ -35,14 +35,15 @@ one_text_and_nothing_that_makes_more_of_it(void)
 		    "{\"prompt\":\"p\",\"n\":1.0}", NULL },
 		{ "the best of two", COMPLETIONS,
 		    "{\"prompt\":\"p\",\"best_of\":2}", NULL },
-		{ "a stream", COMPLETIONS,
-		    "{\"prompt\":\"p\",\"stream\":true}", NULL },
+		{ "a stream", COMPLETIONS, "{\"prompt\":\"p\",\"stream\":true}",
+		    NULL },
 		{ "a list already", EMBEDDINGS, "{\"input\":[\"a\"]}", NULL },
 		{ "tokens", EMBEDDINGS, "{\"input\":[1,2]}", NULL },
 		{ "no text", EMBEDDINGS, "{\"prompt\":\"a\"}", NULL },
-		{ "deeper down", EMBEDDINGS, "{\"x\":{\"input\":\"a\"}}", NULL },
-		{ "two texts", EMBEDDINGS,
-		    "{\"input\":\"a\",\"input\":\"b\"}", NULL },
+		{ "deeper down", EMBEDDINGS, "{\"x\":{\"input\":\"a\"}}",
+		    NULL },
+		{ "two texts", EMBEDDINGS, "{\"input\":\"a\",\"input\":\"b\"}",
+		    NULL },
 		{ "a chat", "/v1/chat/completions",
 		    "{\"prompt\":\"p\",\"input\":\"a\"}", NULL },
 		{ "no object", EMBEDDINGS, "\"input\"", NULL },
@@ -83,13 +84,14 @@ all_but_the_text_is_compared(void)
 	};
 
 	for (size_t i = 0; i < NITEMS(cases); i++) {
-		struct slice a = slice_str(cases[i].a), b = slice_str(cases[i].b);
+		struct slice a = slice_str(cases[i].a),
+			     b = slice_str(cases[i].b);
 		struct slice va, vb;
 
 		CU_ASSERT_TRUE_FATAL(combine_value(a, EMBEDDINGS, &va) &&
 		    combine_value(b, EMBEDDINGS, &vb));
-		CHECK(combine_same(a, va, b, vb) == cases[i].same,
-		    cases[i].why);
+		CHECK(
+		    combine_same(a, va, b, vb) == cases[i].same, cases[i].why);
 		CHECK((combine_hash(a, va) == combine_hash(b, vb)) ==
 			cases[i].same,
 		    cases[i].why);
@@ -97,7 +99,7 @@ all_but_the_text_is_compared(void)
 	}
 }
 
-#define LINE(id, url, body)                                                \
+#define LINE(id, url, body)                                            \
 	"{\"custom_id\":\"" id "\",\"method\":\"POST\",\"url\":\"" url \
 	"\",\"body\":{\"model\":\"m\"," body "}}\n"
 
@@ -106,8 +108,8 @@ a_chunk_says_which_of_its_lines_are_alike(void)
 {
 	static const char file[] = LINE("a", EMBEDDINGS, "\"input\":\"x\"")
 	    LINE("b", EMBEDDINGS, "\"input\":\"another text\"")
-	    LINE("c", EMBEDDINGS, "\"input\":[\"x\"]")
-	    LINE("d", EMBEDDINGS, "\"input\":\"x\",\"user\":\"u\"");
+		LINE("c", EMBEDDINGS, "\"input\":[\"x\"]")
+		    LINE("d", EMBEDDINGS, "\"input\":\"x\",\"user\":\"u\"");
 	static const char chat[] =
 	    LINE("a", "/v1/chat/completions", "\"input\":\"x\"");
 	struct ingest *in = ingest_new(10);

@@ -16,11 +16,21 @@ static const struct slice texts[] = { SLICE("\"a\""), SLICE("\"b\\n\""),
 	SLICE("\"ccccccc\"") }; /* 3, 5 and 9 bytes */
 enum { N = NITEMS(texts) };
 
+static struct buf usages[N];
+
+static bool
+split_bytes(struct slice answer, const char *endpoint, struct buf *parts)
+{
+	memset(parts, 0, N * sizeof(*parts));
+	for (size_t i = 0; i < N; i++)
+		buf_fini(&usages[i]);
+	return joint_split(answer, endpoint, texts, N, parts, usages);
+}
+
 static bool
 split(const char *answer, const char *endpoint, struct buf *parts)
 {
-	memset(parts, 0, N * sizeof(*parts));
-	return joint_split(slice_str(answer), endpoint, texts, N, parts);
+	return split_bytes(slice_str(answer), endpoint, parts);
 }
 
 static void
@@ -28,12 +38,15 @@ drop(struct buf *parts)
 {
 	for (size_t i = 0; i < N; i++)
 		buf_fini(&parts[i]);
+	for (size_t i = 0; i < N; i++)
+		buf_fini(&usages[i]);
 }
 
 static void
 texts_stand_in_the_place_of_one(void)
 {
-	struct slice body = SLICE("{ \"n\":1e400,\"input\" : \"a\",\"x\": -0.0}");
+	struct slice body =
+	    SLICE("{ \"n\":1e400,\"input\" : \"a\",\"x\": -0.0}");
 	struct slice value = { strstr(body.p, "\"a\""), 3 };
 	struct buf out = { 0 };
 
@@ -54,8 +67,8 @@ parts_add_up_to_the_whole(void)
 		int64_t parts[N];
 	} cases[] = {
 		{ "even", 30, { 1, 1, 1 }, { 10, 10, 10 } },
-		{ "what is left goes to the largest remainder", 10,
-		    { 3, 5, 9 }, { 2, 3, 5 } },
+		{ "what is left goes to the largest remainder", 10, { 3, 5, 9 },
+		    { 2, 3, 5 } },
 		{ "to the first of those that are alike", 11, { 1, 1, 1 },
 		    { 4, 4, 3 } },
 		{ "nothing", 0, { 3, 5, 9 }, { 0, 0, 0 } },
@@ -111,7 +124,8 @@ usage_of_prompts_is_shared_out_by_what_each_got(void)
 	CU_ASSERT_TRUE(split(
 	    "{\"usage\":{\"prompt_tokens\":34,\"completion_tokens\":10,"
 	    "\"total_tokens\":44,\"prompt_tokens_details\":{\"cached_tokens\":"
-	    "17,\"x\":null},\"completion_tokens_details\":{\"reasoning_tokens\":"
+	    "17,\"x\":null},\"completion_tokens_details\":{\"reasoning_"
+	    "tokens\":"
 	    "10}},\"choices\":[{\"text\":\"12\",\"index\":0},{\"text\":\"12\","
 	    "\"index\":1},{\"text\":\"1234567890\",\"index\":2}]}",
 	    COMPLETIONS, parts));
@@ -120,15 +134,21 @@ usage_of_prompts_is_shared_out_by_what_each_got(void)
 	    "\"total_tokens\":8,\"prompt_tokens_details\":{\"cached_tokens\":3,"
 	    "\"x\":null},\"completion_tokens_details\":{\"reasoning_tokens\":2}"
 	    "},\"choices\":[{\"text\":\"12\",\"index\":0}]}");
+	CU_ASSERT_STRING_EQUAL(buf_cstr(&usages[0]),
+	    "{\"usage\":{\"prompt_tokens\":6,\"completion_tokens\":2,"
+	    "\"total_tokens\":8,\"prompt_tokens_details\":{\"cached_tokens\":3,"
+	    "\"x\":null},\"completion_tokens_details\":{\"reasoning_tokens\":2}"
+	    "}}");
 	CU_ASSERT_STRING_EQUAL(buf_cstr(&parts[2]),
 	    "{\"usage\":{\"prompt_tokens\":18,\"completion_tokens\":6,"
-	    "\"total_tokens\":24,\"prompt_tokens_details\":{\"cached_tokens\":9,"
+	    "\"total_tokens\":24,\"prompt_tokens_details\":{\"cached_tokens\":"
+	    "9,"
 	    "\"x\":null},\"completion_tokens_details\":{\"reasoning_tokens\":6}"
 	    "},\"choices\":[{\"text\":\"1234567890\",\"index\":0}]}");
 	drop(parts);
 }
 
-#define E(index) "{\"index\":" index ",\"embedding\":[1]}"
+#define E(index)   "{\"index\":" index ",\"embedding\":[1]}"
 #define DATA(list) "{\"data\":[" list "]}"
 
 static void
@@ -150,15 +170,17 @@ what_is_not_one_part_for_each_is_refused_whole(void)
 		{ "none", DATA(E("0") "," E("1") ",{\"embedding\":[1]}") },
 		{ "two in one",
 		    DATA(E("0") "," E("1") ",{\"index\":2,\"index\":2,"
-				"\"embedding\":[]}") },
+					   "\"embedding\":[]}") },
 		{ "no vector", DATA(E("0") "," E("1") ",{\"index\":2}") },
 		{ "null for a vector",
-		    DATA(E("0") "," E("1") ",{\"index\":2,\"embedding\":null}") },
+		    DATA(E("0") "," E(
+			"1") ",{\"index\":2,\"embedding\":null}") },
 		{ "no object", DATA(E("0") "," E("1") ",2") },
 		{ "no list", "{\"data\":{\"0\":1}}" },
 		{ "nothing", "{}" },
 		{ "two lists",
-		    "{\"data\":[],\"data\":[" E("0") "," E("1") "," E("2") "]}" },
+		    "{\"data\":[],\"data\":[" E("0") "," E("1") "," E(
+			"2") "]}" },
 		{ "the other endpoint's",
 		    "{\"choices\":[" E("0") "," E("1") "," E("2") "]}" },
 		{ "cut off", "{\"data\":[" E("0") "," E("1") "," E("2") },
@@ -190,8 +212,7 @@ odd_usage_stays_as_it_came(void)
 
 		buf_addf(&answer, "{\"data\":[%s,%s,%s],\"usage\":%s}", E("0"),
 		    E("2"), E("1"), odd[i]);
-		buf_addf(
-		    &want, "{\"data\":[%s],\"usage\":%s}", E("0"), odd[i]);
+		buf_addf(&want, "{\"data\":[%s],\"usage\":%s}", E("0"), odd[i]);
 		CU_ASSERT_TRUE(split(buf_cstr(&answer), EMBEDDINGS, parts));
 		for (size_t k = 0; k < N; k++)
 			CU_ASSERT_STRING_EQUAL(
@@ -208,24 +229,27 @@ a_total_of_its_own_adds_up_too(void)
 {
 	struct buf parts[N];
 
-	CU_ASSERT_TRUE(split("{\"data\":[" E("0") "," E("1") "," E("2") "],"
-			     "\"usage\":{\"prompt_tokens\":17,\"total_tokens\":"
-			     "34}}",
-	    EMBEDDINGS, parts));
-	CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&parts[0]),
-	    "{\"prompt_tokens\":3,\"total_tokens\":6}"));
-	CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&parts[2]),
-	    "{\"prompt_tokens\":9,\"total_tokens\":18}"));
+	CU_ASSERT_TRUE(
+	    split("{\"data\":[" E("0") "," E("1") "," E(
+		      "2") "],"
+			   "\"usage\":{\"prompt_tokens\":17,\"total_tokens\":"
+			   "34}}",
+		EMBEDDINGS, parts));
+	CU_ASSERT_PTR_NOT_NULL(strstr(
+	    buf_cstr(&parts[0]), "{\"prompt_tokens\":3,\"total_tokens\":6}"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(
+	    buf_cstr(&parts[2]), "{\"prompt_tokens\":9,\"total_tokens\":18}"));
 	drop(parts);
 }
 
 static int64_t
 prompt_tokens(const struct buf *part)
 {
-	json_t *doc = json_loadb(part->p, part->n, JSON_REJECT_DUPLICATES, NULL);
+	json_t *doc =
+	    json_loadb(part->p, part->n, JSON_REJECT_DUPLICATES, NULL);
 	const json_t *list = json_object_get(doc, "data");
-	int64_t n = json_integer_value(json_object_get(
-	    json_object_get(doc, "usage"), "prompt_tokens"));
+	int64_t n = json_integer_value(
+	    json_object_get(json_object_get(doc, "usage"), "prompt_tokens"));
 
 	CU_ASSERT_EQUAL(json_array_size(list), 1);
 	CU_ASSERT_TRUE(json_integer_value(json_object_get(
@@ -254,19 +278,19 @@ an_answer_with_a_wrong_byte_is_split_right_or_not(void)
 
 			memcpy(bad, good, n);
 			bad[at] = bytes[b];
-			memset(parts, 0, sizeof(parts));
-			if (joint_split((struct slice){ bad, n }, EMBEDDINGS,
-				texts, N, parts)) {
+			if (split_bytes(
+				(struct slice){ bad, n }, EMBEDDINGS, parts)) {
 				int64_t sum = 0;
 
 				for (size_t i = 0; i < N; i++) {
 					CU_ASSERT_EQUAL(
-					    jscan(buf_slice(&parts[i]), 64, NULL,
-						0, NULL, &fault),
+					    jscan(buf_slice(&parts[i]), 64,
+						NULL, 0, NULL, &fault),
 					    JSCAN_OBJECT);
 					sum += prompt_tokens(&parts[i]);
 				}
-				CU_ASSERT_TRUE(sum == 17 || at > sizeof(good) - 45);
+				CU_ASSERT_TRUE(
+				    sum == 17 || at > sizeof(good) - 45);
 			}
 			drop(parts);
 			free(bad);

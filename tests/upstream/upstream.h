@@ -51,7 +51,7 @@ void call_on_request(struct upstream *u, struct conn *c);
 /* The headers are there: true if the connection has been dealt with. */
 bool call_on_headers(struct upstream *u, struct conn *c);
 /* call_draft.c: what the request q with a body of so many bytes will get, and
- * the tokens taken at admission: what comes with input and what may come out. */
+ * the tokens taken at admission: what comes with input, what may come out. */
 void call_draft(struct answer *a, struct upstream *u, enum endpoint endpoint,
     const struct request *q, const struct arrival *arrival, size_t body_n);
 int64_t call_tokens(const struct conf *conf, const struct answer *a,
