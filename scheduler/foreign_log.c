@@ -95,10 +95,13 @@ double
 foreign_log_lately(const struct foreign_log *l)
 {
 	int64_t part_us = l->window_us / LATELY_PART;
+	double units;
 
 	if (part_us == 0)
 		return 0;
-	return fmax(came(l, l->at_us - part_us, l->at_us), 0) / (double)part_us;
+	/* What came of late is in the count, if it came at all. */
+	units = fmin(came(l, l->at_us - part_us, l->at_us), l->units);
+	return fmax(units, 0) / (double)part_us;
 }
 
 double

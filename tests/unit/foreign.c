@@ -415,6 +415,23 @@ a_rate_follows_a_change_and_no_chance(void)
 	CU_ASSERT_EQUAL(foreign_log_leaving(&l, S), 0);
 }
 
+/* Sums of the wrong window rise and fall, and are below nothing all the time:
+ * nobody came, and the grid need not make room. */
+static void
+what_came_of_late_is_in_the_count(void)
+{
+	struct foreign_log l = { 0 };
+
+	for (int64_t t = 60; t < 200; t++)
+		foreign_log_count(
+		    &l, 60 * S, t * S, (double)(t % 60) * 1.3 - 80);
+	CU_ASSERT(l.units < 0);
+	CU_ASSERT_EQUAL(foreign_log_lately(&l), 0);
+	foreign_log_count(&l, 60 * S, 200 * S, 5);
+	CU_ASSERT(foreign_log_lately(&l) * 7.5 * (double)S <= 5.001);
+}
+
 UNIT_MAIN("foreign", UNIT(others_feel_little_and_little_is_left_unused),
     UNIT(what_came_is_known_to_leave_a_window_later),
-    UNIT(a_rate_follows_a_change_and_no_chance))
+    UNIT(a_rate_follows_a_change_and_no_chance),
+    UNIT(what_came_of_late_is_in_the_count))
