@@ -1,4 +1,4 @@
 # file: scheduler/dispatch_write.c
 # profile: chaos
 # What was granted is forgotten with the dispatcher.
-s/item(out, "cells", &open);/continue;/
+s/doc_item(out, "cells", &open);/continue;/
