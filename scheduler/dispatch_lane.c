@@ -115,7 +115,9 @@ dispatch_lane_cap(struct dispatch *d, struct dispatch_lane *lane, int64_t left,
 		d->purses = xrealloc(
 		    d->purses, (d->npurses + 1) * sizeof(*d->purses));
 		d->purses[d->npurses++] = (struct dispatch_purse){
-			lane->batch, (double)left, out
+			.batch = lane->batch,
+			.left = (double)left,
+			.out = out
 		};
 	}
 	lane->purse = i + 1;

@@ -58,6 +58,7 @@ struct dispatch_purse {
 	int64_t batch;
 	double left; /* less what is out and this plan; millionths */
 	bool out;    /* lines are, or results are not counted yet */
+	double want; /* the dearest line that it does not hold */
 };
 
 struct dispatch_lane {

@@ -244,6 +244,8 @@ can_pay(struct dispatch *d, const struct dispatch_lane *lane,
 	o->purse = &d->purses[lane->purse - 1];
 	o->price = way->price;
 	dispatch_line_cost(way->flow, lane, line, o);
+	if (o->money > o->purse->left)
+		o->purse->want = fmax(o->purse->want, o->money);
 	return o->money <= o->purse->left;
 }
 

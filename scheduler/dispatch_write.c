@@ -163,6 +163,22 @@ write_shaped(struct dispatch *d, int64_t now_us, struct buf *out)
 	doc_close(out, open);
 }
 
+/* What the next lines of purses that do not hold them may cost. */
+static void
+write_dear(const struct dispatch *d, struct buf *out)
+{
+	bool open = false;
+
+	for (size_t i = 0; i < d->npurses; i++)
+		if (d->purses[i].want > 0) {
+			doc_item(out, "dear", &open);
+			buf_addf(out, "[%lld,%.0f]",
+			    (long long)d->purses[i].batch,
+			    ceil(d->purses[i].want));
+		}
+	doc_close(out, open);
+}
+
 /* Who stands where, and whom time presses. */
 static void
 write_danger(struct dispatch *d, int64_t now_us, struct buf *out)
@@ -183,6 +199,7 @@ write_danger(struct dispatch *d, int64_t now_us, struct buf *out)
 		}
 	doc_close(out, open);
 	write_shaped(d, now_us, out);
+	write_dear(d, out);
 	buf_adds(out, out->n > 1 ? ",\"fair\":" : "\"fair\":");
 	dispatch_books_write(d, out);
 }

@@ -7,3 +7,4 @@ alter table sluice.batch_path
 	add column first_at timestamptz not null default clock_timestamp(),
 	add column first_lines integer not null default 0,
 	add column last_at timestamptz not null default clock_timestamp();
+update sluice.batch_path set first_lines = lines;

@@ -81,8 +81,8 @@ begin
 	order by (w ->> 1)::double precision desc limit 1);
 end $$;
 
--- Money of a caller's limit that a batch waits for: what it holds is less than its
--- lines cost on average, and there is no more.
+-- Money of a caller's limit that a batch waits for: its next line costs more than it
+-- holds, and there is not so much more.
 create or replace function sluice.batch_waiting_money(p_batch bigint) returns json
 language plpgsql stable set search_path = '' as $$
 begin
@@ -92,20 +92,17 @@ begin
 			when 'attached' then 'limit ' || n.name
 			else 'account ' || a.name end,
 		'used', l.amount - m.free, 'amount', l.amount,
-		'why', 'its lines have cost more than was thought, and no money is left')
-	from sluice.admission d
-	cross join unnest(d.limit_id, d.subject, d.units, d.whole)
-		u (limit_id, subject, units, whole)
-	join sluice.caller_limit l on l.id = u.limit_id and l.dimension = 'money'
-	join sluice.caller_state s on s.limit_id = u.limit_id and s.subject = u.subject
+		'why', 'its lines cost more than was thought, and what is left does not '
+			'pay for the next')
+	from sluice.dear() d
+	join sluice.purses() p on p.batch_id = d.batch_id
+	join sluice.caller_limit l on l.id = p.limit_id
+	join sluice.batch b on b.id = d.batch_id
+	join sluice.account a on a.id = b.account_id
 	left join sluice.named_limit n on n.id = l.named_id
-	join sluice.account a on a.id = d.account_id
-	cross join lateral (select l.amount - s.reserved - (sluice.state_now(l, s,
-		(date_part('epoch', clock_timestamp()) * 1e6)::bigint)).used as free) m
-	cross join lateral (select coalesce(sum(w.money) / nullif(sum(w.lines), 0), 0) as each
-		from sluice.batch_path w where w.batch_id = p_batch) c
-	where d.batch_id = p_batch and u.whole and m.free <= 0
-	    and u.units - (sluice.batch_spent(p_batch)).spent < greatest(1, c.each)
+	cross join lateral sluice.money_free(p.limit_id, p.subject) m (free)
+	cross join lateral sluice.batch_spent(p_batch) s
+	where d.batch_id = p_batch and m.free < d.want - (p.held - s.spent)
 	limit 1);
 end $$;
 

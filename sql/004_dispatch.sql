@@ -369,7 +369,8 @@ begin
 		learned = excluded.learned;
 
 	update sluice.fairness f
-	set books = p_plan -> 'fair', shaped = coalesce(p_plan -> 'shaped', '[]'), at = clock_timestamp(),
+	set books = p_plan -> 'fair', shaped = coalesce(p_plan -> 'shaped', '[]'),
+		dear = coalesce(p_plan -> 'dear', '[]'), at = clock_timestamp(),
 		danger = array(select json_array_elements_text(p_plan -> 'danger'))::bigint[],
 		late = array(select json_array_elements_text(p_plan -> 'late'))::bigint[]
 	where p_plan -> 'fair' is not null;

@@ -40,20 +40,37 @@ end $$;
 
 -- What a batch may still spend, of its own cap and of the money that it holds with
 -- callers' limits; wait: when the next line does not fit, more may come.
+drop function if exists sluice.batch_purse(sluice.batch);
 create or replace function sluice.batch_purse(
-    p_batch sluice.batch, out cap_left bigint, out wait boolean
+    p_batch sluice.batch, p_held bigint, out cap_left bigint, out wait boolean
 )
 language plpgsql stable set search_path = '' as $$
 declare
-	v_held bigint := sluice.batch_held(p_batch.id);
 	v_spent record;
 begin
-	if p_batch.cap is null and v_held is null then
+	if p_batch.cap is null and p_held is null then
 		return;
 	end if;
 	v_spent := sluice.batch_spent(p_batch.id);
-	cap_left := least(p_batch.cap, v_held) - v_spent.spent;
-	wait := v_spent.busy or v_held < coalesce(p_batch.cap, v_held + 1);
+	cap_left := least(p_batch.cap, p_held) - v_spent.spent;
+	wait := v_spent.busy or p_held < coalesce(p_batch.cap, p_held + 1);
+end $$;
+
+-- Money that batches hold with callers' limits that meet all their lines.
+create or replace function sluice.purses()
+returns table (batch_id bigint, admission_id bigint, i bigint, limit_id integer,
+    subject text, held bigint)
+language plpgsql stable set search_path = '' as $$
+begin
+	return query
+		select a.batch_id, a.id, u.i, u.limit_id, u.subject, u.held
+		from sluice.admission a
+		cross join unnest(a.limit_id, a.subject, a.units, a.whole) with ordinality
+			u (limit_id, subject, held, whole, i)
+		join sluice.caller_limit l on l.id = u.limit_id and l.dimension = 'money'
+		    and l.removed_at is null and l.action = 'reject'
+		    and l.applies in ('batch', 'both')
+		where a.batch_id is not null and u.whole;
 end $$;
 
 -- The working set: of every account, model and class the lanes that can least
@@ -82,6 +99,9 @@ language sql stable set search_path = '' security definer as $$
 	), each as (
 		select greatest(2, least(p_each, 16384 / greatest(count(*), 1))) / 2 as n
 		from flow
+	), held as (	-- the least of what it holds is what it may spend
+		select p.batch_id, min(p.held) as money from sluice.purses() p
+		group by p.batch_id
 	), chosen as (
 		select h.id from flow f cross join each e cross join lateral (
 			select l.id from sluice.batch_lane l
@@ -110,7 +130,8 @@ language sql stable set search_path = '' security definer as $$
 	from chosen c join sluice.batch_lane l on l.id = c.id
 	join sluice.batch b on b.id = l.batch_id
 	join sluice.account a on a.id = l.account_id
-	cross join lateral sluice.batch_purse(b) p
+	left join held h on h.batch_id = b.id
+	cross join lateral sluice.batch_purse(b, h.money) p
 	where b.state = 'in_progress' and b.ending is null and b.paused_at is null
 	    and not sluice.key_is_revoked(b.key_id) and sluice.batch_may_go(b)
 	order by l.priority desc, l.id

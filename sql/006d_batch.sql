@@ -143,10 +143,10 @@ begin
 		p_batch, v_id, v_subject, v_units, v_whole);
 end $$;
 
--- Batches that have ended give back what they held; are there any?
+-- Batches that have ended give back what they held.
 drop function if exists sluice.batches_settle();
 drop function if exists sluice.batch_money(sluice.batch);
-create function sluice.batches_settle() returns boolean
+create function sluice.batches_settle() returns void
 language plpgsql set search_path = '' as $$
 declare
 	v sluice.admission[];
@@ -168,53 +168,50 @@ begin
 		v_zero := array_fill(0::bigint, array[cardinality(v)]);
 		perform sluice.admissions_settle(v, v_zero, v_zero, v_zero, v_money);
 	end if;
-	return v is not null;
 end $$;
 
--- Of a batch's money with callers' limits the least that it holds; null: none that
--- meets all its lines.
-create or replace function sluice.batch_held(p_batch bigint) returns bigint
-language sql stable set search_path = '' as $$
-	select min(u.units)
-	from sluice.admission a
-	cross join unnest(a.limit_id, a.units, a.whole) u (limit_id, units, whole)
-	join sluice.caller_limit l on l.id = u.limit_id
-	where a.batch_id = p_batch and u.whole and l.dimension = 'money'
-$$;
+drop function if exists sluice.batch_held(bigint);
 
--- Batches that have spent nearly all of the money they hold, for they cost more than
--- was thought, take more of it: a quarter, as far as there is any.
+-- Counters are locked in their order once in a transaction: all that the next two
+-- may touch.
+create or replace function sluice.batches_lock() returns void
+language plpgsql set search_path = '' as $$
+begin
+	perform from sluice.caller_state s
+	where (s.limit_id, s.subject) in (
+		select u.limit_id, u.subject
+		from sluice.admission a cross join unnest(a.limit_id, a.subject)
+			u (limit_id, subject)
+		where a.batch_id is not null)
+	order by s.limit_id, s.subject collate "C" for update;
+end $$;
+
+-- Batches that have spent nearly all of the money they hold, or hold less than their
+-- next line may cost, take more of it, as far as there is any: a quarter, or what
+-- the line wants.
 create or replace function sluice.batches_hold_more() returns void
 language plpgsql set search_path = '' security definer as $$
 declare
 	v record;
+	v_free bigint;
 	v_more bigint;
 begin
 	for v in
-		select a.id, u.i, u.units, l, s
-		from sluice.admission a
-		join sluice.batch b on b.id = a.batch_id and b.state = 'in_progress'
-		cross join unnest(a.limit_id, a.subject, a.units, a.whole) with ordinality
-			u (limit_id, subject, units, whole, i)
-		join sluice.caller_limit l on l.id = u.limit_id and l.dimension = 'money'
-		join sluice.caller_state s on s.limit_id = u.limit_id
-		    and s.subject = u.subject
-		where a.batch_id is not null and u.whole
-		    and (sluice.batch_spent(b.id)).spent > u.units * 0.75
-		order by s.limit_id, s.subject collate "C" for update of s
+		select p.*, s.spent, greatest(0, d.want - (p.held - s.spent)) as lacks
+		from sluice.purses() p
+		join sluice.batch b on b.id = p.batch_id and b.state = 'in_progress'
+		cross join lateral sluice.batch_spent(p.batch_id) s
+		left join sluice.dear() d on d.batch_id = p.batch_id
+		where s.spent > p.held * 0.75 or d.want > p.held - s.spent
+		order by p.limit_id, p.subject collate "C", p.batch_id
 	loop
-		-- Read again: of several batches in one counter.
-		select least(greatest(1, v.units / 4), (v.l).amount - s.reserved
-			- (sluice.state_now(v.l, s,
-				(date_part('epoch', clock_timestamp()) * 1e6)::bigint)).used)
-		into v_more
-		from sluice.caller_state s
-		where s.limit_id = (v.s).limit_id and s.subject = (v.s).subject;
-		if v_more > 0 then
+		v_free := sluice.money_free(v.limit_id, v.subject);
+		v_more := least(greatest(1, v.held / 4, v.lacks), v_free);
+		if v_more > 0 and v_more >= coalesce(v.lacks, 0) then
 			update sluice.caller_state s set reserved = s.reserved + v_more
-			where s.limit_id = (v.s).limit_id and s.subject = (v.s).subject;
+			where s.limit_id = v.limit_id and s.subject = v.subject;
 			update sluice.admission a set units[v.i] = a.units[v.i] + v_more
-			where a.id = v.id;
+			where a.id = v.admission_id;
 		end if;
 	end loop;
 end $$;

@@ -42,6 +42,28 @@ begin
 	end if;
 end $$;
 
+-- What is neither used nor reserved of a counter of money now.
+create or replace function sluice.money_free(p_limit integer, p_subject text)
+returns bigint
+language plpgsql stable set search_path = '' as $$
+begin
+	return (select l.amount - s.reserved - (sluice.state_now(l, s,
+			(date_part('epoch', clock_timestamp()) * 1e6)::bigint)).used
+		from sluice.caller_limit l join sluice.caller_state s on s.limit_id = l.id
+		where l.id = p_limit and s.subject = p_subject);
+end $$;
+
+-- Batches whose next line costs more than they may spend, as the dispatcher said a
+-- moment ago.
+create or replace function sluice.dear() returns table (batch_id bigint, want bigint)
+language plpgsql stable set search_path = '' as $$
+begin
+	return query
+		select (w ->> 0)::bigint, (w ->> 1)::bigint
+		from sluice.fairness f cross join json_array_elements(f.dear) w
+		where f.at > clock_timestamp() - interval '10 s';
+end $$;
+
 -- Holds fall, and what was used counts in the window in which the call was let in,
 -- if that is still the current one.  For one counter, which is locked; the
 -- arrays have an element for each call.
@@ -289,9 +311,9 @@ begin
 	v_n := coalesce(cardinality(v), 0);
 	-- Counters are locked in their order once in a transaction.
 	if v_n = 0 then
-		if not sluice.batches_settle() then
-			perform sluice.batches_hold_more();
-		end if;
+		perform sluice.batches_lock();
+		perform sluice.batches_settle();
+		perform sluice.batches_hold_more();
 		perform sluice.orphans_end();
 	else
 		perform sluice.calls_settle(v, array_fill(0, array[v_n]),

@@ -255,6 +255,39 @@ class Choice(unittest.TestCase):
                              (400, "sluice.max_cost"), bad)
         up.stop()
 
+    def test_lines_dearer_than_thought_take_more_of_their_accounts_money(self):
+        # Each costs 2010; before anything is learned it is thought to be 522.
+        up = Answering(lambda body, headers: (200, json.dumps({
+            "object": "chat.completion", "choices": [], "usage": {
+                "prompt_tokens": 10, "completion_tokens": 2000}}).encode()))
+        self.s.path(up, name="own", models=["m9"], limits=[("concurrent", 0, 3)],
+                    prices=[{"model": "*", "input": 1000000,
+                             "output": 1000000}])
+        account = "/admin/v1/accounts/default"
+
+        def money(amount):
+            a = self.s.call("POST", account, json_body={"limits": [{
+                "dimension": "money", "window_s": 86400, "amount": amount}]})
+            self.assertEqual(a.status, 200, a.body)
+        money(100000)
+        try:
+            for n in (10, 1):
+                done = self.s.wait(self.s.submit(lines(n, model="m9")))
+                self.assertEqual((done["status"], done["sluice"]["cost"]),
+                                 ("completed", n * 2010))
+            # Enough for what is thought, not for what it costs.
+            money(11 * 2010 + 700)
+            data = self.s.upload(lines(1, model="m9")).json["id"]
+            b = until(lambda: self.s.batch(data).json.get("id"), 10)
+            wait = until(lambda: self.s.show(b)["sluice"].get("waiting"), 20)
+            self.assertEqual(wait["limit"], "money/1d", wait)
+            money(50000)
+            self.assertEqual(self.s.wait(b)["sluice"]["cost"], 2010)
+        finally:
+            self.assertEqual(self.s.call("POST", account, json_body={
+                "limits": []}).status, 200)
+        up.stop()
+
     def test_a_batch_goes_in_its_hours(self):
         soon = int(time.time()) + 4
         b = self.s.submit(lines(2), sluice={"not_before": soon})

@@ -322,24 +322,42 @@ where l.id = s.limit_id and l.removed_at is null;
 select sluice.admissions_reap();
 select is(pg_temp.now(), '30+25', 'held while it goes on');
 select is((pg_temp.ask('a1', null, 3, 0)).verdict, 1, 'live calls see it');
+update sluice.caller_limit set applies = 'both' where removed_at is null;
 create function pg_temp.purse() returns text language sql as $$
 	select p.cap_left || ' ' || p.wait from sluice.batch b
-	cross join lateral sluice.batch_purse(b) p
+	cross join lateral sluice.batch_purse(b,
+		(select min(h.held) from sluice.purses() h where h.batch_id = b.id)) p
 $$;
+create function pg_temp.wants(p_money bigint) returns text language plpgsql as $$
+begin
+	update sluice.fairness f set at = clock_timestamp(), dear = coalesce((
+		select json_build_array(json_build_array(id, p_money)) from sluice.batch
+		where p_money > 0), '[]');
+	perform sluice.admissions_reap();
+	return pg_temp.now();
+end $$;
 insert into sluice.batch_path (batch_id, path_id, lines, money, direct_money)
 select b.id, p.id, 1, 18, 18 from sluice.batch b, (select id from sluice.path limit 1) p;
 select is(pg_temp.purse(), '7 true', 'it may spend what it holds, and wait for more');
 update sluice.batch set cap = 20;
 select is(pg_temp.purse(), '2 false', 'a cap of its own that is less ends it');
-update sluice.batch_path set money = 23;
-select is(sluice.batch_waiting_money(id)::text, null, 'there is more') from sluice.batch;
-select sluice.admissions_reap();
-select is(pg_temp.now(), '30+30', 'as much more as there is');
 update sluice.batch set cap = null;
-update sluice.batch_path set money = 30;
-select sluice.admissions_reap();
-select is(pg_temp.now() || ' ' || pg_temp.purse(), '30+30 0 true', 'then no more');
+update sluice.batch_path set money = 1;
+select is(pg_temp.wants(24), '30+25', 'its next line is paid for');
+select is(pg_temp.wants(30), '30+25', 'there is not so much');
 select is(sluice.batch_waiting_money(id) ->> 'of', 'the key') from sluice.batch;
+select is(pg_temp.wants(25), '30+30', 'a line that costs more than it holds');
+update sluice.batch_path set money = 23;
+select pg_temp.edit('update sluice.caller_limit set amount = 70 where removed_at is null');
+select is(pg_temp.wants(0), '30+37', 'nearly all is spent: a quarter more');
+update sluice.batch_path set money = 37;
+select is(pg_temp.wants(0), '30+40', 'as much as there is');
+select is(pg_temp.wants(0) || ' ' || pg_temp.purse(), '30+40 3 true', 'then no more');
+select is(sluice.batch_waiting_money(id)::text, null, 'it may go on') from sluice.batch;
+select is((select count(*) from sluice.purses()), 1::bigint);
+update sluice.caller_limit set applies = 'live' where removed_at is null;
+select is((select count(*) from sluice.purses()), 0::bigint, 'what binds no batches holds none');
+update sluice.caller_limit set applies = 'both' where removed_at is null;
 update sluice.batch_path set money = 18;
 update sluice.batch set state = 'completed';
 select sluice.admissions_reap();

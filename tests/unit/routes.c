@@ -459,6 +459,7 @@ no_line_goes_that_the_purse_does_not_hold(void)
 	fill_purse(&d, 612, true);
 	dispatch_plan(&d, 1001 * S, &plan);
 	CU_ASSERT_EQUAL(plan.lines + (int64_t)plan.nfailed, 0);
+	CU_ASSERT_DOUBLE_EQUAL(d.purses[0].want, 613, 1e-6);
 	dispatch_plan_fini(&plan);
 	/* Nothing is out: they will never go. */
 	fill_purse(&d, 612, false);
