@@ -22,7 +22,7 @@ try_again(const struct outcome_in *in, struct outcome *out, const char *code)
 		out->kind = OUTCOME_DOWN;
 		return;
 	}
-	if (in->tries + 1 >= in->attempts) {
+	if (!in->shared && in->tries + 1 >= in->attempts) {
 		out->kind = OUTCOME_FAILED;
 		out->code = code;
 		return;
@@ -105,7 +105,9 @@ outcome_of(const struct outcome_in *in, struct outcome *out)
 		break;
 	}
 	if (in->shared &&
-	    (out->kind == OUTCOME_FAILED ||
+	    (out->kind == OUTCOME_FAILED || out->kind == OUTCOME_AGAIN ||
 		(out->kind == OUTCOME_DONE && in->unlike)))
-		*out = (struct outcome){ .kind = OUTCOME_SPLIT };
+		*out = (struct outcome){ .kind = OUTCOME_SPLIT,
+			.trouble = out->kind == OUTCOME_AGAIN,
+			.wait_ms = out->wait_ms };
 }

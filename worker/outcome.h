@@ -17,7 +17,8 @@ enum outcome_kind {
 	OUTCOME_DOWN, /* the path's fault: again, not counted, the path waits */
 	OUTCOME_UNSENT, /* nothing left: give it back */
 	OUTCOME_SPLIT,  /* one of the call's lines may be to blame: again, not
-			   counted, half as many */
+			   counted, half as many; after trouble the first goes
+			   alone */
 };
 
 /* How the call ended, as far as it matters here. */
@@ -48,6 +49,7 @@ struct outcome {
 	const char *code; /* of a failure, NULL: the answer is the result */
 	int64_t wait_ms;  /* before it may go again */
 	int64_t pause_ms; /* REFUSED: as the upstream said, 0: it did not */
+	bool trouble;     /* SPLIT: it may be the upstream that is to blame */
 };
 
 /*
@@ -56,8 +58,9 @@ struct outcome {
  * request_exceeds_limit, when waiting never helps.  401, 402, 3xx: down.  Other
  * bad bodies of 2xx, 403, 408, 409, 5xx and broken connections: another try, or
  * down in bulk; after the last try failed.  Everything else: failed.  The wait
- * is the upstream's word, or random up to min(30 s, 1 s x 2^tries).  What would
- * have failed is split where several lines share the call.
+ * is the upstream's word, or random up to min(30 s, 1 s x 2^tries).  Where
+ * several lines share the call, what would have failed is split, and so is what
+ * would have been tried again: waiting as that does.
  */
 void outcome_of(const struct outcome_in *in, struct outcome *out);
 

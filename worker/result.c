@@ -7,6 +7,7 @@
 #include <sluice/dialect.h>
 #include <sluice/header.h>
 
+#include "body.h"
 #include "keep.h"
 #include "outcome.h"
 
@@ -76,8 +77,7 @@ result_failed(struct line *line, const char *code, const char *message)
 	struct result *r = result_new(line, RESULT_ERROR);
 	char id[48] = "batch_req_", plain[64];
 	struct answer_line text = { .id = id,
-		.custom_id =
-		    chunk_custom_id(line->run->chunk, line->index),
+		.custom_id = chunk_custom_id(line->run->chunk, line->index),
 		.code = plain,
 		.message = message };
 	size_t n = strspn(code, "_abcdefghijklmnopqrstuvwxyz0123456789");
@@ -189,22 +189,26 @@ result_judge(struct line *line, const struct upstream_result *got,
 
 	j->got = *got;
 	j->of = line;
-	j->lines = 1;
+	j->lines = body_lines(line);
 	j->in = (struct outcome_in){
 		.end = result_end(got->end),
 		.status = got->status,
 		.said = &j->said,
 		.attempts = path->attempts,
+		.shared = j->lines > 1,
 		.chance = chance,
 	};
 	j->in.good_body = answer_check(got->body, &j->usage);
 	read_answer(path, got, j->in.good_body, &j->said);
-	if (counts_as_trouble(got, j->in.good_body, &j->said))
-		j->in.bulk = health_failed(&path->health,
-		    (uint64_t)line->run->batch << 32 ^
-			(uint64_t)line_number(line));
-	else if (got->end == UPSTREAM_ANSWERED && got->status < 500)
+	if (counts_as_trouble(got, j->in.good_body, &j->said)) {
+		/* One bad line in each call is no fault of the path's. */
+		if (!j->in.shared)
+			j->in.bulk = health_failed(&path->health,
+			    (uint64_t)line->run->batch << 32 ^
+				(uint64_t)line_number(line));
+	} else if (got->end == UPSTREAM_ANSWERED && got->status < 500) {
 		health_ok(&path->health);
+	}
 	j->in.tries = line->tries;
 	outcome_of(&j->in, &out);
 	if (got->end == UPSTREAM_ANSWERED && out.kind != OUTCOME_DONE)
@@ -281,8 +285,13 @@ result_for(struct line *line, const struct judged *j)
 						   : "its slot was over");
 		break;
 	case OUTCOME_SPLIT:
-		r->ok = got->end == UPSTREAM_ANSWERED && got->status < 500;
-		r->most = (int16_t)((j->lines + 1) / 2);
+		r->ok = !out.trouble && got->end == UPSTREAM_ANSWERED &&
+		    got->status < 500;
+		r->wait_ms = out.wait_ms;
+		/* If it is the upstream, lines that go alone soon show it. */
+		r->most = out.trouble && line == j->of
+		    ? 1
+		    : (int16_t)((j->lines + 1) / 2);
 		if (in.unlike)
 			snprintf(r->why, sizeof(r->why),
 			    "the answer to several lines has not a part for "

@@ -411,9 +411,34 @@ a_purse_pays_for_each(void)
 	dispatch_fini(&w.d);
 }
 
+/* One bad line of many would keep the path down. */
+static void
+a_probe_is_of_one_line(void)
+{
+	struct dispatch_seen down = { .path = 1, .model = "m", .down = true };
+	struct dispatch_seen ok = { .path = 1, .model = "m", .ok = 1 };
+	struct dispatch_plan p;
+
+	start(10, NULL, 0);
+	feed(40);
+	dispatch_seen(&w.d, w.now, &down);
+	w.now += 2 * S;
+	plan(&p);
+	CU_ASSERT_EQUAL_FATAL(w.n, 1);
+	CU_ASSERT_EQUAL(w.calls[0].lines, 1);
+	dispatch_plan_fini(&p);
+	dispatch_seen(&w.d, w.now, &ok);
+	plan(&p);
+	CU_ASSERT_TRUE_FATAL(w.n > 1);
+	CU_ASSERT_EQUAL(w.calls[1].lines, 10);
+	dispatch_plan_fini(&p);
+	dispatch_fini(&w.d);
+}
+
 UNIT_MAIN("alike", UNIT(a_call_is_one_request_whatever_it_holds),
     UNIT(no_window_has_more_than_the_limit_and_it_is_used),
     UNIT(no_call_is_large), UNIT(lines_go_together_that_may),
     UNIT(a_call_has_lines_of_one_chunk), UNIT(a_seat_is_for_a_call),
     UNIT(the_document_says_which_lines_lead),
-    UNIT(a_callers_limit_counts_lines), UNIT(a_purse_pays_for_each))
+    UNIT(a_callers_limit_counts_lines), UNIT(a_purse_pays_for_each),
+    UNIT(a_probe_is_of_one_line))

@@ -315,12 +315,18 @@ what_fails_for_one_of_several_is_split(void)
 		    OUTCOME_DONE, OUTCOME_DONE },
 		{ "answered in other parts", OUTCOME_ANSWER, 200, true, true, 0,
 		    OUTCOME_DONE, OUTCOME_SPLIT },
-		{ "trouble is no line's fault", OUTCOME_ANSWER, 500, false,
-		    false, 0, OUTCOME_AGAIN, OUTCOME_AGAIN },
+		{ "trouble may be a line's fault", OUTCOME_ANSWER, 500, false,
+		    false, 0, OUTCOME_AGAIN, OUTCOME_SPLIT },
+		{ "a filter, perhaps", OUTCOME_ANSWER, 403, false, false, 0,
+		    OUTCOME_AGAIN, OUTCOME_SPLIT },
+		{ "no result", OUTCOME_ANSWER, 200, false, false, 0,
+		    OUTCOME_AGAIN, OUTCOME_SPLIT },
 		{ "until it does not end", OUTCOME_ANSWER, 500, false, false, 2,
 		    OUTCOME_FAILED, OUTCOME_SPLIT },
 		{ "broken", OUTCOME_BROKEN, 0, false, false, 0, OUTCOME_AGAIN,
-		    OUTCOME_AGAIN },
+		    OUTCOME_SPLIT },
+		{ "nobody there", OUTCOME_UNREACHED, 0, false, false, 0,
+		    OUTCOME_DOWN, OUTCOME_DOWN },
 		{ "broken once more", OUTCOME_BROKEN, 0, false, false, 2,
 		    OUTCOME_FAILED, OUTCOME_SPLIT },
 		{ "throttled", OUTCOME_ANSWER, 429, false, false, 2,
@@ -338,8 +344,9 @@ what_fails_for_one_of_several_is_split(void)
 			.said = &said,
 			.good_body = cases[i].good_body,
 			.tries = cases[i].tries,
-			.attempts = 3 };
-		struct outcome out;
+			.attempts = 3,
+			.chance = 0.5 };
+		struct outcome out, shared;
 
 		dialect_read(NULL, cases[i].status, (struct slice){ 0 },
 		    (struct slice){ 0 }, 0, &said);
@@ -347,8 +354,15 @@ what_fails_for_one_of_several_is_split(void)
 		CHECK(out.kind == cases[i].alone, cases[i].why);
 		in.shared = true;
 		in.unlike = cases[i].unlike;
-		outcome_of(&in, &out);
-		CHECK(out.kind == cases[i].shared, cases[i].why);
+		outcome_of(&in, &shared);
+		CHECK(shared.kind == cases[i].shared, cases[i].why);
+		/* An outage is not hammered with halves. */
+		if (out.kind == OUTCOME_AGAIN)
+			CHECK(shared.trouble && shared.wait_ms == out.wait_ms &&
+				shared.wait_ms > 0,
+			    cases[i].why);
+		else if (out.kind != OUTCOME_FAILED)
+			CHECK(!shared.trouble, cases[i].why);
 	}
 }
 
