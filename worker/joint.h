@@ -10,6 +10,9 @@
 #include <sluice/buf.h>
 #include <sluice/slc.h>
 
+/* Bytes beside the list of an answer, in all parts: each has them. */
+enum { JOINT_BESIDE_MAX = 32 << 20 };
+
 /* Append body with all values in a list in the place of its own. */
 void joint_body(struct slice body, struct slice value,
     const struct slice *values, size_t n, struct buf *out);
@@ -21,7 +24,8 @@ void joint_body(struct slice body, struct slice value,
  * those of a part add up to the call's, by the length of values, those of
  * output (completion_tokens and its details) by the length of the texts.
  * usages[i] gets an object with the usage of parts[i] alone.  False when not
- * each line has exactly one part, known by its index: nothing is appended then.
+ * each line has exactly one part, known by its index, or when there is more
+ * than JOINT_BESIDE_MAX beside them: nothing is appended then.
  */
 bool joint_split(struct slice answer, const char *endpoint,
     const struct slice *values, size_t n, struct buf *parts,
