@@ -22,7 +22,8 @@ void joint_body(struct slice body, struct slice value,
  * got if it had been called alone, and share out the usage.  Bytes stay as they
  * came but for the line's index, which becomes 0, and whole numbers in usage:
  * those of a part add up to the call's, by the length of values, those of
- * output (completion_tokens and its details) by the length of the texts.
+ * output (completion_tokens and its details) by the length of the texts.  A
+ * fraction or a text in usage (a cost, say) is the call's in each.
  * usages[i] gets an object with the usage of parts[i] alone.  False when not
  * each line has exactly one part, known by its index, or when there is more
  * than JOINT_BESIDE_MAX beside them: nothing is appended then.

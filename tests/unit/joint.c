@@ -181,6 +181,15 @@ what_is_not_one_part_for_each_is_refused_whole(void)
 		{ "two lists",
 		    "{\"data\":[],\"data\":[" E("0") "," E("1") "," E(
 			"2") "]}" },
+		{ "the second one's name escaped",
+		    "{\"data\":[" E("0") "," E("1") "," E(
+			"2") "],\"d\\u0061ta\":[]}" },
+		{ "usage twice",
+		    "{\"usage\":{},\"data\":[" E("0") "," E("1") "," E(
+			"2") "],\"usage\":{\"prompt_tokens\":17}}" },
+		{ "a part's vector twice",
+		    DATA(E("0") "," E("1") ",{\"index\":2,\"embedding\":[1],"
+					   "\"embedding\":[2]}") },
 		{ "the other endpoint's",
 		    "{\"choices\":[" E("0") "," E("1") "," E("2") "]}" },
 		{ "cut off", "{\"data\":[" E("0") "," E("1") "," E("2") },
