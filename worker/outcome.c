@@ -60,6 +60,10 @@ outcome_of_refusal(const struct outcome_in *in, struct outcome *out)
 	}
 	out->kind = OUTCOME_REFUSED;
 	out->pause_ms = in->said->wait_ms;
+	if (in->refused + 1 >= OUTCOME_REFUSED_MAX) {
+		out->half = in->shared;
+		out->park = !in->shared;
+	}
 	return true;
 }
 
@@ -108,6 +112,7 @@ outcome_of(const struct outcome_in *in, struct outcome *out)
 	    (out->kind == OUTCOME_FAILED || out->kind == OUTCOME_AGAIN ||
 		(out->kind == OUTCOME_DONE && in->unlike)))
 		*out = (struct outcome){ .kind = OUTCOME_SPLIT,
+			.half = true,
 			.trouble = out->kind == OUTCOME_AGAIN,
 			.wait_ms = out->wait_ms };
 }

@@ -38,17 +38,22 @@ struct outcome_in {
 	bool good_body; /* an answer with 200 is what the endpoint gives */
 	bool bulk;      /* many different lines fail on this path (health.h) */
 	int tries;      /* that counted so far */
+	int refused;    /* in a row, before */
 	int attempts;   /* that may count */
 	bool shared;    /* by several lines */
 	bool unlike;    /* and a good body has not one part for each */
 	double chance;  /* random, [0, 1) */
 };
 
+enum { OUTCOME_REFUSED_MAX = 5 }; /* in a row; then it is no window's fault */
+
 struct outcome {
 	enum outcome_kind kind;
 	const char *code; /* of a failure, NULL: the answer is the result */
 	int64_t wait_ms;  /* before it may go again */
 	int64_t pause_ms; /* REFUSED: as the upstream said, 0: it did not */
+	bool park;        /* REFUSED: once too often, it waits for long */
+	bool half;        /* of a shared call: as many lines the next time */
 	bool trouble;     /* SPLIT: it may be the upstream that is to blame */
 };
 
@@ -60,7 +65,8 @@ struct outcome {
  * down in bulk; after the last try failed.  Everything else: failed.  The wait
  * is the upstream's word, or random up to min(30 s, 1 s x 2^tries).  Where
  * several lines share the call, what would have failed is split, and so is what
- * would have been tried again: waiting as that does.
+ * would have been tried again: waiting as that does.  Refused for the
+ * OUTCOME_REFUSED_MAXth time in a row, a line is parked, a shared call halved.
  */
 void outcome_of(const struct outcome_in *in, struct outcome *out);
 

@@ -12,8 +12,7 @@
 #include "outcome.h"
 
 enum {
-	SAID_MAX = 1000,  /* bytes of an answer quoted in a message */
-	REFUSED_PARK = 5, /* refusals in a row; then it waits */
+	SAID_MAX = 1000, /* bytes of an answer quoted in a message */
 	PARK_MS = 900000,
 	WAIT_MAX_MS = 3600000,
 };
@@ -229,6 +228,7 @@ result_for(struct line *line, const struct judged *j)
 	r->usage = j->usage;
 	r->shared = (int16_t)j->lines;
 	in.tries = line->tries;
+	in.refused = line->refused;
 	outcome_of(&in, &out);
 	/* Ended by ourselves: no fault of the line's. */
 	if (got->end == UPSTREAM_ABANDONED)
@@ -246,6 +246,11 @@ result_for(struct line *line, const struct judged *j)
 		result_keep_said(&j->said, out.kind == OUTCOME_REFUSED,
 		    path->in_flight + path->live + 1, r);
 	}
+	/* If it is the upstream, lines that go alone soon show it. */
+	if (out.half)
+		r->most = out.trouble && line == j->of
+		    ? 1
+		    : (int16_t)((j->lines + 1) / 2);
 	switch (out.kind) {
 	case OUTCOME_DONE:
 		r->kind = RESULT_OUTPUT;
@@ -270,11 +275,10 @@ result_for(struct line *line, const struct judged *j)
 		r->wait_ms =
 		    out.pause_ms < WAIT_MAX_MS ? out.pause_ms : WAIT_MAX_MS;
 		r->times_refused = (int16_t)(line->refused + 1);
-		if (r->times_refused >= REFUSED_PARK) {
+		if (out.park || out.half)
 			r->times_refused = 0;
-			if (r->wait_ms < PARK_MS)
-				r->wait_ms = PARK_MS;
-		}
+		if (out.park && r->wait_ms < PARK_MS)
+			r->wait_ms = PARK_MS;
 		break;
 	case OUTCOME_DOWN:
 		r->down = true;
@@ -288,10 +292,6 @@ result_for(struct line *line, const struct judged *j)
 		r->ok = !out.trouble && got->end == UPSTREAM_ANSWERED &&
 		    got->status < 500;
 		r->wait_ms = out.wait_ms;
-		/* If it is the upstream, lines that go alone soon show it. */
-		r->most = out.trouble && line == j->of
-		    ? 1
-		    : (int16_t)((j->lines + 1) / 2);
 		if (in.unlike)
 			snprintf(r->why, sizeof(r->why),
 			    "the answer to several lines has not a part for "

@@ -176,6 +176,45 @@ the_wait_doubles_up_to_thirty_seconds(void)
 		}
 }
 
+/* One that is too large for the limit is refused for ever. */
+static void
+refused_too_often_is_parked_or_halved(void)
+{
+	static const struct {
+		const char *why;
+		int status, refused;
+		bool shared, park, half;
+	} cases[] = {
+		{ "the first", 429, 0, false, false, false },
+		{ "the last that is borne", 429, 3, false, false, false },
+		{ "one too many", 429, 4, false, true, false },
+		{ "the first of many lines", 429, 0, true, false, false },
+		{ "the last of many", 429, 3, true, false, false },
+		{ "the call is too large", 429, 4, true, false, true },
+		{ "no refusal at all", 401, 4, true, false, false },
+		{ "answered at last", 200, 4, true, false, false },
+		{ "refused for what is in it", 400, 4, true, false, true },
+	};
+
+	for (size_t i = 0; i < NITEMS(cases); i++) {
+		struct dialect_answer said;
+		struct outcome_in in = { .end = OUTCOME_ANSWER,
+			.status = cases[i].status,
+			.said = &said,
+			.good_body = cases[i].status == 200,
+			.refused = cases[i].refused,
+			.shared = cases[i].shared,
+			.attempts = 3 };
+		struct outcome out;
+
+		dialect_read(NULL, cases[i].status, (struct slice){ 0 },
+		    (struct slice){ 0 }, 0, &said);
+		outcome_of(&in, &out);
+		CHECK(out.park == cases[i].park, cases[i].why);
+		CHECK(out.half == cases[i].half, cases[i].why);
+	}
+}
+
 #define NOW 784111777 /* in the tables: Sun, 06 Nov 1994 08:49:37 GMT */
 static void
 refusals_are_told_apart(void)
@@ -371,4 +410,5 @@ UNIT_MAIN("outcome", UNIT(every_status_means_something),
     UNIT(attempts_are_counted_to_the_last),
     UNIT(the_wait_doubles_up_to_thirty_seconds), UNIT(refusals_are_told_apart),
     UNIT(what_the_upstream_asks_for_goes_before_chance),
-    UNIT(what_fails_for_one_of_several_is_split))
+    UNIT(what_fails_for_one_of_several_is_split),
+    UNIT(refused_too_often_is_parked_or_halved))
