@@ -92,7 +92,10 @@ dispatch_offer_cost(struct dispatch_offer *o, const struct dispatch_flow *f,
     const struct dispatch_lane *lane, const struct dispatch_line *lines,
     size_t n)
 {
-	size_t most = (size_t)f->path->combine;
+	/* One bad line of many would keep a path down. */
+	size_t most = f->path->breaker.health == BREAKER_UP
+	    ? (size_t)f->path->combine
+	    : 1;
 
 	o->lane = lane;
 	o->n = 1;

@@ -5,8 +5,8 @@
 
 enum {
 	ROUTE_EVERY_US = 500000,
-	ROUTE_SAMPLE = 32, /* lines of a lane that stand for all */
-	ROUTE_BYTES = 2000, /* of a line of which nothing is known */
+	ROUTE_SAMPLE = 32,       /* lines of a lane that stand for all */
+	ROUTE_BYTES = 2000,      /* of a line of which nothing is known */
 	ROUTE_LATENCY_MS = 5000, /* of a path that has not answered yet */
 	ROUTE_WORK_MAX_S = 1000000000,
 };
@@ -15,43 +15,72 @@ enum {
 struct load {
 	double input, output;
 	int64_t lines;
-	bool combine; /* they may share calls */
+	double share; /* a call, wherever paths let them */
+};
+
+/* The first lines of a lane's queues. */
+struct sample {
+	double bytes, cap;
+	int n, ncaps;
+	int pairs, unlike; /* of neighbours, those that share no call */
 };
 
 static void
-queue_sample(const struct dispatch_queue *q, double *bytes, double *cap,
-    int *ncaps, int *n, bool *combine)
+queue_sample(const struct dispatch_queue *q, struct sample *s)
 {
-	for (size_t i = q->first; i < q->n && *n < ROUTE_SAMPLE; i++, (*n)++) {
-		*bytes += q->lines[i].bytes;
-		*combine &= q->lines[i].combine != 0;
-		if (q->lines[i].cap >= 0) {
-			*cap += q->lines[i].cap;
-			++*ncaps;
+	for (size_t i = q->first; i < q->n && s->n < ROUTE_SAMPLE;
+	     i++, s->n++) {
+		const struct dispatch_line *line = &q->lines[i];
+
+		s->bytes += line->bytes;
+		if (line->cap >= 0) {
+			s->cap += line->cap;
+			s->ncaps++;
 		}
+		if (i == q->first)
+			continue;
+		s->pairs++;
+		s->unlike +=
+		    line->combine == 0 || line->combine != line[-1].combine;
 	}
+}
+
+/* As far as a chunk holds them. */
+static double
+sample_share(const struct sample *s)
+{
+	double most = SLC_CHUNK_LINES_MAX;
+
+	if (s->pairs == 0)
+		return 1;
+	if (s->bytes > 0)
+		most =
+		    fmin(most, SLC_CHUNK_BYTES_MAX * (double)s->n / s->bytes);
+	if (s->unlike > 0)
+		most = fmin(most, (double)s->pairs / s->unlike);
+	return fmax(most, 1);
 }
 
 static struct load
 lane_load(const struct dispatch_lane *lane)
 {
 	const struct estimate none = { 0 }, *e = &none;
-	double bytes = 0, cap = 0, variance;
-	int n = 0, ncaps = 0;
-	struct load load = { .combine = true };
+	struct sample s = { 0 };
+	double variance;
+	struct load load;
 
 	for (size_t i = 0; i < lane->nways; i++)
 		if (lane->ways[i].flow->estimate.n > e->n)
 			e = &lane->ways[i].flow->estimate;
-	queue_sample(&lane->fresh, &bytes, &cap, &ncaps, &n, &load.combine);
-	queue_sample(&lane->again, &bytes, &cap, &ncaps, &n, &load.combine);
-	load.combine &= n > 0;
-	load.lines = lane->lines_left +
-	    (int64_t)(lane->again.n - lane->again.first);
+	queue_sample(&lane->fresh, &s);
+	queue_sample(&lane->again, &s);
+	load.share = sample_share(&s);
+	load.lines =
+	    lane->lines_left + (int64_t)(lane->again.n - lane->again.first);
 	load.input = (double)estimate_input(
-	    e, n > 0 ? (int64_t)(bytes / n) : ROUTE_BYTES);
+	    e, s.n > 0 ? (int64_t)(s.bytes / s.n) : ROUTE_BYTES);
 	estimate_pending(e, 0,
-	    ncaps > 0		   ? (int64_t)(cap / ncaps)
+	    s.ncaps > 0                ? (int64_t)(s.cap / s.ncaps)
 		: lane->max_tokens > 0 ? lane->max_tokens
 				       : -1,
 	    &load.output, &variance);
@@ -63,15 +92,15 @@ static double
 line_units(const struct dispatch_flow *f, const struct pace *p,
     const struct load *load)
 {
-	return (double)pace_cost(p, f->path->charge, (int64_t)load->input,
-	    (int64_t)load->output);
+	return (double)pace_cost(
+	    p, f->path->charge, (int64_t)load->input, (int64_t)load->output);
 }
 
 /* Lines of one call: fewer where it would be large (dispatch_cost.c). */
 static double
 call_lines(const struct dispatch_flow *f, const struct load *load)
 {
-	double n = load->combine ? f->path->combine : 1;
+	double n = fmin(load->share, f->path->combine);
 
 	for (size_t i = 0; n > 1 && i < f->nrates; i++) {
 		const struct pace *p = &f->rates[i]->pace;
@@ -90,17 +119,16 @@ rate_per_s(const struct dispatch_flow *f, const struct dispatch_rate *r,
     const struct load *load, int64_t now_us, int64_t until_us)
 {
 	const struct pace *p = &r->pace;
-	double units = p->dimension == PACE_REQUESTS
-	    ? 1 / call_lines(f, load)
-	    : line_units(f, p, load);
+	double units = p->dimension == PACE_REQUESTS ? 1 / call_lines(f, load)
+						     : line_units(f, p, load);
 	double us = fmax((double)(until_us - now_us), 1), windows, left;
 
 	if (p->window_us < PACE_BUDGET_US)
 		return 1e6 / (pace_interval_us(p, now_us) * units);
 	/* Of a budget what is left, and what comes with later windows. */
 	windows = fmax(us / (double)p->ledger.span_us - 1, 0);
-	left = fmax((double)(pace_allowed(p, now_us) -
-			ledger_used(&p->ledger, now_us)),
+	left = fmax(
+	    (double)(pace_allowed(p, now_us) - ledger_used(&p->ledger, now_us)),
 	    0);
 	return (left + windows * (double)p->amount) / units / us * 1e6;
 }
@@ -179,8 +207,7 @@ stand_measure(struct stand *s, int64_t now_us)
 	double per_s = 0, best = -1;
 
 	s->direct = lane->choice == ROUTE_DIRECT ||
-	    (lane->choice == ROUTE_AUTO &&
-		lane->priority >= SLC_PRIORITY_HIGH);
+	    (lane->choice == ROUTE_AUTO && lane->priority >= SLC_PRIORITY_HIGH);
 	for (size_t i = 0; i < lane->nways; i++) {
 		struct dispatch_flow *f = lane->ways[i].flow;
 		struct dispatch_rate *binds;
@@ -191,8 +218,8 @@ stand_measure(struct stand *s, int64_t now_us)
 			s->back_us = ROUTE_BACK_US;
 		if (f->path->kind != DISPATCH_DIRECT)
 			continue;
-		rate = flow_per_s(
-		    f, &s->load, now_us, lane->deadline_us, &binds);
+		rate =
+		    flow_per_s(f, &s->load, now_us, lane->deadline_us, &binds);
 		of = binds != NULL ? &binds->work : &f->work;
 		/* Two paths under one limit carry what one does. */
 		if (of != s->of)
@@ -225,8 +252,7 @@ stand_spare_us(struct stand *s, int64_t now_us)
 		if (s->direct)
 			s->of->direct_s -= s->work_s;
 		s->of->due_s += s->work_s;
-		work_s = s->of->due_s +
-		    fmin(s->of->direct_s, s->of->due_s);
+		work_s = s->of->due_s + fmin(s->of->direct_s, s->of->due_s);
 	}
 	return left_us - (int64_t)(work_s * 1e6) -
 	    route_guard_us(left_us > 0 ? left_us : 0,
@@ -282,9 +308,9 @@ lane_rank(struct dispatch *d, struct dispatch_lane *lane,
 	route_rank(&work, ways, lane->nways);
 	for (size_t i = 0; i < lane->nways; i++) {
 		lane->ways[i].cost = ways[i].cost;
-		lane->ways[i].price = route_price(
-		    lane->ways[i].flow->path->prices,
-		    lane->ways[i].flow->path->nprices, lane->model, at_us);
+		lane->ways[i].price =
+		    route_price(lane->ways[i].flow->path->prices,
+			lane->ways[i].flow->path->nprices, lane->model, at_us);
 		lane->ways[i].rank = ways[i].rank;
 	}
 	free(ways);

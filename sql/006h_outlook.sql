@@ -16,21 +16,33 @@ begin
 		false);
 end $$;
 
+-- Lines of such a length that share a call, where a path lets any number: those of
+-- a chunk (SLC_CHUNK_LINES_MAX, SLC_CHUNK_BYTES_MAX).
+create or replace function sluice.call_share(p_alike boolean, p_bytes double precision)
+returns double precision
+language sql immutable set search_path = '' as $$
+	select case when p_alike
+		then greatest(1, least(256, 131072 / greatest(p_bytes, 1))) else 1 end
+$$;
+
 -- What a line of a model with so many tokens takes of each limit on its way by a
 -- path, and how much of it there is in a second.  Concurrency: calls, for as long
--- as they take on average, once that is known.  p_alike: lines share calls.
+-- as they take on average, once that is known.  p_share: lines that share a call,
+-- where the path lets them.
 drop function if exists sluice.path_rates(integer, text, double precision,
     double precision);
+drop function if exists sluice.path_rates(integer, text, double precision,
+    double precision, boolean);
 create or replace function sluice.path_rates(
     p_path integer, p_model text, p_input double precision, p_output double precision,
-    p_alike boolean default false
+    p_share double precision default 1
 ) returns table (limit_id integer, units double precision, rate double precision)
 language plpgsql stable set search_path = '' as $$
 #variable_conflict use_column
 begin
 	return query
 		select l.id, case when l.dimension in ('concurrent', 'requests')
-				then 1.0::double precision / case when p_alike then p.combine else 1 end
+				then 1 / least(p.combine, p_share)
 				else sluice.limit_units(l, p.charge, p_input::bigint,
 					p_output::bigint)::double precision end,
 			l.amount * (1 - l.headroom) * (1 - l.reserve)
@@ -50,9 +62,11 @@ end $$;
 -- in proportion to what it lets through.  Of a path without any limit: one row
 -- that has none.
 drop function if exists sluice.way_rates(text, double precision, double precision);
+drop function if exists sluice.way_rates(text, double precision, double precision,
+    boolean);
 create or replace function sluice.way_rates(
     p_model text, p_input double precision, p_output double precision,
-    p_alike boolean default false
+    p_share double precision default 1
 ) returns table (path_id integer, limit_id integer, units double precision,
     rate double precision, lines_s double precision, share double precision)
 language plpgsql stable set search_path = '' as $$
@@ -64,7 +78,7 @@ begin
 				coalesce(min(r.rate / r.units) over (partition by p.id), 1e9) as lines_s
 			from sluice.path p
 			left join lateral sluice.path_rates(p.id, p_model, p_input, p_output,
-				p_alike) r on true
+				p_share) r on true
 			where p.removed_at is null and p.kind <> 'batches' and exists (
 				select from unnest(p.models) g where sluice.glob_match(g, p_model))
 		)
@@ -93,13 +107,14 @@ end $$;
 drop function if exists sluice.waiting(bigint, timestamptz);
 create function sluice.waiting(p_batch bigint, p_deadline timestamptz)
 returns table (model text, own boolean, lines numeric, input double precision,
-    output double precision, alike boolean)
+    output double precision, share double precision)
 language plpgsql stable set search_path = '' as $$
 #variable_conflict use_column
 begin
 	return query
 		select w.model, w.own, w.lines, w.bytes / w.lines * coalesce(t.ratio, 1.0 / 3),
-			coalesce(t.output, w.cap / w.lines), w.alike
+			coalesce(t.output, w.cap / w.lines),
+			sluice.call_share(w.alike, w.bytes / w.lines)
 		from (
 			select n.model, n.own, sum(n.lines) as lines, sum(n.lines * n.bytes) as bytes,
 				sum(n.lines * n.cap)::double precision as cap,
@@ -139,7 +154,9 @@ begin
 		cross join lateral sluice.way_rates(p_model,
 			p_file.bytes::double precision / greatest(p_file.lines, 1)
 				* coalesce(t.ratio, 1.0 / 3),
-			coalesce(t.output, p_max_tokens, 512), sluice.file_alike(p_file)) r
+			coalesce(t.output, p_max_tokens, 512), sluice.call_share(
+				sluice.file_alike(p_file),
+				p_file.bytes::double precision / greatest(p_file.lines, 1))) r
 	) w);
 end $$;
 
@@ -163,7 +180,7 @@ begin
 			sum(n.lines * r.share * r.units) filter (where not n.own)
 				/ max(r.rate) as ahead_s
 		from sluice.waiting(p_batch.id, p_batch.deadline) n
-		cross join lateral sluice.way_rates(n.model, n.input, n.output, n.alike) r
+		cross join lateral sluice.way_rates(n.model, n.input, n.output, n.share) r
 		where r.limit_id is not null
 		group by r.limit_id
 	)

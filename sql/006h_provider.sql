@@ -72,18 +72,18 @@ begin
 	select * into v_run from sluice.run r where r.id = p_run;
 	v_of := cardinality(v_run.line);
 	insert into sluice.run (batch_id, lane_id, path_id, purge_day, chunk_id,
-		first_line, line, tries, sends, refused, send_at, keep_us, open, tokens,
-		bytes, est_money)
+		first_line, line, tries, sends, refused, most, send_at, keep_us, open,
+		tokens, bytes, est_money)
 	values (v_run.batch_id, v_run.lane_id, v_run.path_id, v_run.purge_day,
 		v_run.chunk_id, v_run.first_line, v_run.line[v_n + 1:],
 		v_run.tries[v_n + 1:], v_run.sends[v_n + 1:], v_run.refused[v_n + 1:],
-		v_run.send_at, v_run.keep_us, repeat('1', v_of - v_n)::bit varying,
+		v_run.most[v_n + 1:], v_run.send_at, v_run.keep_us, repeat('1', v_of - v_n)::bit varying,
 		v_run.tokens - v_run.tokens * v_n / v_of,
 		v_run.bytes - v_run.bytes * v_n / v_of,
 		v_run.est_money - v_run.est_money * v_n / v_of);
 	update sluice.run r
 	set line = r.line[:v_n], tries = r.tries[:v_n], sends = r.sends[:v_n],
-		refused = r.refused[:v_n], open = repeat('1', v_n)::bit varying,
+		refused = r.refused[:v_n], most = r.most[:v_n], open = repeat('1', v_n)::bit varying,
 		tokens = r.tokens * v_n / v_of, bytes = r.bytes * v_n / v_of,
 		est_money = r.est_money * v_n / v_of
 	where r.id = p_run;
@@ -385,11 +385,12 @@ begin
 			from sluice.batch b where b.id = v_run.batch_id;
 		end if;
 		insert into sluice.retry (lane_id, line, batch_id, not_before, tries, sends,
-			refused, why)
+			refused, most, why)
 		select v_run.lane_id, v_run.first_line + u.line - 1, v_run.batch_id, v_again,
 			coalesce(v_run.tries[u.i], 0) + v_counts,
 			coalesce(v_run.sends[u.i], 0) + v_sent,
-			coalesce(v_run.refused[u.i], 0), p_rest ->> 'why'
+			coalesce(v_run.refused[u.i], 0), coalesce(v_run.most[u.i], 0),
+			p_rest ->> 'why'
 		from unnest(v_run.line) with ordinality u (line, i)
 		where get_bit(v_run.open, u.i::integer - 1) = 1
 		    and u.line <> all (coalesce(v_over, '{}'));

@@ -38,12 +38,12 @@ drop function if exists sluice.plan_work(json, integer);
 create function sluice.plan_work(p_lines json, p_max_tokens integer)
 returns table (model text, lines double precision, input double precision,
     output double precision, cap double precision, answers double precision,
-    alike boolean)
+    share double precision)
 language sql stable set search_path = '' as $$
 	select l.model, l.lines, case when e.ratio > 0 then l.bytes * e.ratio
 			else l.bytes / 3 + 1 end,
 		least(coalesce(e.output, 512), coalesce(l.cap, p_max_tokens)),
-		coalesce(l.cap, p_max_tokens), coalesce(e.n, 0), coalesce(l.alike, false)
+		coalesce(l.cap, p_max_tokens), coalesce(e.n, 0), sluice.call_share(l.alike, l.bytes)
 	from json_to_recordset(p_lines) as l (model text, lines double precision,
 		bytes double precision, cap double precision, alike boolean)
 	left join lateral (
@@ -71,7 +71,7 @@ begin
 			coalesce((w.input * c.input + w.output * c.output) / 1e6, 0), c.path_id is not null,
 			e.ms / 1000, l.id,
 			(case when l.dimension in ('concurrent', 'requests')
-				then 1.0::double precision / case when w.alike then p.combine else 1 end
+				then 1 / least(p.combine, w.share)
 				else sluice.limit_units(l, p.charge,
 				round(w.input)::bigint, round(case when p.charge like 'declared%'
 					then coalesce(w.cap, w.output) else w.output end)::bigint)
@@ -162,7 +162,7 @@ language plpgsql stable set search_path = '' as $$
 begin
 	return (select coalesce(sum(g.lines * r.share * r.units / r.rate), 0)
 	from sluice.waiting(p_batch, p_deadline) g
-	cross join lateral sluice.way_rates(g.model, g.input, g.output, g.alike) r
+	cross join lateral sluice.way_rates(g.model, g.input, g.output, g.share) r
 	where not g.own and r.limit_id = p_limit);
 end $$;
 

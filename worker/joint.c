@@ -270,6 +270,7 @@ joint_split(struct slice answer, const char *endpoint,
 	ok = jscan(answer, JOINT_DEPTH, wants, NITEMS(wants), found, &fault) ==
 		JSCAN_OBJECT &&
 	    found[0].kind == JSCAN_ARRAY &&
+	    (answer.n - found[0].text.n) * n <= JOINT_BESIDE_MAX &&
 	    find_elements(&j, found[0].text, embeddings ? "embedding" : "text");
 	if (ok && found[1].kind == JSCAN_OBJECT)
 		find_numbers(&j, found[1].text, (struct slice){ 0 });

@@ -10,6 +10,9 @@
 #include <sluice/buf.h>
 #include <sluice/slc.h>
 
+/* Bytes beside the list of an answer, in all parts: each has them. */
+enum { JOINT_BESIDE_MAX = 32 << 20 };
+
 /* Append body with all values in a list in the place of its own. */
 void joint_body(struct slice body, struct slice value,
     const struct slice *values, size_t n, struct buf *out);
@@ -19,9 +22,11 @@ void joint_body(struct slice body, struct slice value,
  * got if it had been called alone, and share out the usage.  Bytes stay as they
  * came but for the line's index, which becomes 0, and whole numbers in usage:
  * those of a part add up to the call's, by the length of values, those of
- * output (completion_tokens and its details) by the length of the texts.
+ * output (completion_tokens and its details) by the length of the texts.  A
+ * fraction or a text in usage (a cost, say) is the call's in each.
  * usages[i] gets an object with the usage of parts[i] alone.  False when not
- * each line has exactly one part, known by its index: nothing is appended then.
+ * each line has exactly one part, known by its index, or when there is more
+ * than JOINT_BESIDE_MAX beside them: nothing is appended then.
  */
 bool joint_split(struct slice answer, const char *endpoint,
     const struct slice *values, size_t n, struct buf *parts,

@@ -22,7 +22,7 @@ try_again(const struct outcome_in *in, struct outcome *out, const char *code)
 		out->kind = OUTCOME_DOWN;
 		return;
 	}
-	if (in->tries + 1 >= in->attempts) {
+	if (!in->shared && in->tries + 1 >= in->attempts) {
 		out->kind = OUTCOME_FAILED;
 		out->code = code;
 		return;
@@ -60,6 +60,10 @@ outcome_of_refusal(const struct outcome_in *in, struct outcome *out)
 	}
 	out->kind = OUTCOME_REFUSED;
 	out->pause_ms = in->said->wait_ms;
+	if (in->refused + 1 >= OUTCOME_REFUSED_MAX) {
+		out->half = in->shared;
+		out->park = !in->shared;
+	}
 	return true;
 }
 
@@ -105,7 +109,10 @@ outcome_of(const struct outcome_in *in, struct outcome *out)
 		break;
 	}
 	if (in->shared &&
-	    (out->kind == OUTCOME_FAILED ||
+	    (out->kind == OUTCOME_FAILED || out->kind == OUTCOME_AGAIN ||
 		(out->kind == OUTCOME_DONE && in->unlike)))
-		*out = (struct outcome){ .kind = OUTCOME_SPLIT };
+		*out = (struct outcome){ .kind = OUTCOME_SPLIT,
+			.half = true,
+			.trouble = out->kind == OUTCOME_AGAIN,
+			.wait_ms = out->wait_ms };
 }

@@ -17,7 +17,8 @@ enum outcome_kind {
 	OUTCOME_DOWN, /* the path's fault: again, not counted, the path waits */
 	OUTCOME_UNSENT, /* nothing left: give it back */
 	OUTCOME_SPLIT,  /* one of the call's lines may be to blame: again, not
-			   counted, half as many */
+			   counted, half as many; after trouble the first goes
+			   alone */
 };
 
 /* How the call ended, as far as it matters here. */
@@ -37,17 +38,23 @@ struct outcome_in {
 	bool good_body; /* an answer with 200 is what the endpoint gives */
 	bool bulk;      /* many different lines fail on this path (health.h) */
 	int tries;      /* that counted so far */
+	int refused;    /* in a row, before */
 	int attempts;   /* that may count */
 	bool shared;    /* by several lines */
 	bool unlike;    /* and a good body has not one part for each */
 	double chance;  /* random, [0, 1) */
 };
 
+enum { OUTCOME_REFUSED_MAX = 5 }; /* in a row; then it is no window's fault */
+
 struct outcome {
 	enum outcome_kind kind;
 	const char *code; /* of a failure, NULL: the answer is the result */
 	int64_t wait_ms;  /* before it may go again */
 	int64_t pause_ms; /* REFUSED: as the upstream said, 0: it did not */
+	bool park;        /* REFUSED: once too often, it waits for long */
+	bool half;        /* of a shared call: as many lines the next time */
+	bool trouble;     /* SPLIT: it may be the upstream that is to blame */
 };
 
 /*
@@ -56,8 +63,10 @@ struct outcome {
  * request_exceeds_limit, when waiting never helps.  401, 402, 3xx: down.  Other
  * bad bodies of 2xx, 403, 408, 409, 5xx and broken connections: another try, or
  * down in bulk; after the last try failed.  Everything else: failed.  The wait
- * is the upstream's word, or random up to min(30 s, 1 s x 2^tries).  What would
- * have failed is split where several lines share the call.
+ * is the upstream's word, or random up to min(30 s, 1 s x 2^tries).  Where
+ * several lines share the call, what would have failed is split, and so is what
+ * would have been tried again: waiting as that does.  Refused for the
+ * OUTCOME_REFUSED_MAXth time in a row, a line is parked, a shared call halved.
  */
 void outcome_of(const struct outcome_in *in, struct outcome *out);
 

@@ -7,12 +7,12 @@
 #include <sluice/dialect.h>
 #include <sluice/header.h>
 
+#include "body.h"
 #include "keep.h"
 #include "outcome.h"
 
 enum {
-	SAID_MAX = 1000,  /* bytes of an answer quoted in a message */
-	REFUSED_PARK = 5, /* refusals in a row; then it waits */
+	SAID_MAX = 1000, /* bytes of an answer quoted in a message */
 	PARK_MS = 900000,
 	WAIT_MAX_MS = 3600000,
 };
@@ -76,8 +76,7 @@ result_failed(struct line *line, const char *code, const char *message)
 	struct result *r = result_new(line, RESULT_ERROR);
 	char id[48] = "batch_req_", plain[64];
 	struct answer_line text = { .id = id,
-		.custom_id =
-		    chunk_custom_id(line->run->chunk, line->index),
+		.custom_id = chunk_custom_id(line->run->chunk, line->index),
 		.code = plain,
 		.message = message };
 	size_t n = strspn(code, "_abcdefghijklmnopqrstuvwxyz0123456789");
@@ -189,22 +188,26 @@ result_judge(struct line *line, const struct upstream_result *got,
 
 	j->got = *got;
 	j->of = line;
-	j->lines = 1;
+	j->lines = body_lines(line);
 	j->in = (struct outcome_in){
 		.end = result_end(got->end),
 		.status = got->status,
 		.said = &j->said,
 		.attempts = path->attempts,
+		.shared = j->lines > 1,
 		.chance = chance,
 	};
 	j->in.good_body = answer_check(got->body, &j->usage);
 	read_answer(path, got, j->in.good_body, &j->said);
-	if (counts_as_trouble(got, j->in.good_body, &j->said))
-		j->in.bulk = health_failed(&path->health,
-		    (uint64_t)line->run->batch << 32 ^
-			(uint64_t)line_number(line));
-	else if (got->end == UPSTREAM_ANSWERED && got->status < 500)
+	if (counts_as_trouble(got, j->in.good_body, &j->said)) {
+		/* One bad line in each call is no fault of the path's. */
+		if (!j->in.shared)
+			j->in.bulk = health_failed(&path->health,
+			    (uint64_t)line->run->batch << 32 ^
+				(uint64_t)line_number(line));
+	} else if (got->end == UPSTREAM_ANSWERED && got->status < 500) {
 		health_ok(&path->health);
+	}
 	j->in.tries = line->tries;
 	outcome_of(&j->in, &out);
 	if (got->end == UPSTREAM_ANSWERED && out.kind != OUTCOME_DONE)
@@ -225,6 +228,7 @@ result_for(struct line *line, const struct judged *j)
 	r->usage = j->usage;
 	r->shared = (int16_t)j->lines;
 	in.tries = line->tries;
+	in.refused = line->refused;
 	outcome_of(&in, &out);
 	/* Ended by ourselves: no fault of the line's. */
 	if (got->end == UPSTREAM_ABANDONED)
@@ -242,6 +246,11 @@ result_for(struct line *line, const struct judged *j)
 		result_keep_said(&j->said, out.kind == OUTCOME_REFUSED,
 		    path->in_flight + path->live + 1, r);
 	}
+	/* If it is the upstream, lines that go alone soon show it. */
+	if (out.half)
+		r->most = out.trouble && line == j->of
+		    ? 1
+		    : (int16_t)((j->lines + 1) / 2);
 	switch (out.kind) {
 	case OUTCOME_DONE:
 		r->kind = RESULT_OUTPUT;
@@ -266,11 +275,10 @@ result_for(struct line *line, const struct judged *j)
 		r->wait_ms =
 		    out.pause_ms < WAIT_MAX_MS ? out.pause_ms : WAIT_MAX_MS;
 		r->times_refused = (int16_t)(line->refused + 1);
-		if (r->times_refused >= REFUSED_PARK) {
+		if (out.park || out.half)
 			r->times_refused = 0;
-			if (r->wait_ms < PARK_MS)
-				r->wait_ms = PARK_MS;
-		}
+		if (out.park && r->wait_ms < PARK_MS)
+			r->wait_ms = PARK_MS;
 		break;
 	case OUTCOME_DOWN:
 		r->down = true;
@@ -281,8 +289,9 @@ result_for(struct line *line, const struct judged *j)
 						   : "its slot was over");
 		break;
 	case OUTCOME_SPLIT:
-		r->ok = got->end == UPSTREAM_ANSWERED && got->status < 500;
-		r->most = (int16_t)((j->lines + 1) / 2);
+		r->ok = !out.trouble && got->end == UPSTREAM_ANSWERED &&
+		    got->status < 500;
+		r->wait_ms = out.wait_ms;
 		if (in.unlike)
 			snprintf(r->why, sizeof(r->why),
 			    "the answer to several lines has not a part for "

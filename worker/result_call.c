@@ -30,10 +30,6 @@ result_of_call(struct line *line, const struct upstream_result *got,
 	usage = j.usage;
 	parts = xcalloc(2 * n, sizeof(*parts));
 	usages = parts + n;
-	j.lines = 0;
-	for (size_t i = 0; i < n; i++)
-		j.lines += line[i].state != LINE_SETTLING;
-	j.in.shared = j.lines > 1;
 	/* An answer in parts, or an error for all. */
 	j.in.unlike = j.in.shared && got->end == UPSTREAM_ANSWERED &&
 	    got->status >= 200 && got->status < 300 && j.in.good_body &&

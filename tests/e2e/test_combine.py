@@ -145,6 +145,50 @@ class Combine(unittest.TestCase):
         s.stop()
         up.stop()
 
+    def test_a_bad_line_in_each_call_is_no_outage(self):
+        """The upstream fails whatever holds it: others are answered."""
+        up = Upstream("--fault-match", "poison=500")
+        s = Sluice()
+        s.path(up, combine=16, attempts=1)
+        texts = [f"text number {i}" for i in range(64)]
+        for i in (0, 16, 32 + 15, 48 + 15):
+            texts[i] = f"poison {i}"
+        sent = [embedding(i, t) for i, t in enumerate(texts)]
+        b = s.submit("\n".join(sent) + "\n", endpoint=EMBEDDINGS)
+        health = set()
+        until(lambda: health.add(s.get("/admin/v1/paths/sim").json["health"])
+              or s.get(f"/v1/batches/{b}").json["status"] == "completed", 60)
+        self.assertEqual(health, {"up"})
+        done = s.wait(b)
+        self.assertEqual(done["request_counts"],
+                         {"total": 64, "completed": 60, "failed": 4})
+        results = s.results(b)
+        for i, request in enumerate(sent):
+            if "poison" in texts[i]:
+                self.assertEqual(
+                    results[f"e-{i}"]["response"]["status_code"], 500)
+            else:
+                self.check_embedding(results[f"e-{i}"], request)
+        s.stop()
+        up.stop()
+
+    def test_an_outage_is_one_whatever_shares_calls(self):
+        """The path is left alone, no line is charged and few calls made."""
+        up = Upstream("--fault", "503=1")
+        s = Sluice()
+        s.path(up, combine=32, attempts=3)
+        b = s.submit("".join(embedding(i) + "\n" for i in range(256)),
+                     endpoint=EMBEDDINGS)
+        until(lambda: s.get("/admin/v1/paths/sim").json["health"] == "down",
+              20, "path down")
+        self.assertLess(up.stats()["arrivals"], 100)
+        up.control(fault=[])
+        done = s.wait(b, 60)
+        self.assertEqual(done["request_counts"],
+                         {"total": 256, "completed": 256, "failed": 0})
+        s.stop()
+        up.stop()
+
 
 class Settings(unittest.TestCase):
     def test_a_path_says_how_many(self):

@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(26);
+select plan(29);
 
 create function pg_temp.apply(p_path text) returns text language sql as $$
 	select sluice.config_apply(json_build_object('paths', json_build_array(
@@ -53,15 +53,23 @@ select results_eq('select r.combine from t, sluice.lane_lines(lane, 1, 1) r',
 	$$ values ('{-7,-7,0,-7,-7}'::integer[]) $$);
 
 -- Forecasts: 3000 lines by 60 calls a minute
-create function pg_temp.forecast(p_alike boolean) returns text language sql as $$
+create function pg_temp.forecast(p_alike boolean, p_bytes integer default 90) returns text language sql as $$
 	select round(sluice.lines_need_s(f, 'm', null, 3000)) || ' ' || round(n.need_s)
 	from sluice.file f, sluice.plan_need(json_build_array(json_build_object('model',
-		'm', 'lines', 3000, 'bytes', 90, 'alike', p_alike)), null,
+		'm', 'lines', 3000, 'bytes', p_bytes, 'alike', p_alike)), null,
 		array[(select id from sluice.path)]) n
 $$;
 select is(pg_temp.apply('{"combine":50,"limits":[{"dimension":"requests",
 	"window_s":60,"amount":60}]}') is not null, true);
 select is(pg_temp.forecast(true), '60 60', 'that many lines share a call');
+update sluice.path set combine = 2048;
+select is(pg_temp.forecast(true), '12 12', 'no more than a chunk has');
+update sluice.file set bytes = 32768;
+select is(pg_temp.forecast(true, 32768), '750 756', 'nor more bytes');
+update sluice.batch_lane set alike = true;
+select is((select share from sluice.waiting(null, 'infinity')), 4::double precision);
+update sluice.file set bytes = 0;
+update sluice.path set combine = 50;
 update sluice.chunk set combine = null;
 select is(pg_temp.forecast(false), '3000 3022', 'or do not');
 update sluice.chunk set combine = '{-7,-7,0,-7,-7}';

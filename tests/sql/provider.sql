@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(50);
+select plan(53);
 
 insert into sluice.account (name) values ('a'), ('b');
 create temp table changes as select sluice.config_apply('{"paths":[{"name":"p",
@@ -77,6 +77,7 @@ from sluice.path p;
 select is((sluice.provider_shard(p, 'm', now() + interval '1 day', 2)).lines, 195::bigint,
 	'what has failed goes in fewer') from sluice.path p;
 select pg_temp.run(a1, 10, 4000, 0, '1 min') from lanes;
+update sluice.run set most = '{1,2,3,4,5,6,7,8,9,0}' where tokens = 4000;
 select is(sluice.provider_pack(), 5, 'one that is too large is parted');
 select results_eq($$ select lines, tokens from sluice.provider_batch
 	where id > (select max(id) - 5 from sluice.provider_batch) order by id $$,
@@ -87,6 +88,10 @@ select results_eq($$ select array_agg(l order by r.id, i) from sluice.run r
 	$$ values ('{1,2,3,4,5,6,7,8,9,10}'::smallint[]) $$, 'and no line is lost');
 select is(sluice.reap(sluice.lease_take('me', 60000))::text, '(0,0,0)',
 	'what is packed does not get old');
+
+select is((select array_agg(r.most::text order by r.id) from sluice.run r
+	where r.most is not null), '{"{1,2}","{3,4}","{5,6}","{7,8}","{9,0}"}'::text[],
+	'nor with how many others it may share a call elsewhere');
 
 -- What is out, for the planner
 select results_eq($$ select (g ->> 'lines')::integer, (g ->> 'tokens')::integer,
@@ -206,6 +211,15 @@ update sluice.batch set escalate = true;
 insert into sluice.path_state (path_id, health) select id, 'down' from sluice.path
 where name = 'd' on conflict (path_id) do update set health = 'down';
 select ok(not pg_temp.escalates('740 s'), 'not to a path that is down');
+
+-- What goes again elsewhere: with how many others in a call
+delete from sluice.retry;
+select pg_temp.run(b, 3, 200) from lanes;
+update sluice.run set most = '{1,2,0}', provider_id = 77 where tokens = 200
+    and provider_id is null;
+select lives_ok($$ select sluice.provider_rest(77, '{"why":"cancelled"}') $$);
+select results_eq('select line, most::int from sluice.retry order by line',
+	'values (1, 1), (2, 2), (3, 0)');
 
 select * from finish();
 rollback;

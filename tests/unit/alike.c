@@ -411,9 +411,91 @@ a_purse_pays_for_each(void)
 	dispatch_fini(&w.d);
 }
 
+/* One bad line of many would keep the path down. */
+static void
+a_probe_is_of_one_line(void)
+{
+	struct dispatch_seen down = { .path = 1, .model = "m", .down = true };
+	struct dispatch_seen ok = { .path = 1, .model = "m", .ok = 1 };
+	struct dispatch_plan p;
+
+	start(10, NULL, 0);
+	feed(40);
+	dispatch_seen(&w.d, w.now, &down);
+	w.now += 2 * S;
+	plan(&p);
+	CU_ASSERT_EQUAL_FATAL(w.n, 1);
+	CU_ASSERT_EQUAL(w.calls[0].lines, 1);
+	dispatch_plan_fini(&p);
+	dispatch_seen(&w.d, w.now, &ok);
+	plan(&p);
+	CU_ASSERT_TRUE_FATAL(w.n > 1);
+	CU_ASSERT_EQUAL(w.calls[1].lines, 10);
+	dispatch_plan_fini(&p);
+	dispatch_fini(&w.d);
+}
+
+/* Until when the lane may wait for cheaper ways. */
+static int64_t
+spare_us(int32_t combine, int run, int32_t bytes)
+{
+	struct dispatch_conf_limit l = limit(1, PACE_REQUESTS, 600);
+	struct dispatch_plan p;
+	int64_t spare;
+
+	start(combine, &l, 1);
+	for (int i = 0; i < 40; i++) {
+		struct dispatch_line line = { .chunk = 1,
+			.first_line = 1,
+			.index = (int16_t)(i + 1),
+			.bytes = bytes,
+			.combine = run > 0 ? 1 + i / run : 0 };
+
+		dispatch_lane_fresh(lane(), &line);
+	}
+	plan(&p);
+	dispatch_plan_fini(&p);
+	spare = lane()->spare_us;
+	dispatch_fini(&w.d);
+	return spare;
+}
+
+/* A forecast that hopes for larger calls than there will be comes too late. */
+static void
+what_shares_calls_is_forecast_as_it_will_be(void)
+{
+	static const struct {
+		const char *why;
+		int32_t combine, run, bytes;
+		int32_t least, most; /* as on such a path, all alike */
+	} cases[] = {
+		{ "as the path says", 100, 1000, 300, 100, 100 },
+		{ "a chunk has no more lines", 2048, 1000, 300, 256, 256 },
+		{ "nor bytes", 2048, 1000, 32 << 10, 4, 4 },
+		{ "longer than a chunk", 2048, 1000, 256 << 10, 1, 1 },
+		{ "none may", 2048, 0, 300, 1, 1 },
+		{ "none is as the one before", 2048, 1, 300, 1, 1 },
+		{ "four are", 2048, 4, 300, 4, 5 },
+	};
+
+	for (size_t i = 0; i < NITEMS(cases); i++) {
+		int64_t us =
+		    spare_us(cases[i].combine, cases[i].run, cases[i].bytes);
+
+		CHECK(us >= spare_us(cases[i].least, 1000, 300) &&
+			us <= spare_us(cases[i].most, 1000, 300),
+		    cases[i].why);
+	}
+	CU_ASSERT_TRUE(spare_us(1, 1000, 300) < spare_us(4, 1000, 300));
+	CU_ASSERT_TRUE(spare_us(4, 1000, 300) < spare_us(5, 1000, 300));
+	CU_ASSERT_TRUE(spare_us(5, 1000, 300) < spare_us(256, 1000, 300));
+}
+
 UNIT_MAIN("alike", UNIT(a_call_is_one_request_whatever_it_holds),
     UNIT(no_window_has_more_than_the_limit_and_it_is_used),
     UNIT(no_call_is_large), UNIT(lines_go_together_that_may),
     UNIT(a_call_has_lines_of_one_chunk), UNIT(a_seat_is_for_a_call),
     UNIT(the_document_says_which_lines_lead),
-    UNIT(a_callers_limit_counts_lines), UNIT(a_purse_pays_for_each))
+    UNIT(a_callers_limit_counts_lines), UNIT(a_purse_pays_for_each),
+    UNIT(a_probe_is_of_one_line),
+    UNIT(what_shares_calls_is_forecast_as_it_will_be))

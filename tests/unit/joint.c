@@ -181,6 +181,15 @@ what_is_not_one_part_for_each_is_refused_whole(void)
 		{ "two lists",
 		    "{\"data\":[],\"data\":[" E("0") "," E("1") "," E(
 			"2") "]}" },
+		{ "the second one's name escaped",
+		    "{\"data\":[" E("0") "," E("1") "," E(
+			"2") "],\"d\\u0061ta\":[]}" },
+		{ "usage twice",
+		    "{\"usage\":{},\"data\":[" E("0") "," E("1") "," E(
+			"2") "],\"usage\":{\"prompt_tokens\":17}}" },
+		{ "a part's vector twice",
+		    DATA(E("0") "," E("1") ",{\"index\":2,\"embedding\":[1],"
+					   "\"embedding\":[2]}") },
 		{ "the other endpoint's",
 		    "{\"choices\":[" E("0") "," E("1") "," E("2") "]}" },
 		{ "cut off", "{\"data\":[" E("0") "," E("1") "," E("2") },
@@ -196,6 +205,31 @@ what_is_not_one_part_for_each_is_refused_whole(void)
 		for (size_t k = 0; k < N; k++)
 			CHECK(parts[k].n == 0, cases[i].why);
 		drop(parts);
+	}
+}
+
+/* Each part has it: 256 times 30 MB would be too much. */
+static void
+what_stands_beside_the_parts_has_a_limit(void)
+{
+	static const char list[] = "[" E("0") "," E("1") "," E("2") "]";
+
+	for (size_t over = 0; over < 2; over++) {
+		size_t n = JOINT_BESIDE_MAX / N + over;
+		struct buf parts[N], answer = { 0 };
+
+		buf_adds(&answer, "{\"data\":");
+		buf_adds(&answer, list);
+		buf_adds(&answer, ",\"x\":\"");
+		while (answer.n < n + sizeof(list) - 1 - 2)
+			buf_addc(&answer, 'x');
+		buf_adds(&answer, "\"}");
+		CU_ASSERT_EQUAL(
+		    split_bytes(buf_slice(&answer), EMBEDDINGS, parts),
+		    over == 0);
+		CU_ASSERT_EQUAL(parts[0].n == 0, over);
+		drop(parts);
+		buf_fini(&answer);
 	}
 }
 
@@ -302,5 +336,6 @@ UNIT_MAIN("joint", UNIT(texts_stand_in_the_place_of_one),
     UNIT(an_answer_becomes_one_for_each_by_index),
     UNIT(usage_of_prompts_is_shared_out_by_what_each_got),
     UNIT(what_is_not_one_part_for_each_is_refused_whole),
+    UNIT(what_stands_beside_the_parts_has_a_limit),
     UNIT(odd_usage_stays_as_it_came), UNIT(a_total_of_its_own_adds_up_too),
     UNIT(an_answer_with_a_wrong_byte_is_split_right_or_not))

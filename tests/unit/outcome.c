@@ -176,6 +176,45 @@ the_wait_doubles_up_to_thirty_seconds(void)
 		}
 }
 
+/* One that is too large for the limit is refused for ever. */
+static void
+refused_too_often_is_parked_or_halved(void)
+{
+	static const struct {
+		const char *why;
+		int status, refused;
+		bool shared, park, half;
+	} cases[] = {
+		{ "the first", 429, 0, false, false, false },
+		{ "the last that is borne", 429, 3, false, false, false },
+		{ "one too many", 429, 4, false, true, false },
+		{ "the first of many lines", 429, 0, true, false, false },
+		{ "the last of many", 429, 3, true, false, false },
+		{ "the call is too large", 429, 4, true, false, true },
+		{ "no refusal at all", 401, 4, true, false, false },
+		{ "answered at last", 200, 4, true, false, false },
+		{ "refused for what is in it", 400, 4, true, false, true },
+	};
+
+	for (size_t i = 0; i < NITEMS(cases); i++) {
+		struct dialect_answer said;
+		struct outcome_in in = { .end = OUTCOME_ANSWER,
+			.status = cases[i].status,
+			.said = &said,
+			.good_body = cases[i].status == 200,
+			.refused = cases[i].refused,
+			.shared = cases[i].shared,
+			.attempts = 3 };
+		struct outcome out;
+
+		dialect_read(NULL, cases[i].status, (struct slice){ 0 },
+		    (struct slice){ 0 }, 0, &said);
+		outcome_of(&in, &out);
+		CHECK(out.park == cases[i].park, cases[i].why);
+		CHECK(out.half == cases[i].half, cases[i].why);
+	}
+}
+
 #define NOW 784111777 /* in the tables: Sun, 06 Nov 1994 08:49:37 GMT */
 static void
 refusals_are_told_apart(void)
@@ -315,12 +354,18 @@ what_fails_for_one_of_several_is_split(void)
 		    OUTCOME_DONE, OUTCOME_DONE },
 		{ "answered in other parts", OUTCOME_ANSWER, 200, true, true, 0,
 		    OUTCOME_DONE, OUTCOME_SPLIT },
-		{ "trouble is no line's fault", OUTCOME_ANSWER, 500, false,
-		    false, 0, OUTCOME_AGAIN, OUTCOME_AGAIN },
+		{ "trouble may be a line's fault", OUTCOME_ANSWER, 500, false,
+		    false, 0, OUTCOME_AGAIN, OUTCOME_SPLIT },
+		{ "a filter, perhaps", OUTCOME_ANSWER, 403, false, false, 0,
+		    OUTCOME_AGAIN, OUTCOME_SPLIT },
+		{ "no result", OUTCOME_ANSWER, 200, false, false, 0,
+		    OUTCOME_AGAIN, OUTCOME_SPLIT },
 		{ "until it does not end", OUTCOME_ANSWER, 500, false, false, 2,
 		    OUTCOME_FAILED, OUTCOME_SPLIT },
 		{ "broken", OUTCOME_BROKEN, 0, false, false, 0, OUTCOME_AGAIN,
-		    OUTCOME_AGAIN },
+		    OUTCOME_SPLIT },
+		{ "nobody there", OUTCOME_UNREACHED, 0, false, false, 0,
+		    OUTCOME_DOWN, OUTCOME_DOWN },
 		{ "broken once more", OUTCOME_BROKEN, 0, false, false, 2,
 		    OUTCOME_FAILED, OUTCOME_SPLIT },
 		{ "throttled", OUTCOME_ANSWER, 429, false, false, 2,
@@ -338,8 +383,9 @@ what_fails_for_one_of_several_is_split(void)
 			.said = &said,
 			.good_body = cases[i].good_body,
 			.tries = cases[i].tries,
-			.attempts = 3 };
-		struct outcome out;
+			.attempts = 3,
+			.chance = 0.5 };
+		struct outcome out, shared;
 
 		dialect_read(NULL, cases[i].status, (struct slice){ 0 },
 		    (struct slice){ 0 }, 0, &said);
@@ -347,8 +393,15 @@ what_fails_for_one_of_several_is_split(void)
 		CHECK(out.kind == cases[i].alone, cases[i].why);
 		in.shared = true;
 		in.unlike = cases[i].unlike;
-		outcome_of(&in, &out);
-		CHECK(out.kind == cases[i].shared, cases[i].why);
+		outcome_of(&in, &shared);
+		CHECK(shared.kind == cases[i].shared, cases[i].why);
+		/* An outage is not hammered with halves. */
+		if (out.kind == OUTCOME_AGAIN)
+			CHECK(shared.trouble && shared.wait_ms == out.wait_ms &&
+				shared.wait_ms > 0,
+			    cases[i].why);
+		else if (out.kind != OUTCOME_FAILED)
+			CHECK(!shared.trouble, cases[i].why);
 	}
 }
 
@@ -357,4 +410,5 @@ UNIT_MAIN("outcome", UNIT(every_status_means_something),
     UNIT(attempts_are_counted_to_the_last),
     UNIT(the_wait_doubles_up_to_thirty_seconds), UNIT(refusals_are_told_apart),
     UNIT(what_the_upstream_asks_for_goes_before_chance),
-    UNIT(what_fails_for_one_of_several_is_split))
+    UNIT(what_fails_for_one_of_several_is_split),
+    UNIT(refused_too_often_is_parked_or_halved))
