@@ -110,6 +110,7 @@ void
 api_who_again(struct call *call)
 {
 	call->refs++;
+	call->remembered = false;
 	call->asked_ms = (int64_t)uv_now(call->api->loop);
 	db_run(call->api->db, api_on_auth, call, STMT_AUTH,
 	    (struct slice){ (const char *)call->hash, KEY_HASH });
@@ -129,6 +130,7 @@ is_known(struct call *call)
 	call->dialect = who->dialect;
 	call->max_priority = who->max_priority;
 	call->cache = who->cache;
+	call->remembered = true;
 	return true;
 }
 

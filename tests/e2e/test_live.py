@@ -335,6 +335,8 @@ class Live(LiveCase):
         edit(max_priority=2)
         a = self.post(key=key, headers=high)
         self.assertEqual((a.status, a.error["param"]), (400, "X-Request-Priority"))
+        edit(max_priority=3)
+        self.assertEqual(self.post(key=key, headers=high).status, 200)
         edit(expires_at=int(time.time()) + 2)
         self.assertEqual(self.post(key=key).status, 200)
         until(lambda: self.post(b"[]", key=key).status == 401, what="it ends")
@@ -342,7 +344,7 @@ class Live(LiveCase):
         self.assertEqual(self.post(key=key).status, 200)
         self.assertEqual(self.s.call("DELETE", "/admin/v1/keys/a-key").status, 200)
         self.assertEqual(self.post(key=key).status, 401)
-        self.assertEqual(len(self.up.seen), 3)
+        self.assertEqual(len(self.up.seen), 4)
 
     def test_models_are_those_that_paths_name(self):
         self.start(path={"models": ["m1", "a/b", "gpt-*"]})
