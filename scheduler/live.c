@@ -34,7 +34,8 @@ live_set(struct live_call *lc, enum live_stage next)
 		    1u << LIVE_ASKING | 1u << LIVE_WAITING | 1u << LIVE_OVER,
 		[LIVE_ASKING] = 1u << LIVE_WAITING | 1u << LIVE_CALLING |
 		    1u << LIVE_KNOWING | 1u << LIVE_OVER,
-		[LIVE_KNOWING] = 1u << LIVE_ASKING | 1u << LIVE_OVER,
+		[LIVE_KNOWING] =
+		    1u << LIVE_ASKING | 1u << LIVE_WAITING | 1u << LIVE_OVER,
 		[LIVE_WAITING] = 1u << LIVE_ASKING | 1u << LIVE_OVER,
 		[LIVE_CALLING] = 1u << LIVE_FINDING | 1u << LIVE_OVER,
 		[LIVE_FINDING] = 1u << LIVE_CALLING | 1u << LIVE_OVER,
@@ -288,7 +289,11 @@ live_on_known(struct call *call, bool ok)
 	}
 	if (!call->cache)
 		lc->cache.state = LIVE_CACHE_NONE;
-	live_ask(lc);
+	/* A hit never went there; what is one no more does. */
+	if (lc->until_ms == 0 && lc->cache.state != LIVE_CACHE_HIT)
+		live_go(lc);
+	else
+		live_ask(lc);
 }
 
 void
