@@ -155,6 +155,7 @@ live_ask(struct live_call *lc)
 		.output = lc->ask.output,
 		.priority = lc->priority,
 		.as_of = lc->call->as_of,
+		.era = lc->call->era,
 		.cheap = lc->ask.cheap,
 		.known = lc->cache.state == LIVE_CACHE_HIT,
 	};
@@ -346,6 +347,12 @@ live_new(uv_loop_t *loop, struct db *db, const struct live_opts *opts)
 	l->upstream = upstream_new(loop, &up);
 	live_wait_init(l);
 	return l;
+}
+
+uint64_t
+live_era(const struct live *l)
+{
+	return admit_era(l->admit);
 }
 
 static void

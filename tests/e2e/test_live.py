@@ -346,6 +346,22 @@ class Live(LiveCase):
         self.assertEqual(self.post(key=key).status, 401)
         self.assertEqual(len(self.up.seen), 4)
 
+    def test_a_failover_that_forgot_a_revision_lets_nobody_in(self):
+        self.start()
+        self.assertEqual(self.post().status, 200)
+        self.assertEqual(self.post().status, 200)
+        was = self.s.sql("select callers_revision from sluice.config")
+        ours = ("from pg_stat_activity where datname = current_database() "
+                "and pid <> pg_backend_pid()")
+        self.s.sql("begin; update sluice.api_key set revoked_at = now() "
+                   "where name = 'test'; update sluice.config "
+                   f"set callers_revision = {was}; commit;"
+                   f"select pg_terminate_backend(pid, 20000) {ours}")
+        a = until(lambda: (lambda r: r if r.status != 503 else None)(self.post()),
+                  what="the database is there again")
+        self.assertEqual(a.status, 401)
+        self.assertEqual(len(self.up.seen), 2)
+
     def test_models_are_those_that_paths_name(self):
         self.start(path={"models": ["m1", "a/b", "gpt-*"]})
         a = self.s.get("/v1/models")
