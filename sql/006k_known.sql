@@ -112,7 +112,7 @@ begin
 	perform set_config('sluice.account', v_account::text, true);
 	perform set_config('synchronous_commit', 'off', true);
 	perform from sluice.account a where a.id = v_account and a.cache for key share;
-	if not found then
+	if not found or not sluice.cache_room(v_account, octet_length(p_answers)) then
 		return;
 	end if;
 	-- In one order, or two workers might wait for each other.
