@@ -194,3 +194,9 @@ db_up(const struct db *db)
 {
 	return db->up > 0;
 }
+
+uint64_t
+db_losses(const struct db *db)
+{
+	return db->losses;
+}

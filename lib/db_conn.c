@@ -55,6 +55,7 @@ conn_lost(struct conn *c, const char *why)
 	struct db *db = c->db;
 	struct db_call *call = c->call;
 
+	db->losses += c->state >= CONN_IDLE;
 	snprintf(db->trouble, sizeof(db->trouble), "%s", why);
 	if (!db->closing &&
 	    (c->state >= CONN_IDLE ||

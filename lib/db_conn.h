@@ -45,6 +45,7 @@ struct db {
 	struct db_call *too_long; /* to be told so at the next tick */
 	char trouble[200];
 	int64_t log_at_ms;
+	uint64_t losses;
 	bool closing;
 	void (*on_closed)(void *arg);
 	void *closed_arg;

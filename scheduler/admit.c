@@ -238,7 +238,7 @@ lane_fill(struct admit_lane *lane)
 		bool takes =
 		    fit == FIT_OURS || (fit == FIT_FREE && b->n < share);
 
-		if (r->limits.revision != a->revision) {
+		if (!admit_is_current(a, r)) {
 			admit_enlist(a, w);
 			continue;
 		}
@@ -249,6 +249,9 @@ lane_fill(struct admit_lane *lane)
 				r->counters[i]->passed = a->fill;
 		}
 		if (takes) {
+			/* Whose the key was then is nobody's word. */
+			if (w->ask.era != admit_era(a))
+				w->ask.as_of = 0;
 			lane->judged[b->n] = w;
 			admit_batch_add(b, &w->ask, &r->limits);
 		} else {

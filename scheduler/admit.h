@@ -29,6 +29,7 @@ struct admit_ask { /* borrowed for the call of admit_ask() */
 	int64_t output;       /* the declared cap, or an estimate */
 	int priority;         /* 1..4 */
 	int64_t as_of;        /* callers_revision that says whose key it is */
+	uint64_t era;         /* admit_era() before that was asked */
 	bool cheap;           /* model:batch: by a cheaper path only */
 	bool known;           /* the answer is: the caller's requests count,
 				 nothing is reserved and no way is chosen */
@@ -72,6 +73,10 @@ struct admit_answer {
 struct admit *admit_new(uv_loop_t *loop, struct db *db, const char *name);
 /* Asks that wait are answered with ADMIT_DB first. */
 void admit_free(struct admit *a, void (*on_closed)(void *arg), void *arg);
+
+/* Another one each time that what the database had said may be undone: a
+ * connection was lost, or a door opened. */
+uint64_t admit_era(struct admit *a);
 
 /* done is called once, never from inside. */
 void admit_ask(struct admit *a, const struct admit_ask *ask,

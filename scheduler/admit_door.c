@@ -14,6 +14,7 @@ admit_on_opened(struct db_result *res, void *arg)
 	a->opening = false;
 	if (db_rc(res) == SLC_OK) {
 		a->door = db_int(res, 0, 0, 0);
+		a->opened++;
 		admit_pump(a);
 	} else {
 		admit_end_db(a, &a->ready);
@@ -30,6 +31,17 @@ admit_door_open(struct admit *a)
 	a->under_way++;
 	db_run(a->db, admit_on_opened, a, STMT_DOOR_OPEN, a->name,
 	    (int64_t)ADMIT_LEASE_MS);
+}
+
+uint64_t
+admit_era(struct admit *a)
+{
+	uint64_t era = a->opened + db_losses(a->db);
+
+	if (a->era != era)
+		a->revision = 0; /* the newest may be a lower one now */
+	a->era = era;
+	return era;
 }
 
 static void

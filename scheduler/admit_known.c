@@ -48,6 +48,7 @@ read_new(struct admit *a, struct slice json)
 		return NULL;
 	}
 	r->refs = 1;
+	r->era = a->reading_era;
 	r->counters = xcalloc(r->limits.n + 1, sizeof(*r->counters));
 	for (size_t i = 0; i < r->limits.n; i++)
 		r->counters[i] = counter_use(a, &r->limits.v[i]);
@@ -167,7 +168,8 @@ admit_on_read(struct db_result *res, void *arg)
 		read[i] = read_new(a, db_slice(res, (int)i, 0, 0));
 		if (read[i] == NULL)
 			log_error("door.limits", "key=%" PRId64, list[i]->key);
-		else if (read[i]->limits.revision > a->revision)
+		else if (read[i]->era == admit_era(a) &&
+		    read[i]->limits.revision > a->revision)
 			a->revision = read[i]->limits.revision;
 	}
 	a->nreading = 0;
@@ -186,6 +188,7 @@ read_next(struct admit *a)
 
 	if (a->nreading > 0 || a->unread == NULL)
 		return;
+	a->reading_era = admit_era(a);
 	call = db_call(a->db, admit_on_read, a);
 	while ((k = a->unread) != NULL && a->nreading < ADMIT_LOAD_MAX) {
 		a->unread = k->next;
@@ -199,6 +202,12 @@ read_next(struct admit *a)
 	db_send(call);
 }
 
+bool
+admit_is_current(struct admit *a, const struct admit_read *r)
+{
+	return r->era == admit_era(a) && r->limits.revision == a->revision;
+}
+
 void
 admit_enlist(struct admit *a, struct admit_wait *w)
 {
@@ -208,7 +217,7 @@ admit_enlist(struct admit *a, struct admit_wait *w)
 		a->open--;
 	admit_read_drop(a, w->read);
 	w->read = NULL;
-	if (k->read != NULL && k->read->limits.revision == a->revision) {
+	if (k->read != NULL && admit_is_current(a, k->read)) {
 		w->read = k->read;
 		w->read->refs++;
 		a->open++;

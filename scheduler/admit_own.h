@@ -33,6 +33,7 @@ struct admit_counter {
 /* Limits as they were read once; as long as anybody uses them. */
 struct admit_read {
 	int refs;
+	uint64_t era; /* before they were asked for */
 	struct admit_limits limits;
 	struct admit_counter **counters; /* one for each limit */
 };
@@ -81,11 +82,14 @@ struct admit {
 	uv_timer_t tick;
 	int64_t door; /* 0: not open */
 	bool opening;
+	uint64_t opened;  /* doors */
+	uint64_t era;     /* as last seen */
 	int64_t revision; /* what the newest limits were read under */
 	struct admit_known *known;
 	struct admit_known *unread, **unread_end;
 	struct admit_known *reading[ADMIT_LOAD_MAX];
 	size_t nreading;
+	uint64_t reading_era;
 	struct admit_counter *counters;
 	struct admit_queue ready;
 	size_t open; /* calls that are ready or being judged */
@@ -111,6 +115,8 @@ void admit_pump(struct admit *a);
 /* admit_known.c: the wait is ready when its limits are known. */
 struct admit_known *admit_known(struct admit *a, const struct admit_ask *ask);
 void admit_enlist(struct admit *a, struct admit_wait *w);
+/* They are the newest, as far as is known. */
+bool admit_is_current(struct admit *a, const struct admit_read *r);
 void admit_read_drop(struct admit *a, struct admit_read *r);
 void admit_known_free(struct admit *a);
 

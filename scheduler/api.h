@@ -65,6 +65,8 @@ struct call {
 	int max_priority;           /* that its key may use */
 	bool cache;    /* its account wants answers kept, and gets kept ones */
 	int64_t as_of; /* the callers_revision that says all this */
+	uint64_t era;  /* of the door (admit.h), before that was asked */
+	bool remembered;              /* it is as it was for an earlier call */
 	unsigned char hash[KEY_HASH]; /* of its key */
 	int64_t asked_ms;             /* whose it is */
 	struct buf body;

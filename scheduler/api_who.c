@@ -51,6 +51,7 @@ keep_caller(struct call *call, const struct db_result *res)
 	const struct who who = { .account = call->account,
 		.key = call->key,
 		.as_of = call->as_of,
+		.era = call->era,
 		.dialect = call->dialect,
 		.max_priority = call->max_priority,
 		.cache = call->cache };
@@ -110,6 +111,8 @@ void
 api_who_again(struct call *call)
 {
 	call->refs++;
+	call->remembered = false;
+	call->era = live_era(call->api->live);
 	call->asked_ms = (int64_t)uv_now(call->api->loop);
 	db_run(call->api->db, api_on_auth, call, STMT_AUTH,
 	    (struct slice){ (const char *)call->hash, KEY_HASH });
@@ -126,9 +129,11 @@ is_known(struct call *call)
 	call->account = who->account;
 	call->key = who->key;
 	call->as_of = who->as_of;
+	call->era = who->era;
 	call->dialect = who->dialect;
 	call->max_priority = who->max_priority;
 	call->cache = who->cache;
+	call->remembered = true;
 	return true;
 }
 

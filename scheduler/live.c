@@ -34,7 +34,8 @@ live_set(struct live_call *lc, enum live_stage next)
 		    1u << LIVE_ASKING | 1u << LIVE_WAITING | 1u << LIVE_OVER,
 		[LIVE_ASKING] = 1u << LIVE_WAITING | 1u << LIVE_CALLING |
 		    1u << LIVE_KNOWING | 1u << LIVE_OVER,
-		[LIVE_KNOWING] = 1u << LIVE_ASKING | 1u << LIVE_OVER,
+		[LIVE_KNOWING] =
+		    1u << LIVE_ASKING | 1u << LIVE_WAITING | 1u << LIVE_OVER,
 		[LIVE_WAITING] = 1u << LIVE_ASKING | 1u << LIVE_OVER,
 		[LIVE_CALLING] = 1u << LIVE_FINDING | 1u << LIVE_OVER,
 		[LIVE_FINDING] = 1u << LIVE_CALLING | 1u << LIVE_OVER,
@@ -154,6 +155,7 @@ live_ask(struct live_call *lc)
 		.output = lc->ask.output,
 		.priority = lc->priority,
 		.as_of = lc->call->as_of,
+		.era = lc->call->era,
 		.cheap = lc->ask.cheap,
 		.known = lc->cache.state == LIVE_CACHE_HIT,
 	};
@@ -237,23 +239,31 @@ live_on_gone(struct call *call)
 		live_over(lc);
 }
 
-/* 1 to 4 or their names; false: answered, none of them, or not for this key. */
-static bool
-read_priority(struct call *call, int *priority)
+/* 1 to 4 or their names; 0 for something else; none: what the key may use. */
+static int
+named_priority(const struct call *call)
 {
 	static const char *const names[] = { "low", "normal", "high",
 		"critical" };
 	struct slice v = http_header(call->req, "x-request-priority");
 	int64_t n = 0;
 
-	*priority = call->max_priority;
 	if (v.p == NULL || v.n == 0)
-		return true;
+		return call->max_priority;
 	if (!slice_int(v, SLC_PRIORITY_CRITICAL, &n))
 		for (size_t i = 0; i < NITEMS(names); i++)
 			if (slice_ieq(v, names[i]))
 				n = (int64_t)i + 1;
-	if (n < SLC_PRIORITY_LOW) {
+	return n < SLC_PRIORITY_LOW ? 0 : (int)n;
+}
+
+/* False: answered, it names none, or one that is not for this key. */
+static bool
+read_priority(struct call *call, int *priority)
+{
+	int n = named_priority(call);
+
+	if (n == 0) {
 		api_error(call, 400, "invalid_value", "X-Request-Priority",
 		    "X-Request-Priority is one of 1 to 4, or low, normal, "
 		    "high, critical.");
@@ -265,7 +275,7 @@ read_priority(struct call *call, int *priority)
 		    call->max_priority);
 		return false;
 	}
-	*priority = (int)n;
+	*priority = n;
 	return true;
 }
 
@@ -280,16 +290,27 @@ live_on_known(struct call *call, bool ok)
 	}
 	if (!call->cache)
 		lc->cache.state = LIVE_CACHE_NONE;
-	live_ask(lc);
+	/* A hit never went there; what is one no more does. */
+	if (lc->until_ms == 0 && lc->cache.state != LIVE_CACHE_HIT)
+		live_go(lc);
+	else
+		live_ask(lc);
 }
 
 void
 api_live(struct call *call)
 {
-	struct live_call *lc = xcalloc(1, sizeof(*lc));
+	struct live_call *lc;
 	int64_t length = http_body_length(call->req);
 	size_t k = 0;
 
+	/* The door, which would say that it may more by now, is not reached. */
+	if (call->remembered && named_priority(call) > call->max_priority) {
+		http_pause(call->req);
+		api_who_again(call);
+		return;
+	}
+	lc = xcalloc(1, sizeof(*lc));
 	while (!slice_eq(http_path(call->req), kinds[k].path))
 		k++;
 	lc->kind = &kinds[k];
@@ -326,6 +347,12 @@ live_new(uv_loop_t *loop, struct db *db, const struct live_opts *opts)
 	l->upstream = upstream_new(loop, &up);
 	live_wait_init(l);
 	return l;
+}
+
+uint64_t
+live_era(const struct live *l)
+{
+	return admit_era(l->admit);
 }
 
 static void

@@ -23,6 +23,9 @@ live_new(uv_loop_t *loop, struct db *db, const struct live_opts *opts);
 /* No request is under way. */
 void live_free(struct live *l, void (*on_closed)(void *arg), void *arg);
 
+/* That of its door. */
+uint64_t live_era(const struct live *l);
+
 void api_live(struct call *call);
 void api_models_list(struct call *call);
 void api_models_get(struct call *call);

@@ -17,6 +17,7 @@ enum { WHO_MAX = 10000 }; /* keys; one more, and all are forgotten */
 struct who {
 	int64_t account, key;
 	int64_t as_of; /* the callers_revision it was read under */
+	uint64_t era;  /* of the door, before that */
 	enum reply_dialect dialect;
 	int max_priority;
 	bool cache; /* its account wants answers kept, and gets kept ones */

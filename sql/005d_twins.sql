@@ -5,10 +5,10 @@
 -- of publish().  A result of any kind will do: an answer, an error, expiry.
 
 -- Find them, by model and SHA-256 of the body; the lanes have fewer lines to
--- hand out.  Each chunk is decompressed once.  p_known: those are found, too, whose
--- answer is kept, and are answered; and without dedupe only those are twins that
--- have the same answer each time (006k_known.sql).  In one statement: what is kept
--- may be gone in the next.
+-- hand out.  p_known: those are found, too, whose answer is kept, and are answered;
+-- and without dedupe only those are twins that have the same answer each time
+-- (006k_known.sql).  A chunk is decompressed once, and once more where that has to be
+-- read from bodies.  In one statement: what is kept may be gone in the next.
 drop function if exists sluice.twins_find(sluice.batch);
 create or replace function sluice.twins_find(p_batch sluice.batch, p_known boolean)
 returns void
@@ -17,6 +17,8 @@ declare
 	v_file sluice.file;
 	v_before bytea := sluice.kept_before(p_batch.endpoint);
 	v_after bytea := sluice.kept_after(p_batch.max_tokens);
+	v_any boolean := p_batch.dedupe
+		or p_batch.endpoint in ('/v1/embeddings', '/v1/moderations');
 	v_known record;
 	v_text bytea[] := '{}';
 	v_end integer[] := '{}';
@@ -28,6 +30,7 @@ begin
 	for v_known in
 		with line as materialized (
 			select p.first_line + u.i::integer - 1 as line, u.model,
+				p.chunk_id, u.i::integer as item,
 				sha256(case when p_known then v_before
 						|| int8send(u.body_len::bigint)
 						|| substring(d.bytes from u.body_at + 1
@@ -54,15 +57,28 @@ begin
 				where p_known) k
 			where k.upto <= sluice.cache_bytes_max()
 		), alike as materialized (
-			select l.line, min(l.line) over (partition by l.model, l.hash)
-				as first_line
+			select l.line, l.chunk_id, l.item, min(l.line) over same as first_line,
+				count(*) over same as lines
 			from line l
 			where not exists (select from known k where k.line = l.line)
+			window same as (partition by l.model, l.hash)
 		), first as materialized (
-			select f.line from (select distinct a.first_line as line from alike a
-				where a.line <> a.first_line) f
-			where p_batch.dedupe
-			    or sluice.line_repeats(v_file, p_batch.endpoint, f.line)
+			select a.line from alike a
+			where a.line = a.first_line and a.lines > 1 and v_any
+			union all
+			select f.line
+			from (select a.chunk_id, array_agg(a.line) as line,
+					array_agg(a.item) as item
+				from alike a
+				where a.line = a.first_line and a.lines > 1 and not v_any
+				group by a.chunk_id) q
+			join sluice.chunk c on c.purge_day = v_file.purge_day
+			    and c.id = q.chunk_id
+			cross join lateral (select c.bytes || ''::bytea as bytes, c.body_at,
+				c.body_len offset 0) d
+			cross join lateral unnest(q.line, q.item) f (line, item)
+			where sluice.body_repeats(substring(d.bytes
+				from d.body_at[f.item] + 1 for d.body_len[f.item]))
 		), found as (
 			insert into sluice.twin (batch_id, line, first_line)
 			select p_batch.id, a.line, a.first_line

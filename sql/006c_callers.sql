@@ -28,6 +28,13 @@ create or replace trigger callers_moved after update on sluice.account
 create or replace trigger callers_moved after update on sluice.plan
 	for each row when (old is distinct from new) execute function sluice.callers_moved();
 
+create or replace trigger callers_gone after delete on sluice.api_key
+	for each row execute function sluice.callers_moved();
+create or replace trigger callers_gone after delete on sluice.account
+	for each row execute function sluice.callers_moved();
+create or replace trigger callers_gone after delete on sluice.plan
+	for each row execute function sluice.callers_moved();
+
 -- "what: a -> b" for each member that differs.
 create or replace function sluice.differences(p_where text, p_old jsonb, p_new jsonb)
 returns text[]

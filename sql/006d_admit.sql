@@ -191,7 +191,8 @@ begin
 	for i in 1..cardinality(p_account) loop
 		v_first := v_until + 1;
 		v_until := p_last[i];
-		verdict := case when p_as_of[i] < p_revision then 6 else 0 end;
+		-- A newer one was lost with the server that had it.
+		verdict := case when p_as_of[i] <> p_revision then 6 else 0 end;
 		wait_us := 0;
 		state := 0;
 		why := null;

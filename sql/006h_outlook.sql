@@ -141,6 +141,8 @@ begin
 		cross join lateral sluice.model_tokens(w.model) t;
 end $$;
 
+drop function if exists sluice.line_tokens(sluice.file, text, integer);
+
 -- Seconds that so many lines of a file need with all of what there is.
 create or replace function sluice.lines_need_s(
     p_file sluice.file, p_model text, p_max_tokens integer, p_lines bigint

@@ -177,6 +177,7 @@ begin
 end $$;
 
 -- By each path alone.
+drop function if exists sluice.plan_by_path(json, integer, timestamptz, bigint, timestamptz);
 create or replace function sluice.plan_by_path(
     p_lines json, p_max_tokens integer, p_begin timestamptz, p_hours text,
     p_batch bigint, p_deadline timestamptz
@@ -200,6 +201,8 @@ end $$;
  * As it will be routed: {ends_at, ends_between, cost, by, limit, ...}.  Patient lines
  * by the cheapest paths; what those do not carry by the latest start goes direct.
  */
+drop function if exists sluice.plan_routed(json, integer, timestamptz, bigint, timestamptz,
+    text, boolean, integer);
 create or replace function sluice.plan_routed(
     p_lines json, p_max_tokens integer, p_begin timestamptz, p_hours text,
     p_batch bigint, p_deadline timestamptz, p_choice text, p_escalate boolean,

@@ -27,25 +27,20 @@ language sql immutable set search_path = '' as $$
 		|| convert_to(p_max_tokens::text, 'UTF8') else '' end
 $$;
 
--- Does a line have the same answer each time?  As kept_repeats() of lib/kept.c,
--- for lines of which there are several in one batch.
-create or replace function sluice.line_repeats(
-    p_file sluice.file, p_endpoint text, p_line integer
-) returns boolean
-language plpgsql stable set search_path = '' as $$
-declare
-	v_body json;
+-- Does a chat or completion have the same answer each time?  As kept_repeats() of
+-- lib/kept.c, for lines of which there are several in one batch.  Most say nothing of
+-- it: they are not parsed.
+drop function if exists sluice.line_repeats(sluice.file, text, integer);
+create or replace function sluice.body_repeats(p_body bytea) returns boolean
+language plpgsql immutable set search_path = '' as $$
 begin
-	if p_endpoint in ('/v1/embeddings', '/v1/moderations') then
-		return true;
+	if position('"temperature"'::bytea in p_body) = 0 then
+		return false;
 	end if;
-	select convert_from(substring(c.bytes from c.body_at[l.item] + 1
-		for c.body_len[l.item]), 'UTF8')::json into v_body
-	from sluice.line_chunk(p_file.purge_day, p_file.id, p_line) l
-	join sluice.chunk c on c.purge_day = p_file.purge_day and c.id = l.chunk_id;
 	return (select count(*) = 1 and bool_and(json_typeof(j.value) = 'number'
 			and j.value::text ~ '^-?0(\.0+)?([eE].*)?$')
-		from json_each(v_body) j where j.key = 'temperature');
+		from json_each(convert_from(p_body, 'UTF8')::json) j
+		where j.key = 'temperature');
 exception when data_exception then	-- what json cannot hold
 	return false;
 end $$;
@@ -117,7 +112,7 @@ begin
 	perform set_config('sluice.account', v_account::text, true);
 	perform set_config('synchronous_commit', 'off', true);
 	perform from sluice.account a where a.id = v_account and a.cache for key share;
-	if not found then
+	if not found or not sluice.cache_room(v_account, octet_length(p_answers)) then
 		return;
 	end if;
 	-- In one order, or two workers might wait for each other.

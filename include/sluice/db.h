@@ -39,7 +39,12 @@ struct db *db_open(uv_loop_t *loop, const struct db_opts *opts);
 /* Waiting calls fail; those sent are abandoned with their connections. */
 void db_close(struct db *db, void (*on_closed)(void *arg), void *arg);
 
-bool db_up(const struct db *db);     /* at least one connection works */
+bool db_up(const struct db *db); /* at least one connection works */
+
+/* Connections that worked and were lost, so far.  What the database said before
+ * may have been undone: another server may be there, which lacks the last of
+ * it. */
+uint64_t db_losses(const struct db *db);
 
 /* Called with the outcome, once for each call, never from inside db_send(). */
 typedef void (*db_done)(struct db_result *res, void *arg);

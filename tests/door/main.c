@@ -11,7 +11,7 @@
 #include <sluice/db.h>
 #include <sluice/log.h>
 
-#include "../../scheduler/admit.h"
+#include "../../scheduler/admit_limits.h"
 
 enum { LATENCIES_MAX = 1 << 20 };
 
@@ -25,6 +25,7 @@ static struct door {
 		int64_t input, output, used_input, used_output;
 		bool settle, obey, verbose;
 	} conf;
+	int64_t as_of;
 	int64_t asked, open, settling, started_us, ended_us;
 	int64_t verdicts[ADMIT_DB + 1];
 	int64_t early; /* refused again after the wait they were told */
@@ -39,6 +40,7 @@ struct caller {
 };
 
 static void caller_ask(struct caller *c);
+static void caller_send(struct caller *c);
 
 static int64_t
 now_us(void)
@@ -72,10 +74,9 @@ caller_leave(struct caller *c)
 static void
 caller_next(struct caller *c)
 {
-	bool over = door.conf.seconds > 0
-	    ? door.asked > door.conf.keys &&
+	bool over = door.conf.seconds > 0 ? door.asked > door.conf.keys &&
 		now_us() - door.started_us >= door.conf.seconds * 1000000
-	    : door.asked >= door.conf.asks;
+					  : door.asked >= door.conf.asks;
 
 	if (over)
 		caller_leave(c);
@@ -104,7 +105,7 @@ static void
 say(const struct caller *c, const struct admit_answer *a)
 {
 	static const char *const names[] = { "yes", "limited", "busy",
-		"no_model", "no_cheap", "no_path", "db" };
+		"no_model", "no_cheap", "no_path", "stale", "db" };
 
 	printf("{\"key\":%" PRId64 ",\"verdict\":\"%s\",\"admission\":%" PRId64
 	       ",\"path\":%" PRId32 ",\"wait_us\":%" PRId64
@@ -120,11 +121,31 @@ say(const struct caller *c, const struct admit_answer *a)
 	fflush(stdout);
 }
 
+/* Its keys are good: it only has to know under which revision. */
+static void
+caller_on_revision(struct db_result *res, void *arg)
+{
+	struct caller *c = arg;
+	struct admit_limits limits;
+
+	if (db_rc(res) == SLC_OK &&
+	    admit_limits_read(db_slice(res, 0, 0, 0), &limits)) {
+		door.as_of = limits.revision;
+		admit_limits_fini(&limits);
+	}
+	caller_send(c);
+}
+
 static void
 caller_on_answer(const struct admit_answer *a, void *arg)
 {
 	struct caller *c = arg;
 
+	if (a->verdict == ADMIT_STALE) {
+		db_run(door.db, caller_on_revision, c, STMT_DOOR_LIMITS,
+		    door.conf.account, c->key, door.conf.model, "chat");
+		return;
+	}
 	door.verdicts[a->verdict]++;
 	if (door.nlatencies < LATENCIES_MAX)
 		door.latency_us[door.nlatencies++] =
@@ -156,9 +177,10 @@ start_over(void)
 }
 
 static void
-caller_ask(struct caller *c)
+caller_send(struct caller *c)
 {
-	struct admit_ask ask = { .as_of = INT64_MAX,
+	struct admit_ask ask = { .as_of = door.as_of,
+		.era = admit_era(door.admit),
 		.account = door.conf.account,
 		.key = c->key,
 		.model = door.conf.model,
@@ -167,6 +189,13 @@ caller_ask(struct caller *c)
 		.output = door.conf.output,
 		.priority = 4 };
 
+	c->asked_us = now_us();
+	admit_ask(door.admit, &ask, caller_on_answer, c);
+}
+
+static void
+caller_ask(struct caller *c)
+{
 	if (!c->waited)
 		door.asked++;
 	if (door.conf.seconds > 0 && door.asked == door.conf.keys + 1 &&
@@ -174,11 +203,10 @@ caller_ask(struct caller *c)
 		start_over();
 	/* A walk over all keys, each caller elsewhere. */
 	if (door.conf.keys > 1)
-		ask.key = c->key = door.conf.first_key +
+		c->key = door.conf.first_key +
 		    (int64_t)((uint64_t)door.asked * 7919 %
 			(uint64_t)door.conf.keys);
-	c->asked_us = now_us();
-	admit_ask(door.admit, &ask, caller_on_answer, c);
+	caller_send(c);
 }
 
 static int

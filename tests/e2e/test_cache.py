@@ -12,7 +12,7 @@ class Cache(unittest.TestCase):
     def setUp(self):
         self.up = Steered(lambda h, body: answer(
             body=b'{"n":%d, "u":1e400}' % len(self.up.seen))(h, body))
-        self.s = Sluice()
+        self.s = Sluice(scheduler_options=["--live-wait", "30s"])
         self.s.path(self.up)
         until(lambda: self.s.sql("select count(live_url) from sluice.worker") == "1",
               what="a worker takes live calls")
@@ -73,6 +73,17 @@ class Cache(unittest.TestCase):
         self.account(cache=False)
         self.kept(1)
         self.assertIsNone(self.post(temperature=0).headers["x-sluice-cache"])
+
+    def test_what_is_no_hit_any_more_waits_for_room(self):
+        self.account(cache=True)
+        self.s.path(self.up, limits=[("requests", 1, 1)])
+        self.assertEqual(self.post(temperature=0).status, 200)
+        self.kept(1)
+        self.assertEqual(self.post(temperature=0).headers["x-sluice-cache"], "hit")
+        self.s.sql("update sluice.account set cache = false")
+        self.assertEqual(self.post(key=OTHER_KEY).status, 200)  # takes the room
+        a = self.post(temperature=0)
+        self.assertEqual((a.status, a.headers["x-sluice-cache"]), (200, None), a.body)
 
     def test_a_hit_counts_before_its_caller_alone(self):
         self.account(cache=True, limits=[

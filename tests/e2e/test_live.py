@@ -335,6 +335,8 @@ class Live(LiveCase):
         edit(max_priority=2)
         a = self.post(key=key, headers=high)
         self.assertEqual((a.status, a.error["param"]), (400, "X-Request-Priority"))
+        edit(max_priority=3)
+        self.assertEqual(self.post(key=key, headers=high).status, 200)
         edit(expires_at=int(time.time()) + 2)
         self.assertEqual(self.post(key=key).status, 200)
         until(lambda: self.post(b"[]", key=key).status == 401, what="it ends")
@@ -342,7 +344,23 @@ class Live(LiveCase):
         self.assertEqual(self.post(key=key).status, 200)
         self.assertEqual(self.s.call("DELETE", "/admin/v1/keys/a-key").status, 200)
         self.assertEqual(self.post(key=key).status, 401)
-        self.assertEqual(len(self.up.seen), 3)
+        self.assertEqual(len(self.up.seen), 4)
+
+    def test_a_failover_that_forgot_a_revision_lets_nobody_in(self):
+        self.start()
+        self.assertEqual(self.post().status, 200)
+        self.assertEqual(self.post().status, 200)
+        was = self.s.sql("select callers_revision from sluice.config")
+        ours = ("from pg_stat_activity where datname = current_database() "
+                "and pid <> pg_backend_pid()")
+        self.s.sql("begin; update sluice.api_key set revoked_at = now() "
+                   "where name = 'test'; update sluice.config "
+                   f"set callers_revision = {was}; commit;"
+                   f"select pg_terminate_backend(pid, 20000) {ours}")
+        a = until(lambda: (lambda r: r if r.status != 503 else None)(self.post()),
+                  what="the database is there again")
+        self.assertEqual(a.status, 401)
+        self.assertEqual(len(self.up.seen), 2)
 
     def test_models_are_those_that_paths_name(self):
         self.start(path={"models": ["m1", "a/b", "gpt-*"]})

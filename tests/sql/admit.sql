@@ -386,7 +386,7 @@ language sql as $$
 $$;
 select is(pg_temp.as_of('{1,0}'), '{6,0}');
 select is((select count(*) from sluice.admission)::integer, 1, 'it holds nothing');
-select is(pg_temp.as_of('{0,-1}'), '{0,0}', 'one that was looked up later may go');
+select is(pg_temp.as_of('{0,-1}'), '{0,6}', 'nor one of a revision that is no more');
 delete from sluice.admission;
 create function pg_temp.moves(p_do text) returns bigint language plpgsql as $$
 declare
@@ -395,13 +395,23 @@ begin
 	execute p_do;
 	return (select callers_revision from sluice.config) - v_was;
 end $$;
+insert into sluice.plan (name) values ('stray');
+insert into sluice.account (name) values ('stray');
+create function pg_temp.stray() returns bigint language sql as $$
+	insert into sluice.api_key (account_id, name, hash, hint, scopes)
+	select id, 'stray', sha256('stray'), 'tray', '{live}' from sluice.account
+	where name = 'stray' returning id
+$$;
 select is(array[pg_temp.moves(format($$update sluice.api_key set scopes = '{batch,live}'
 		where id = %s$$, pg_temp.key('a1'))),
 	pg_temp.moves(format($$update sluice.api_key set scopes = '{batch,live}'
 		where id = %s$$, pg_temp.key('a1'))),
 	pg_temp.moves($$update sluice.account set cache = true where name = 'a'$$),
-	pg_temp.moves($$update sluice.plan set max_priority = 1 where name = 'iron'$$)],
-	'{1,0,1,1}', 'what changes what a key may is a new revision, whoever did it');
+	pg_temp.moves($$update sluice.plan set max_priority = 1 where name = 'iron'$$),
+	pg_temp.moves(format($$delete from sluice.api_key where id = %s$$, pg_temp.stray())),
+	pg_temp.moves($$delete from sluice.account where name = 'stray'$$),
+	pg_temp.moves($$delete from sluice.plan where name = 'stray'$$)],
+	'{1,0,1,1,1,1,1}', 'what changes what a key may is a new revision, whoever did it');
 create function pg_temp.known() returns text language sql as $$
 	select format('%s %s', as_of = callers_revision, left_us)
 	from sluice.config, sluice.api_key k, lateral sluice.auth(k.hash)

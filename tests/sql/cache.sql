@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap schema public;
 set local search_path = public;
-select plan(10);
+select plan(14);
 
 insert into sluice.account (name, cache) values ('a', true), ('b', true), ('c', false);
 create temp table k as select name, id, sha256(name::bytea) as key from sluice.account;
@@ -47,6 +47,30 @@ select lives_ok('select sluice.cache_sweep()');
 select results_eq($$ select extract(epoch from made_at - now())::integer
 	from sluice.answer_cache c join k on k.id = c.account_id and k.name = 'a' order by 1 $$,
 	'values (4), (5)');
+
+-- And not many more until the next sweep
+select sluice.cache_put(id, sha256('y'), 't', convert_to(repeat('y', 200), 'utf8')),
+	sluice.cache_put(id, sha256('z'), 't', convert_to(repeat('z', 51), 'utf8'))
+from k where name = 'b';
+select set_config('sluice.account', '', true);
+select results_eq($$ select octet_length(body)
+	from sluice.answer_cache c join k on k.id = c.account_id and k.name = 'b'
+	order by 1 $$, 'values (1), (200)');
+select lives_ok('select sluice.cache_sweep()');
+select sluice.cache_put(id, sha256('z'), 't', convert_to(repeat('z', 51), 'utf8'))
+from k where name = 'b';
+select set_config('sluice.account', '', true);
+select is((select sum(octet_length(body)) from sluice.answer_cache c join k
+	on k.id = c.account_id and k.name = 'b')::integer, 252, 'but then');
+create or replace function sluice.cache_sweep_max() returns integer
+language sql immutable set search_path = '' as $$ select 1 $$;
+create or replace function sluice.cache_bytes_max() returns bigint
+language sql immutable set search_path = '' as $$ select 60::bigint $$;
+select sluice.cache_sweep();
+select sluice.cache_put(id, sha256('w'), 't', 'wwwwwwwwww') from k where name = 'b';
+select set_config('sluice.account', '', true);
+select is_empty($$ select from sluice.answer_cache where body = 'wwwwwwwwww' $$,
+	'nor before it has caught up');
 
 select * from finish();
 rollback;
