@@ -96,18 +96,6 @@ def busy(before, after, seats):
             before["mean_running"] * before["elapsed_s"]) / (seats * took)
 
 
-def put_path(s, up, limits, charge=None, **more):
-    """As Sluice.path, with what this server may not know yet: whether it did."""
-    if charge is not None:
-        more["charge"] = charge
-    try:
-        s.path(up, limits=limits, **more)
-    except AssertionError:      # it refuses members that it does not know
-        more.pop("charge", None)
-        s.path(up, limits=limits, **more)
-    return s.get("/admin/v1/paths/sim").json.get("charge") == charge
-
-
 def kill(s, *ups):
     """The end of a run whose work need not be finished."""
     for p in s.workers + s.schedulers:
