@@ -29,10 +29,11 @@ $$;
 
 -- Does a chat or completion have the same answer each time?  As kept_repeats() of
 -- lib/kept.c, for lines of which there are several in one batch.  Most say nothing of
--- it: they are not parsed.
+-- it: they are not parsed.  Its plan is kept, whatever twins_find() has set.
 drop function if exists sluice.line_repeats(sluice.file, text, integer);
 create or replace function sluice.body_repeats(p_body bytea) returns boolean
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = ''
+set plan_cache_mode = force_generic_plan as $$
 begin
 	if position('"temperature"'::bytea in p_body) = 0 then
 		return false;
