@@ -62,7 +62,7 @@ PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/jscan_each lib/combine lib/spec li
 	scheduler/dispatch_read_conf scheduler/dispatch_write_runs \
 	scheduler/dispatch_write scheduler/dispatch_explain scheduler/reply \
 	scheduler/admit_limits scheduler/admit_batch scheduler/who \
-	worker/outcome worker/answer worker/joint worker/health worker/cap worker/suffix \
+	worker/outcome worker/answer worker/joint worker/lists worker/health worker/cap worker/suffix \
 	worker/usage worker/hook_net worker/hook_sign \
 	worker/provider_line worker/provider_reply \
 	cli/js cli/limits cli/prices cli/preset cli/chart cli/rule

@@ -26,6 +26,7 @@ paths_fini(struct paths *p)
 		secret_wipe(&path->secret);
 		buf_fini(&path->secret);
 		upstream_headers_drop(path->headers);
+		lists_fini(&path->lists);
 		free(path->held_model);
 		free(path->name);
 		free(path->url);

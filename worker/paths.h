@@ -12,6 +12,7 @@
 #include <sluice/upstream.h>
 
 #include "health.h"
+#include "lists.h"
 
 /* One concurrency limit: what this worker may have open under it. */
 struct seats {
@@ -41,6 +42,7 @@ struct path {
 	size_t answer_max;
 	bool gone; /* removed by the operator */
 	struct health health;
+	struct lists lists;
 	/* After a refusal lines of that model do not leave: those on their
 	 * way here were planned before the dispatcher knew. */
 	char *held_model;

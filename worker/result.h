@@ -37,6 +37,8 @@ result_of(struct line *line, const struct upstream_result *got, double chance);
  */
 void result_of_call(struct line *line, const struct upstream_result *got,
     double chance, struct result **list);
+/* What r, of the first of so many lines of a call, says of lists. */
+enum lists_end result_lists(const struct result *r, size_t lines);
 /* r speaks for all lines of its line's call: what was reserved for them. */
 void result_shares(struct result *r);
 

@@ -17,6 +17,19 @@ result_shares(struct result *r)
 	}
 }
 
+enum lists_end
+result_lists(const struct result *r, size_t lines)
+{
+	if (r->kind == RESULT_OUTPUT && lines > 1)
+		return LISTS_TAKEN;
+	if (r->kind == RESULT_OUTPUT && r->line->most == 1)
+		return LISTS_ALONE;
+	/* Split, for what the upstream answered. */
+	if (r->kind == RESULT_AGAIN && lines > 1 && r->ok && !r->refused)
+		return LISTS_REFUSED;
+	return LISTS_NOTHING;
+}
+
 void
 result_of_call(struct line *line, const struct upstream_result *got,
     double chance, struct result **list)

@@ -146,6 +146,8 @@ take_answer(
 
 	result_of_call(line, got, chance(s), list);
 	body_fini(line);
+	lists_saw(&line->run->path->lists, line->run->model,
+	    result_lists(list[0], n), boot_us());
 	if (list[0]->refused)
 		hold(line->run->path, line->run->model, list[0]->wait_ms);
 	for (size_t i = 0; i < n; i++)
@@ -185,10 +187,17 @@ static void
 gather(struct sender *s, struct line *line)
 {
 	size_t n = call_lines(line), fit = 1;
+	const struct run *run = line->run;
 	struct slice first, value;
 
 	if (n == 1)
 		return;
+	if (lists_rest(&run->path->lists, run->model, boot_us())) {
+		for (size_t i = 1; i < n; i++)
+			give_back_one(s, &line[i],
+			    "the upstream takes no lists", 1);
+		return;
+	}
 	line->values = xcalloc(n, sizeof(*line->values));
 	for (size_t i = 1; i < n; i++) {
 		if (body_fits(line, i, &first, &value)) {

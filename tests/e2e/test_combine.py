@@ -172,6 +172,20 @@ class Combine(unittest.TestCase):
         s.stop()
         up.stop()
 
+    def test_an_upstream_that_takes_no_lists_is_not_asked_for_ever(self):
+        up = Upstream("--fault-match", '"input":[=400',
+                      "--fault-match", '"input": [=400')
+        s = Sluice()
+        s.path(up, combine=16)
+        for text, arrivals in (("first", 2 * 16 - 1), ("second", 16)):
+            before = up.stats()["arrivals"]
+            b = s.submit("".join(embedding(i, f"{text} {i}") + "\n"
+                                 for i in range(16)), endpoint=EMBEDDINGS)
+            self.assertEqual(s.wait(b, 60)["request_counts"]["completed"], 16)
+            self.assertEqual(up.stats()["arrivals"] - before, arrivals)
+        s.stop()
+        up.stop()
+
     def test_an_outage_is_one_whatever_shares_calls(self):
         """The path is left alone, no line is charged and few calls made."""
         up = Upstream("--fault", "503=1")
