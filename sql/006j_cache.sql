@@ -30,22 +30,35 @@ begin
 	where c.account_id = p_account and c.key = p_key and c.expires_at > now();
 end $$;
 
--- Not when the account does not want it any more.
+-- Keep answers, each under its key; not when the account does not want it any more.
+create or replace function sluice.cache_write(
+    p_account bigint, p_keys bytea[], p_type text, p_bodies bytea[]
+) returns void
+language plpgsql set search_path = '' as $$
+begin
+	perform set_config('sluice.account', p_account::text, true);
+	perform set_config('synchronous_commit', 'off', true);
+	perform from sluice.account a where a.id = p_account and a.cache for key share;
+	if not found or not sluice.cache_room(p_account, (select sum(octet_length(b))
+	    from unnest(p_bodies) b)) then
+		return;
+	end if;
+	-- In one order, or two workers might wait for each other.
+	insert into sluice.answer_cache as c (account_id, key, type, body, expires_at)
+	select distinct on (u.key) p_account, u.key, p_type, u.body,
+		now() + sluice.cache_ttl()
+	from unnest(p_keys, p_bodies) u (key, body)
+	order by u.key
+	on conflict (account_id, key) do update set type = excluded.type,
+		body = excluded.body, made_at = now(), expires_at = excluded.expires_at;
+end $$;
+
 create or replace function sluice.cache_put(
     p_account bigint, p_key bytea, p_type text, p_body bytea
 ) returns void
 language plpgsql set search_path = '' security definer as $$
 begin
-	perform set_config('sluice.account', p_account::text, true);
-	perform set_config('synchronous_commit', 'off', true);
-	perform from sluice.account a where a.id = p_account and a.cache for key share;
-	if not found or not sluice.cache_room(p_account, octet_length(p_body)) then
-		return;
-	end if;
-	insert into sluice.answer_cache as c (account_id, key, type, body, expires_at)
-	values (p_account, p_key, p_type, p_body, now() + sluice.cache_ttl())
-	on conflict (account_id, key) do update set type = excluded.type,
-		body = excluded.body, made_at = now(), expires_at = excluded.expires_at;
+	perform sluice.cache_write(p_account, array[p_key], p_type, array[p_body]);
 end $$;
 
 -- Rows that one sweep deletes, for each reason.

@@ -107,26 +107,12 @@ create or replace function sluice.cache_keep(
     p_batch bigint, p_keys bytea, p_answers bytea, p_end integer[]
 ) returns void
 language plpgsql set search_path = '' security definer as $$
-declare
-	v_account bigint := (select b.account_id from sluice.batch b where b.id = p_batch);
 begin
-	perform set_config('sluice.account', v_account::text, true);
-	perform set_config('synchronous_commit', 'off', true);
-	perform from sluice.account a where a.id = v_account and a.cache for key share;
-	if not found or not sluice.cache_room(v_account, octet_length(p_answers)) then
-		return;
-	end if;
-	-- In one order, or two workers might wait for each other.
-	insert into sluice.answer_cache as c (account_id, key, type, body, expires_at)
-	select distinct on (k.key) v_account, k.key, 'application/json', k.body,
-		now() + sluice.cache_ttl()
-	from (
-		select substring(p_keys from (u.i::integer - 1) * 32 + 1 for 32) as key,
-			substring(p_answers from coalesce(p_end[u.i - 1], 0) + 1
-				for u.upto - coalesce(p_end[u.i - 1], 0)) as body
-		from unnest(p_end) with ordinality u (upto, i)
-	) k
-	order by k.key
-	on conflict (account_id, key) do update set type = excluded.type,
-		body = excluded.body, made_at = now(), expires_at = excluded.expires_at;
+	perform sluice.cache_write((select b.account_id from sluice.batch b
+			where b.id = p_batch),
+		array_agg(substring(p_keys from (u.i::integer - 1) * 32 + 1 for 32)),
+		'application/json',
+		array_agg(substring(p_answers from coalesce(p_end[u.i - 1], 0) + 1
+			for u.upto - coalesce(p_end[u.i - 1], 0))))
+	from unnest(p_end) with ordinality u (upto, i);
 end $$;
