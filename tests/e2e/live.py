@@ -2,17 +2,16 @@
 import http.client
 import http.server
 import os
-import threading
 import unittest
 
-from .harness import CHAT, KEY, Sluice, folder, serial, until
+from .harness import CHAT, KEY, Listening, Sluice, folder, serial, until
 
 SECRET = "sk-upstream-SECRET-0123456789abcdef"
 ODD = (b'{ "model" : "m1",\t"n": 12345678901234567890,"z":1e400, "a":-0.0,'
        b'"u":"\\u00e9\xc3\xa9\\ud83d\\ude00", "b" :[ ] ,"a2": {"model":"no"}}\r\n')
 
 
-class Steered:
+class Steered(Listening):
     """An upstream of the test's own: act(handler, body) does all of it."""
 
     def __init__(self, act):
@@ -22,9 +21,6 @@ class Steered:
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def log_message(self, *args):
-                pass
-
             def do_POST(self):
                 n = int(self.headers.get("content-length") or 0)
                 body = self.rfile.read(n)
@@ -32,14 +28,7 @@ class Steered:
                 outer.act(self, body)
 
         self.act = act
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Handler)
 
 
 def answer(status=200, body=b"{}", kind="application/json", **headers):

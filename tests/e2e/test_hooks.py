@@ -10,13 +10,13 @@ import threading
 import time
 import unittest
 
-from e2e.harness import KEY, Sluice, Upstream, folder, lines, program, serial, until
+from e2e.harness import KEY, Listening, Sluice, Upstream, folder, lines, program, serial, until
 
 LOCAL = ("--webhook-nets", "127.0.0.0/8", "--webhook-ports", "*",
          "--webhook-schemes", "https,http")
 
 
-class Receiver:
+class Receiver(Listening):
     """answer(n) -> status of the n-th request, or None: hold it until released."""
 
     def __init__(self, answer):
@@ -25,9 +25,6 @@ class Receiver:
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
-            def log_message(self, *args):
-                pass
-
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
                 receiver.got.append((dict(self.headers.items()), body, self.path))
@@ -44,15 +41,11 @@ class Receiver:
                 except OSError:
                     pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        super().__init__(Handler)
 
     def stop(self):
         self.release.set()
-        self.server.shutdown()
-        self.server.server_close()
+        super().stop()
 
 
 class Hooks(unittest.TestCase):
