@@ -55,12 +55,29 @@ learn_rate(struct foreign *f, const struct pace *p, double units, double us)
 	f->weight = fmin(f->weight + us, memory);
 }
 
-/* The most of late, of everybody together and of others. */
+/* The end of the fixed window that holds at_us, if one of them is at end_us. */
+static int64_t
+end_after(int64_t end_us, const struct pace *p, int64_t at_us)
+{
+	int64_t past_us = (at_us - end_us) % p->window_us;
+
+	return at_us - past_us + (past_us >= 0 ? p->window_us : 0);
+}
+
+/* The most of late, of everybody together and of others: of each fixed window,
+ * or of each time that is as long. */
 static void
 learn_most(struct foreign *f, const struct pace *p, int64_t sent_us)
 {
-	if (sent_us - f->most_us >= p->window_us) {
-		f->most_known = f->most_us > 0;
+	int64_t end_us = f->most_us + p->window_us;
+
+	if (f->reset == FOREIGN_FIXED)
+		end_us = end_after(f->end_us, p, f->most_us);
+	if (sent_us >= end_us) {
+		f->most_known = sent_us - end_us < p->window_us
+		    ? f->most_known + 1
+		    : 0; /* what was before a pause may be long past */
+		f->most_older = f->most_was;
 		f->most_was = f->most;
 		f->most = (struct foreign_most){ 0 };
 		f->most_us = sent_us;
@@ -71,15 +88,6 @@ learn_most(struct foreign *f, const struct pace *p, int64_t sent_us)
 	}
 	if (f->most.others < f->units)
 		f->most.others = f->units;
-}
-
-/* The end of the fixed window that holds at_us, if one of them is at end_us. */
-static int64_t
-end_after(int64_t end_us, const struct pace *p, int64_t at_us)
-{
-	int64_t past_us = (at_us - end_us) % p->window_us;
-
-	return at_us - past_us + (past_us >= 0 ? p->window_us : 0);
 }
 
 /* Others' units, if the count was taken at at_us; of a fixed window that then
@@ -191,7 +199,7 @@ is_stuck(struct foreign *f, const struct pace *p, int64_t used, int64_t own,
 			f->units = f->same_units;
 		f->log = (struct foreign_log){ 0 };
 		f->most = f->most_was = (struct foreign_most){ 0 };
-		f->most_us = 0;
+		f->most_us = f->most_known = 0;
 		f->rate = f->weight = 0;
 	} else if (used != f->same_used || f->sent_us == 0) {
 		f->same_used = used;
@@ -273,17 +281,24 @@ to_come(const struct foreign *f, double us)
 	return mean + FOREIGN_SIGMA_FIXED * sqrt(mean);
 }
 
+static const struct foreign_most *
+fuller(const struct foreign_most *a, const struct foreign_most *b)
+{
+	return a->used > b->used ? a : b;
+}
+
 /*
  * Where the count itself said for two windows that a good part of the limit was
  * left, others are no more than what everybody used beyond our own: whatever
- * the sums above made of it.
+ * the sums above made of it.  Half a fixed window tells nothing of its rest.
  */
 static int64_t
 bounded(
     const struct foreign *f, const struct pace *p, int64_t now_us, double units)
 {
+	bool fixed = f->reset == FOREIGN_FIXED;
 	const struct foreign_most *most =
-	    f->most.used > f->most_was.used ? &f->most : &f->most_was;
+	    fuller(fixed ? &f->most_older : &f->most, &f->most_was);
 	double limit = (double)(p->amount + p->reserve);
 	int64_t own =
 	    ledger_used(&p->ledger, now_us) + ledger_used(&p->live, now_us);
@@ -293,7 +308,7 @@ bounded(
 	if (own > most->own)
 		own = most->own;
 	rest = (double)(most->used - own) + limit / FOREIGN_SPARE_PART;
-	if (f->most_known && (double)most->used < FULL_PART * limit &&
+	if (f->most_known > fixed && (double)most->used < FULL_PART * limit &&
 	    units > rest)
 		units = rest;
 	return units > 0 ? (int64_t)ceil(units) : 0;

@@ -101,10 +101,10 @@ struct foreign { /* zeroed knows nothing */
 	double rate;            /* others' units per microsecond */
 	double weight;   /* of rate: time it was learned over, us, fading */
 	int64_t seen_us; /* units were last more than noise */
-	/* in this window's time, since most_us, and in the one before */
-	struct foreign_most most, most_was;
+	/* in this window's time, since most_us, and in the ones before */
+	struct foreign_most most, most_was, most_older;
 	int64_t most_us;
-	bool most_known;
+	int most_known; /* windows' times that are over */
 };
 
 /* One reading of the limit that p paces; limit and remaining are known. */

@@ -11,10 +11,12 @@
 
 enum { LIMIT = 1000, LEARN_S = 180, CALLS_MAX = 40000, TICK_MS = 100 };
 enum { LEAD_MS = 150, HORIZON_MS = 500 };
+enum { SEATS_FIRST = 4 }; /* of a fresh play; one more for each answer */
 
 /* What a busy machine does to what we see. */
 enum rough {
 	SMOOTH,
+	FRESH, /* the same, judged from the first call of both on */
 	LOADED, /* clocks off by parts of a second, some calls by seconds;
 		   stalls */
 	WHOLE,  /* the same, and resets in whole seconds */
@@ -55,7 +57,7 @@ struct world {
 	struct pace pace;
 	struct foreign foreign;
 	struct call calls[CALLS_MAX]; /* in the order of their slots */
-	size_t ncalls, arrived, told;
+	size_t ncalls, arrived, told, answered;
 	int64_t from_us, to_us;
 	struct told *out;
 };
@@ -185,6 +187,7 @@ hear(struct world *w, int64_t from, int64_t to)
 			.remaining = due[i]->remaining,
 			.reset_ms = due[i]->reset_ms };
 
+		w->answered++;
 		if (due[i]->refused)
 			continue;
 		pace_served(&w->pace, to, due[i]->said_us);
@@ -217,7 +220,9 @@ plan(struct world *w)
 		struct call *c = &w->calls[w->ncalls];
 
 		slot_us = pace_earliest(&w->pace, 1, w->now + LEAD_MS * MS);
-		if (slot_us > w->now + HORIZON_MS * MS)
+		if (slot_us > w->now + HORIZON_MS * MS ||
+		    (w->play->rough == FRESH && w->ncalls - w->answered >=
+			    SEATS_FIRST + w->answered / 2))
 			return;
 		pace_grant(&w->pace, 1, slot_us, keep_us, 1);
 		c->slot_us = slot_us;
@@ -225,7 +230,7 @@ plan(struct world *w)
 		if (w->ncalls > 0 && c->sent_us < c[-1].sent_us)
 			c->sent_us = c[-1].sent_us;
 		c->said_us = c->arrives_us = c->sent_us;
-		if (w->play->rough != SMOOTH)
+		if (w->play->rough > FRESH)
 			roughen(w, c);
 		if (w->ncalls > 0 && c->arrives_us < c[-1].arrives_us)
 			c->arrives_us = c[-1].arrives_us;
@@ -243,10 +248,10 @@ play_once(const struct play *play, uint64_t seed, struct told *out)
 	w->out = out;
 	w->random = seed * 0x9E3779B97F4A7C15u + 88172645463325252u;
 	w->now = 6000000 * S;
-	w->from_us = w->now + LEARN_S * S;
+	w->from_us = w->now + (play->rough == FRESH ? 0 : LEARN_S * S);
 	w->to_us = end = w->from_us + play->minutes * 60 * S;
 	w->phase_us = (int64_t)(unit_random(w) * 60e6);
-	w->next_other_us = w->now - 60 * S;
+	w->next_other_us = w->now - (play->rough == FRESH ? 0 : 60 * S);
 	while (w->next_other_us < w->now)
 		other_comes(w);
 	pace_init(&w->pace, PACE_REQUESTS, LIMIT, 60 * S);
@@ -362,6 +367,24 @@ others_feel_little_and_little_is_left_unused(void)
 	}
 }
 
+static void
+others_feel_nothing_of_the_first_windows(void)
+{
+	static const struct play fresh[] = {
+		{ "fresh 20% 4-12 s", true, SLOW, ALL(200), 4, FRESH },
+		{ "fresh 40% 4-12 s", true, SLOW, ALL(400), 4, FRESH },
+		{ "fresh 60% 4-12 s", true, SLOW, ALL(600), 4, FRESH },
+		{ "fresh 60% 1-3 s", true, FAST, ALL(600), 4, FRESH },
+	};
+
+	for (size_t i = 0; i < NITEMS(fresh); i++) {
+		struct told t = play_seeds(&fresh[i], 10);
+
+		CHECK(t.total >= 0.80, fresh[i].why);
+		CHECK(t.others_refused <= t.runs, fresh[i].why);
+	}
+}
+
 /* Counts of a minute's window, four a second, of calls at these seconds. */
 static struct foreign_log
 counted(const int *at_s, size_t n, int until_s)
@@ -432,6 +455,7 @@ what_came_of_late_is_in_the_count(void)
 }
 
 UNIT_MAIN("foreign", UNIT(others_feel_little_and_little_is_left_unused),
+    UNIT(others_feel_nothing_of_the_first_windows),
     UNIT(what_came_is_known_to_leave_a_window_later),
     UNIT(a_rate_follows_a_change_and_no_chance),
     UNIT(what_came_of_late_is_in_the_count))
