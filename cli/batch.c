@@ -81,8 +81,7 @@ batch_outlook(const json_t *batch, struct buf *to)
 		buf_addf(to,
 		    "not in time: %s needed, %s left; %" PRId64 " of %" PRId64
 		    " lines by then",
-		    need, left, js_int(o, "lines_in_time"),
-		    js_int(o, "lines"));
+		    need, left, js_int(o, "lines_in_time"), js_int(o, "lines"));
 	if (js_int(o, "lines_ahead") > 0)
 		buf_addf(to, ", after %" PRId64 " lines due before",
 		    js_int(o, "lines_ahead"));
@@ -100,10 +99,10 @@ batch_forecast(const json_t *f, struct buf *to)
 		return;
 	buf_addf(to, "%s (%s to %s)",
 	    out_clock((double)js_int(f, "ends_at"), at),
-	    out_clock((double)json_integer_value(json_array_get(between, 0)),
-		from),
-	    out_clock((double)json_integer_value(json_array_get(between, 1)),
-		until));
+	    out_clock(
+		(double)json_integer_value(json_array_get(between, 0)), from),
+	    out_clock(
+		(double)json_integer_value(json_array_get(between, 1)), until));
 	if (json_is_false(js_at(f, "in_time")))
 		buf_adds(to, ", too late");
 	if (js_int(f, "cost") > 0) {
@@ -119,7 +118,8 @@ batch_say_outlook(const struct cli *cli, const json_t *batch)
 	struct buf said = { 0 };
 
 	batch_outlook(batch, &said);
-	if (said.n > 0 && json_is_false(js_at(batch, "sluice.outlook.feasible")))
+	if (said.n > 0 &&
+	    json_is_false(js_at(batch, "sluice.outlook.feasible")))
 		cli_note(cli, "warning: %s", buf_cstr(&said));
 	buf_fini(&said);
 }

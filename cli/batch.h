@@ -13,8 +13,8 @@ bool batch_final(const json_t *batch, enum cli_exit *code);
 /* Say on stderr what is wrong with the input of a batch that failed. */
 void batch_say_faults(const struct cli *cli, const json_t *batch);
 
-/* What is to be said of the batch's deadline: "not in time: ..."; to stays empty
- * when there is nothing. */
+/* What is to be said of the batch's deadline: "not in time: ..."; to stays
+ * empty when there is nothing. */
 void batch_outlook(const json_t *batch, struct buf *to);
 /* On stderr, where it will not be done in time. */
 void batch_say_outlook(const struct cli *cli, const json_t *batch);

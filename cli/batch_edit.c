@@ -23,8 +23,8 @@ say(const struct cli *cli, const json_t *batch)
 static void
 say_status(const struct cli *cli, const json_t *batch)
 {
-	cli_note(cli, "%s is %s", js_text(batch, "id"),
-	    js_text(batch, "status"));
+	cli_note(
+	    cli, "%s is %s", js_text(batch, "id"), js_text(batch, "status"));
 }
 
 /* Post body (consumed; NULL: none) to the first n batches; each is tried, also
@@ -42,8 +42,8 @@ post_each(struct cli *cli, int n, const char *tail, json_t *body,
 
 	if (rc != SLC_OK)
 		code = cli_fail(cli, &err);
-	for (int i = 0; i < n && code != CLI_AWAY && code != CLI_AUTH &&
-	     c.key.n > 0;
+	for (int i = 0;
+	     i < n && code != CLI_AWAY && code != CLI_AUTH && c.key.n > 0;
 	     i++) {
 		client_path("/v1/batches/", cli->operand[i], tail, &path);
 		rc = client_call(
@@ -67,8 +67,8 @@ post_each(struct cli *cli, int n, const char *tail, json_t *body,
 static enum cli_exit
 edit(struct cli *cli, int n, const char *member, json_t *value)
 {
-	return post_each(cli, n, "",
-	    json_pack("{s:{s:o}}", "sluice", member, value), say);
+	return post_each(
+	    cli, n, "", json_pack("{s:{s:o}}", "sluice", member, value), say);
 }
 
 enum cli_exit

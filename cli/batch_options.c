@@ -57,7 +57,8 @@ batch_options(struct cli *cli, json_t *own)
 
 		if (at <= 0)
 			return cli_usage(cli,
-			    "--not-before: \"%s\" is neither a span as 2h nor a "
+			    "--not-before: \"%s\" is neither a span as 2h nor "
+			    "a "
 			    "time as 2026-01-31T22:00Z",
 			    after);
 		json_object_set_new(own, "not_before", json_integer(at));

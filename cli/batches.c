@@ -120,9 +120,9 @@ say_cost(json_t *batch)
 	char cost[32], direct[32];
 	size_t i;
 
-	json_array_foreach(paths, i, path) buf_addf(&ways,
-	    "%s%s: %" PRId64 " lines", i > 0 ? ", " : "", js_text(path, "path"),
-	    js_int(path, "lines"));
+	json_array_foreach(paths, i, path)
+	    buf_addf(&ways, "%s%s: %" PRId64 " lines", i > 0 ? ", " : "",
+		js_text(path, "path"), js_int(path, "lines"));
 	if (paths != NULL)
 		json_object_set_new(
 		    batch, "ways", json_string(buf_cstr(&ways)));

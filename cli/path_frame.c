@@ -336,8 +336,8 @@ path_frame_line(const json_t *path, struct buf *to)
 	if (js_at(path, "now") == NULL)
 		buf_adds(to, " now=unknown");
 	if (json_array_size(sends) > 0) {
-		double live, n =
-		    sends_at(path, json_array_size(sends) - 1, &live);
+		double live,
+		    n = sends_at(path, json_array_size(sends) - 1, &live);
 
 		buf_addf(to, " sends=%.0f", n);
 		if (js_at(path, "now.live_sends") != NULL)

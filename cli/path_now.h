@@ -11,7 +11,8 @@
  * The limits of a path and of its pool: what the server shows of each, and
  * over it what is said just now.  Each has name ("gpt-4:requests/1m"), of
  * ("path", "pool"), configured, amount (what may be used), used; some have
- * live (of used, by live calls), foreign, ladder, per_s, paused_until, why.  The caller's.
+ * live (of used, by live calls), foreign, ladder, per_s, paused_until, why. The
+ * caller's.
  */
 json_t *path_now_limits(const json_t *path);
 

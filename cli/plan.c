@@ -63,8 +63,8 @@ print_plan(const struct cli *cli, const json_t *plan)
 	}
 	printf("goes by %s", buf_cstr(&said));
 	if (js_at(routed, "direct_part") != NULL)
-		printf(" (%.0f %% direct)",
-		    100 * js_num(routed, "direct_part"));
+		printf(
+		    " (%.0f %% direct)", 100 * js_num(routed, "direct_part"));
 	buf_clear(&said);
 	out_clean(&said, slice_str(js_text(routed, "limit")));
 	if (said.n > 0)
@@ -103,8 +103,8 @@ cmd_plan(struct cli *cli)
 
 	if (code != CLI_OK)
 		goto out;
-	json_object_set_new(json_object_get(options, "sluice"), "dry_run",
-	    json_true());
+	json_object_set_new(
+	    json_object_get(options, "sluice"), "dry_run", json_true());
 	rc = client_open(&c, cli, &err);
 	if (rc == SLC_OK)
 		rc = submit_file(cli, &c, options, &plan, &err);

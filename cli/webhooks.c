@@ -151,8 +151,7 @@ cmd_webhook_test(struct cli *cli)
 		    NULL);
 	}
 	if (rc == SLC_OK && cli->json) {
-		json_dumpf(
-		    event != NULL ? event : made, stdout, JSON_COMPACT);
+		json_dumpf(event != NULL ? event : made, stdout, JSON_COMPACT);
 		putchar('\n');
 	} else if (rc == SLC_OK) {
 		view_print(cli, &event_one, event);

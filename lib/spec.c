@@ -224,8 +224,9 @@ spec_limit(const char *text, struct spec_limit *out, struct slc_err *err)
 enum slc_rc
 spec_suffix(const char *text, struct slc_err *err)
 {
-	size_t n = strspn(text, ":@/+._-0123456789abcdefghijklmnopqrstuvwxyz"
-				"ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+	size_t n = strspn(text,
+	    ":@/+._-0123456789abcdefghijklmnopqrstuvwxyz"
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
 
 	if (text[n] == '\0' && n >= 1 && n <= SPEC_SUFFIX_MAX)
 		return SLC_OK;

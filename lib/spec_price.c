@@ -107,8 +107,8 @@ take_hours(struct slice *model, struct spec_price *out, struct slc_err *err)
 	if (at == NULL || !is_hours(at + 1, end))
 		return SLC_OK;
 	if (end - at - 1 > SPEC_HOURS_MAX)
-		return slc_fail(err, SLC_EINPUT,
-		    "hours have at most %d bytes", SPEC_HOURS_MAX);
+		return slc_fail(err, SLC_EINPUT, "hours have at most %d bytes",
+		    SPEC_HOURS_MAX);
 	memcpy(out->hours, at + 1, (size_t)(end - at - 1));
 	model->n = (size_t)(at - model->p);
 	if (model->n == 0)

@@ -197,9 +197,9 @@ call_on_fill(char *p, size_t size, size_t n, void *arg)
 		return CURL_READFUNC_ABORT;
 	n = c->request.fill(p, size * n, c->request.arg);
 	c->unfed = n == UPSTREAM_LATER;
-	return n == UPSTREAM_LATER ? CURL_READFUNC_PAUSE
+	return n == UPSTREAM_LATER  ? CURL_READFUNC_PAUSE
 	    : n == UPSTREAM_GIVE_UP ? CURL_READFUNC_ABORT
-				     : n;
+				    : n;
 }
 
 /* The block of headers is whole; that of a 1xx is not the answer's. */

@@ -19,9 +19,9 @@ enum { AIMD_START = 4, AIMD_UNBOUND = 4096 };
 #define AIMD_LATENCY_MAX_US INT64_C(3600000000)
 #define AIMD_UNKNOWN_US     INT64_C(10000000)
 /* From a refusal until it is heeded, at most. */
-#define AIMD_NEWS_US        INT64_C(1000000)
-#define AIMD_REST_US        INT64_C(600000000)
-#define AIMD_REST_MAX_US    INT64_C(86400000000)
+#define AIMD_NEWS_US     INT64_C(1000000)
+#define AIMD_REST_US     INT64_C(600000000)
+#define AIMD_REST_MAX_US INT64_C(86400000000)
 
 struct aimd {            /* zeroed: nothing known, starts at AIMD_START */
 	int64_t limit;   /* 0: AIMD_START; AIMD_UNBOUND: there is none to see */

@@ -171,7 +171,7 @@ prices_ok(struct call *call, const json_t *path, const char *where)
 	static const char *const members[] = { "input", "cached_input",
 		"output" };
 	const json_t *prices = json_object_get(path, "prices"), *price, *model,
-	    *hours;
+		     *hours;
 	int64_t unused;
 	size_t i;
 

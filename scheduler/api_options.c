@@ -26,7 +26,7 @@ static const struct option {
 	const char *name;
 	enum kind kind;
 	bool edit;
-	int64_t min, max; /* of texts: bytes */
+	int64_t min, max;  /* of texts: bytes */
 	const char *words; /* " a b c " */
 } OPTIONS[] = {
 	{ "priority", KIND_PRIORITY, true, 0, 0, NULL },
@@ -130,7 +130,8 @@ read_deadline(struct call *call, const json_t *v, const char *param,
 	    spec_window(slice_str(text), SLC_WINDOW_MIN_S, SLC_WINDOW_MAX_S, &s,
 		&err) != SLC_OK) {
 		api_error(call, 400, "invalid_value", param,
-		    "'%s' must be a Unix time or a span from now as \"6h\"%s%s.",
+		    "'%s' must be a Unix time or a span from now as "
+		    "\"6h\"%s%s.",
 		    param, text != NULL ? ": " : "", err.text);
 		return false;
 	}

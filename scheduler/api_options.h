@@ -20,7 +20,7 @@ enum api_options_for { API_OPTIONS_CREATE, API_OPTIONS_EDIT };
  * batch has normal or what is allowed.  An unknown member is an error.  False:
  * the call has been answered.
  */
-bool api_options(struct call *call, const json_t *own,
-    enum api_options_for use, struct buf *out);
+bool api_options(struct call *call, const json_t *own, enum api_options_for use,
+    struct buf *out);
 
 #endif

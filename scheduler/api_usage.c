@@ -16,8 +16,8 @@ enum {
 	USAGE_SPAN_MAX_S = 3660 * 86400, /* back from now */
 };
 
-static const char *const groups[] = { "account", "key", "model", "path",
-	"kind", "resource" };
+static const char *const groups[] = { "account", "key", "model", "path", "kind",
+	"resource" };
 
 static bool
 param_error(struct call *call, const char *name, const char *says)

@@ -39,13 +39,12 @@ run_for(struct dispatch *d, struct dispatch_plan *plan,
 {
 	struct dispatch_run *run = lane->run;
 
-	if (run != NULL && run->path == o->flow->path->id && run->again == again &&
-	    run->chunk == line->chunk && run->keep_us == o->keep_us &&
-	    run->calls < run->most &&
+	if (run != NULL && run->path == o->flow->path->id &&
+	    run->again == again && run->chunk == line->chunk &&
+	    run->keep_us == o->keep_us && run->calls < run->most &&
 	    run->n + o->n <= SLC_CHUNK_LINES_MAX &&
 	    (!run->packed || run->lines[0].tries == line->tries) &&
-	    o->slot_us >= run->send_us &&
-	    o->slot_us - run->send_us < INT32_MAX)
+	    o->slot_us >= run->send_us && o->slot_us - run->send_us < INT32_MAX)
 		return run;
 	run = xcalloc(1, sizeof(*run));
 	run->lane = lane->id;
@@ -150,8 +149,8 @@ plan_line(struct dispatch *d, struct dispatch_lane *lane,
 		return FATE_FAILS;
 	}
 	if (goes) {
-		o->limit_us = dispatch_limit_us(
-		    o->flow, o->input, o->output, now_us);
+		o->limit_us =
+		    dispatch_limit_us(o->flow, o->input, o->output, now_us);
 		dispatch_offer_take(d, o);
 		run_add(run_for(d, plan, lane, line, o, again), line, o);
 		plan->lines += (int64_t)o->n;
@@ -205,11 +204,11 @@ plan_move(struct dispatch_lane *lane, const struct dispatch_line *line,
 	struct dispatch_move *m;
 
 	if (lane->move == 0) {
-		plan->moves = xrealloc(plan->moves,
-		    (plan->nmoves + 1) * sizeof(*plan->moves));
-		plan->moves[plan->nmoves++] = (struct dispatch_move){
-			.lane = lane->id, .from = lane->next_line
-		};
+		plan->moves = xrealloc(
+		    plan->moves, (plan->nmoves + 1) * sizeof(*plan->moves));
+		plan->moves[plan->nmoves++] =
+		    (struct dispatch_move){ .lane = lane->id,
+			    .from = lane->next_line };
 		lane->move = plan->nmoves;
 	}
 	m = &plan->moves[lane->move - 1];

@@ -132,8 +132,8 @@ struct dispatch_rate {
 	bool waited, large_waited;
 	int64_t contended_us; /* the last time that one waited */
 	size_t joins;         /* in this plan: a model + 1 that contends */
-	bool crowded;        /* large ones wait for several windows */
-	int64_t large_units; /* the first of them that waits */
+	bool crowded;         /* large ones wait for several windows */
+	int64_t large_units;  /* the first of them that waits */
 	/* Live calls: units they ever took, as of live_us, and a microsecond */
 	int64_t live_total, live_us;
 	double live_rate;
@@ -150,10 +150,10 @@ struct dispatch_seats {
 	int64_t out;
 	int64_t contended_us; /* the last time that none was free */
 	size_t joins;         /* as of a rate */
-	int64_t live;     /* open live calls */
-	bool live_waited; /* one found no seat */
-	int64_t live_us;   /* when there were some last */
-	int64_t wanted_us; /* when a line asked for one last */
+	int64_t live;         /* open live calls */
+	bool live_waited;     /* one found no seat */
+	int64_t live_us;      /* when there were some last */
+	int64_t wanted_us;    /* when a line asked for one last */
 };
 
 /* Why the next line of a flow does not go now. */
@@ -162,7 +162,7 @@ enum dispatch_waits {
 	DISPATCH_WAITS_DOWN,  /* the path's breaker */
 	DISPATCH_WAITS_PAUSE, /* paused_us of the flow */
 	DISPATCH_WAITS_SEATS,
-	DISPATCH_WAITS_RATE, /* waits_rate, for waits_units */
+	DISPATCH_WAITS_RATE,  /* waits_rate, for waits_units */
 	DISPATCH_WAITS_QUEUE, /* waits_queued */
 };
 
@@ -212,7 +212,7 @@ struct dispatch_flow {
 	int64_t waits_units;
 	const struct dispatch_queued *waits_queued;
 	bool blocked;
-	bool large_blocked; /* lines with large costs */
+	bool large_blocked;        /* lines with large costs */
 	struct dispatch_work work; /* where no rate limit binds */
 };
 
@@ -240,14 +240,14 @@ struct dispatch {
 					 the order they go */
 	size_t nlanes;
 	struct dispatch_lane **by_id; /* the same lanes */
-	int64_t workers; /* live */
-	double margin;   /* DISPATCH_MARGIN */
+	int64_t workers;              /* live */
+	double margin;                /* DISPATCH_MARGIN */
 	/* dispatch_order.c */
 	struct dispatch_model **models;
 	size_t nmodels;
 	struct fair_book **books; /* of limits */
 	size_t nbooks;
-	struct dispatch_turns *turns; /* of this plan; NULL before the first */
+	struct dispatch_turns *turns;  /* of this plan; NULL before the first */
 	struct dispatch_owner *owners; /* DISPATCH_OWNERS, or NULL */
 	size_t owner;                  /* the next to be overwritten */
 	int64_t route_us; /* paths were chosen; 0: they must be anew */
@@ -342,8 +342,7 @@ bool dispatch_live_lately(const struct dispatch *d, int64_t now_us);
 /* Seats that the workers may have: what live calls leave. */
 int64_t dispatch_seats_amount(const struct dispatch_seats *s);
 /* The same now; none while live calls come and no line wants one. */
-int64_t
-dispatch_seats_wanted(const struct dispatch_seats *s, int64_t now_us);
+int64_t dispatch_seats_wanted(const struct dispatch_seats *s, int64_t now_us);
 
 /* dispatch_seen.c: what workers saw -------------------------------------- */
 
@@ -413,8 +412,7 @@ void dispatch_seen(
 void dispatch_order_settle(struct dispatch *d, const struct dispatch_flow *f,
     const struct dispatch_entry *e);
 /* The book of a limit (path: its id below 0), made on first use. */
-struct fair_book *
-dispatch_book(struct dispatch *d, int64_t id, int64_t now_us);
+struct fair_book *dispatch_book(struct dispatch *d, int64_t id, int64_t now_us);
 
 /* dispatch.c: the plan --------------------------------------------------- */
 

@@ -81,8 +81,8 @@ dispatch_books_read(struct dispatch *d, const json_t *list, int64_t now_us)
 		return;
 	json_array_foreach(list, i, v)
 	{
-		struct fair_book *b = dispatch_book(d,
-		    json_integer_value(json_object_get(v, "book")), now_us);
+		struct fair_book *b = dispatch_book(
+		    d, json_integer_value(json_object_get(v, "book")), now_us);
 
 		contends(d, b->id, now_us);
 		b->lead_us = json_number_value(json_object_get(v, "lead_us"));

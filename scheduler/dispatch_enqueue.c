@@ -60,8 +60,8 @@ static int64_t
 doubled(int64_t wait_us, int refusals)
 {
 	return wait_us << (refusals < DISPATCH_QUEUE_DOUBLINGS
-		? refusals
-		: DISPATCH_QUEUE_DOUBLINGS);
+		       ? refusals
+		       : DISPATCH_QUEUE_DOUBLINGS);
 }
 
 /* A batch of so many units was refused. */
@@ -146,8 +146,8 @@ void
 dispatch_queued_take(struct dispatch_flow *f, const struct dispatch_offer *o)
 {
 	for (size_t i = 0; i < f->nqueued; i++)
-		f->queued[i]->out += units(
-		    f->queued[i], 1, dispatch_queued_tokens(f, o));
+		f->queued[i]->out +=
+		    units(f->queued[i], 1, dispatch_queued_tokens(f, o));
 	f->out++;
 	f->path->out++;
 	f->path->going++;

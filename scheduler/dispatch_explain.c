@@ -38,7 +38,8 @@ limit_text(const struct dispatch_rate *r, char out[64])
 	char window[32];
 
 	spec_window_text(r->pace.window_us / 1000000, window);
-	snprintf(out, 64, "%s/%s", pace_dimension_names[r->pace.dimension], window);
+	snprintf(
+	    out, 64, "%s/%s", pace_dimension_names[r->pace.dimension], window);
 }
 
 static bool
@@ -329,8 +330,7 @@ dispatch_learned(
 		    ",\"concurrency\":{\"limit\":%lld,\"found\":%s,"
 		    "\"refused_at\":%lld,\"live\":%s,\"why\":",
 		    (long long)a->limit, a->found ? "true" : "false",
-		    (long long)a->refused_at,
-		    aimd_binds(a) ? "true" : "false");
+		    (long long)a->refused_at, aimd_binds(a) ? "true" : "false");
 		if (a->found)
 			buf_addf(out, "\"refused at %lld in flight\"}",
 			    (long long)a->refused_at);

@@ -70,8 +70,8 @@ void dispatch_learned(const struct dispatch *d,
 /* Books and who stands where in them (sluice.fairness.books): as they are, and
  * into a d that has none.  The plan has them about once a second. */
 void dispatch_books_write(const struct dispatch *d, struct buf *out);
-void dispatch_books_read(
-    struct dispatch *d, const json_t *list, int64_t now_us);
+void
+dispatch_books_read(struct dispatch *d, const json_t *list, int64_t now_us);
 
 /* Nothing to write: the commit can be left out. */
 bool dispatch_plan_empty(const struct buf *plan);

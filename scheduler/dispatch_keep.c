@@ -29,8 +29,8 @@ flow_rate(const struct dispatch_flow *f, int64_t now_us,
 		rate = fmin(rate,
 		    1e6 /
 			(pace_interval_us(&r->pace, now_us) *
-			    (double)dispatch_shape_units(r, (int64_t)o->n,
-				o->input, o->output)));
+			    (double)dispatch_shape_units(
+				r, (int64_t)o->n, o->input, o->output)));
 	}
 	return rate;
 }

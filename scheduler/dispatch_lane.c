@@ -104,20 +104,18 @@ dispatch_lane_put(struct dispatch *d, int64_t id, const char *model,
 }
 
 void
-dispatch_lane_cap(struct dispatch *d, struct dispatch_lane *lane, int64_t left,
-    bool out)
+dispatch_lane_cap(
+    struct dispatch *d, struct dispatch_lane *lane, int64_t left, bool out)
 {
 	size_t i = 0;
 
 	while (i < d->npurses && d->purses[i].batch != lane->batch)
 		i++;
 	if (i == d->npurses) {
-		d->purses = xrealloc(
-		    d->purses, (d->npurses + 1) * sizeof(*d->purses));
+		d->purses =
+		    xrealloc(d->purses, (d->npurses + 1) * sizeof(*d->purses));
 		d->purses[d->npurses++] = (struct dispatch_purse){
-			.batch = lane->batch,
-			.left = (double)left,
-			.out = out
+			.batch = lane->batch, .left = (double)left, .out = out
 		};
 	}
 	lane->purse = i + 1;

@@ -81,16 +81,16 @@ struct dispatch_lane {
 	struct dispatch_rate *shapes[DISPATCH_SHAPES_MAX];
 	size_t nshape_ids, nshapes;
 	/* The order, reckoned anew about once a second. */
-	double need_s;    /* for what is left, with all of the account's share */
-	int start;        /* latest start from now, in steps; it can wait */
-	bool danger;      /* of missing its deadline; it can still make it */
-	bool late;        /* it cannot */
+	double need_s; /* for what is left, with all of the account's share */
+	int start;     /* latest start from now, in steps; it can wait */
+	bool danger;   /* of missing its deadline; it can still make it */
+	bool late;     /* it cannot */
 	/* of this plan: */
-	bool over;     /* nothing more of it can go */
-	bool starved;  /* its turn came and none of its lines was at hand */
+	bool over;      /* nothing more of it can go */
+	bool starved;   /* its turn came and none of its lines was at hand */
 	size_t at, end; /* of again: the next to be looked at, the last + 1 */
-	size_t kept;   /* of those before: they wait on */
-	size_t move;   /* of the plan's, + 1 */
+	size_t kept;    /* of those before: they wait on */
+	size_t move;    /* of the plan's, + 1 */
 	struct dispatch_run *run; /* of the plan's, the last one of its */
 	enum route_choice choice;
 	bool no_escalate;
@@ -116,8 +116,8 @@ dispatch_lane_put(struct dispatch *d, int64_t id, const char *model,
     int priority, int64_t deadline_us, int32_t next_line, int32_t lines_left);
 /* Its batch may spend so much more; out: lines of it are out, or their results
  * not counted. */
-void dispatch_lane_cap(struct dispatch *d, struct dispatch_lane *lane,
-    int64_t left, bool out);
+void dispatch_lane_cap(
+    struct dispatch *d, struct dispatch_lane *lane, int64_t left, bool out);
 void dispatch_lanes_end(struct dispatch *d);
 /* What is known of it is old: read it again.  An unknown id is nothing. */
 void dispatch_lane_drop(struct dispatch *d, int64_t id);

@@ -25,8 +25,7 @@ shapes_let(struct dispatch_offer *o, int64_t now_us)
 		if (at_us < now_us + DISPATCH_LEAD_US)
 			at_us = now_us + DISPATCH_LEAD_US;
 		at_us = pace_earliest(&r->pace,
-		    dispatch_shape_units(
-			r, (int64_t)o->n, o->input, o->output),
+		    dispatch_shape_units(r, (int64_t)o->n, o->input, o->output),
 		    at_us);
 		if (r->waited || at_us > now_us + DISPATCH_HORIZON_US) {
 			r->waited = true;
@@ -184,8 +183,7 @@ dispatch_offer_take(const struct dispatch *d, const struct dispatch_offer *o)
 		struct dispatch_rate *r = o->lane->shapes[i];
 
 		pace_grant(&r->pace,
-		    dispatch_shape_units(
-			r, (int64_t)o->n, o->input, o->output),
+		    dispatch_shape_units(r, (int64_t)o->n, o->input, o->output),
 		    o->slot_us, o->keep_us, 1);
 		r->changed = true;
 	}

@@ -60,9 +60,9 @@ int64_t dispatch_shape_units(const struct dispatch_rate *r, int64_t lines,
  * latency), loose otherwise.  The stock is what seats may take up before the
  * news of their being free has come here and another grant has gone out.
  */
-int64_t dispatch_keep_us(const struct dispatch *d,
-    const struct dispatch_flow *f, int64_t now_us,
-    const struct dispatch_offer *o);
+int64_t
+dispatch_keep_us(const struct dispatch *d, const struct dispatch_flow *f,
+    int64_t now_us, const struct dispatch_offer *o);
 
 /* Charge the ledgers for it. */
 void

@@ -87,8 +87,8 @@ lane_reckon(struct dispatch_lane *lane, int64_t now_us)
 {
 	const struct dispatch_queue *q =
 	    lane->fresh.first < lane->fresh.n ? &lane->fresh : &lane->again;
-	double lines = lane->lines_left +
-	    (double)(lane->again.n - lane->again.first);
+	double lines =
+	    lane->lines_left + (double)(lane->again.n - lane->again.first);
 	double per_s = 0, share;
 	size_t alike;
 
@@ -106,9 +106,8 @@ lane_reckon(struct dispatch_lane *lane, int64_t now_us)
 static int
 start_step(double in_us)
 {
-	return in_us <= 1e6
-	    ? 0
-	    : (int)(DISPATCH_START_STEPS * log2(in_us / 1e6));
+	return in_us <= 1e6 ? 0
+			    : (int)(DISPATCH_START_STEPS * log2(in_us / 1e6));
 }
 
 /* Of one account's lanes, by deadline: who is in danger, who cannot be helped.
@@ -149,8 +148,7 @@ reckon(struct dispatch *d, int64_t now_us)
 	for (size_t i = 0; i < d->nlanes; i++)
 		lane_reckon(d->lanes[i], now_us);
 	if (d->nlanes > 1)
-		qsort(
-		    d->lanes, d->nlanes, sizeof(*d->lanes), by_deadline);
+		qsort(d->lanes, d->nlanes, sizeof(*d->lanes), by_deadline);
 	t->nlifted = 0;
 	for (size_t i = 1; i <= d->nlanes; i++) {
 		if (i < d->nlanes &&
@@ -162,8 +160,8 @@ reckon(struct dispatch *d, int64_t now_us)
 	}
 	if (t->lifted_cap < d->nlanes) {
 		t->lifted_cap = d->nlanes;
-		t->lifted = xrealloc(
-		    t->lifted, t->lifted_cap * sizeof(*t->lifted));
+		t->lifted =
+		    xrealloc(t->lifted, t->lifted_cap * sizeof(*t->lifted));
 	}
 	for (size_t i = 0; i < d->nlanes; i++)
 		if (d->lanes[i]->danger)
@@ -239,8 +237,8 @@ static bool
 shapes_allow(const struct dispatch_lane *lane, int64_t now_us)
 {
 	for (size_t i = 0; i < lane->nshapes; i++)
-		if (pace_earliest(&lane->shapes[i]->pace, 1,
-			now_us + DISPATCH_LEAD_US) >
+		if (pace_earliest(
+			&lane->shapes[i]->pace, 1, now_us + DISPATCH_LEAD_US) >
 		    now_us + DISPATCH_HORIZON_US) {
 			lane->shapes[i]->waited = true;
 			return false;
@@ -251,8 +249,8 @@ shapes_allow(const struct dispatch_lane *lane, int64_t now_us)
 /* Who cannot go for reasons of its own does not wait for its turn, and is not
  * owed any. */
 static bool
-turn_waits(const struct dispatch *d, const struct dispatch_turn *t,
-    int64_t now_us)
+turn_waits(
+    const struct dispatch *d, const struct dispatch_turn *t, int64_t now_us)
 {
 	for (size_t i = t->first; i < t->first + t->n; i++)
 		if (dispatch_lane_has(d->lanes[i]) &&
@@ -322,8 +320,7 @@ dispatch_order_begin(struct dispatch *d, int64_t now_us)
 			open_book(o, t->book, now_us);
 		t->at = 0;
 		if (turn_waits(d, t, now_us))
-			fair_wants(
-			    t->book, t->class, t->account, t->weight, i);
+			fair_wants(t->book, t->class, t->account, t->weight, i);
 	}
 	for (size_t i = 0; i < o->nopen; i++)
 		fair_ready(o->open[i]);

@@ -4,8 +4,8 @@
  *
  * Pure.  Of an account the lane goes first whose start can least wait (its
  * deadline less what its lines need of all that the account may have), then
- * the older one.  Lanes in danger of missing their deadline go before all others
- * of their account, those of higher classes included, unless they can no
+ * the older one.  Lanes in danger of missing their deadline go before all
+ * others of their account, those of higher classes included, unless they can no
  * longer make it: who cannot be helped holds up nobody.
  */
 #ifndef SCHEDULER_DISPATCH_ORDER_H
@@ -21,7 +21,8 @@ enum {
 	 * the time until then: two batches that are alike do not take turns. */
 	DISPATCH_START_STEPS = 4,
 	DISPATCH_SPARE_US = 5000000, /* and a tenth: kept for retries */
-	DISPATCH_BOOK_US = 600000000, /* unused for so long, a book is dropped */
+	DISPATCH_BOOK_US =
+	    600000000, /* unused for so long, a book is dropped */
 	/* A plan is handed out in so many turns or more. */
 	DISPATCH_TURNS = 64,
 };
@@ -31,8 +32,8 @@ struct dispatch_turn {
 	struct fair_book *book;
 	int class, weight;
 	int64_t account;
-	size_t first, n, at;  /* of d->lanes */
-	size_t lift, nlift;   /* of lifted */
+	size_t first, n, at; /* of d->lanes */
+	size_t lift, nlift;  /* of lifted */
 };
 
 struct dispatch_turns {

@@ -58,8 +58,7 @@ dispatch_order_settle(struct dispatch *d, const struct dispatch_flow *f,
 		if (r == NULL)
 			continue;
 		pace_settle(&r->pace,
-		    dispatch_shape_units(
-			r, lines, e->est_input, e->est_output),
+		    dispatch_shape_units(r, lines, e->est_input, e->est_output),
 		    e->slot_us, e->keep_us,
 		    dispatch_shape_units(r, lines, e->input, e->output),
 		    e->sent_us);
@@ -69,8 +68,7 @@ dispatch_order_settle(struct dispatch *d, const struct dispatch_flow *f,
 		return;
 	/* One that never left goes again, and is charged again then. */
 	if (e->sent_us == 0)
-		fair_settle(
-		    f->of->book, o.class, o.account, 0, -estimated);
+		fair_settle(f->of->book, o.class, o.account, 0, -estimated);
 	else
 		fair_settle(f->of->book, o.class, o.account,
 		    dispatch_limit_us(f, e->input, e->output, e->sent_us) -

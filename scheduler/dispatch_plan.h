@@ -45,7 +45,7 @@ struct dispatch_mark {
 	int64_t lane, chunk;
 	int32_t first_line;
 	int16_t index, sends;
-	bool again; /* it stands in retry */
+	bool again;       /* it stands in retry */
 	const char *code; /* of those that fail */
 	char why[160];
 };

@@ -263,8 +263,8 @@ dispatch_read_world(
 	    dispatch_lane_drop(d, json_integer_value(v));
 	json_array_foreach(json_object_get(doc, "enqueued"), i, v)
 	    dispatch_queued_out(d, (int32_t)get_int(v, "path"),
-		get_text(v, "model"), get_int(v, "lines"),
-		get_int(v, "tokens"), get_int(v, "going"));
+		get_text(v, "model"), get_int(v, "lines"), get_int(v, "tokens"),
+		get_int(v, "going"));
 	read_live(d, json_object_get(doc, "live"), w->now_us);
 	json_array_foreach(json_object_get(doc, "seen"), i, v)
 	    read_seen(d, v, w->now_us);

@@ -23,7 +23,7 @@ read_dimension(const char *s)
 static enum dispatch_kind
 read_kind(const char *s)
 {
-	return strcmp(s, "suffix") == 0    ? DISPATCH_SUFFIX
+	return strcmp(s, "suffix") == 0 ? DISPATCH_SUFFIX
 	    : strcmp(s, "batches") == 0 ? DISPATCH_BATCHES
 					: DISPATCH_DIRECT;
 }
@@ -31,7 +31,8 @@ read_kind(const char *s)
 static struct route_price *
 read_prices(const json_t *list, size_t *n)
 {
-	struct route_price *prices = xcalloc(json_array_size(list), sizeof(*prices));
+	struct route_price *prices =
+	    xcalloc(json_array_size(list), sizeof(*prices));
 	json_t *v, *span;
 	size_t i, k;
 
@@ -138,8 +139,7 @@ dispatch_read_config(struct dispatch *d, struct slice text, struct slc_err *err)
 		globs = xcalloc(json_array_size(models), sizeof(*globs));
 		json_array_foreach(models, k, g) globs[k] =
 		    json_string_value(g);
-		prices =
-		    read_prices(json_object_get(v, "prices"), &nprices);
+		prices = read_prices(json_object_get(v, "prices"), &nprices);
 		paths[i] = (struct dispatch_conf_path){
 			.id = (int32_t)get_int(v, "id"),
 			.pool = (int32_t)get_int(v, "pool"),
@@ -185,8 +185,8 @@ dispatch_read_config(struct dispatch *d, struct slice text, struct slc_err *err)
 	d->failed_over = d->timeline_new && get_int(doc, "timeline_was") > 0;
 	json_array_foreach(json_object_get(doc, "estimates"), i, v)
 	    read_estimate(d, v);
-	dispatch_books_read(d, json_object_get(doc, "fair"),
-	    get_time(d, doc, "now_us"));
+	dispatch_books_read(
+	    d, json_object_get(doc, "fair"), get_time(d, doc, "now_us"));
 	for (i = 0; i < npaths; i++)
 		free((void *)paths[i].models);
 	free(paths);

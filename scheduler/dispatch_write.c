@@ -47,8 +47,7 @@ write_queued(struct dispatch *d, struct buf *out, bool *open)
 			continue;
 		q->changed = false;
 		doc_item(out, "limits", open);
-		buf_addf(out, "{\"id\":%d,\"paused_us\":%lld,\"why\":",
-		    q->id,
+		buf_addf(out, "{\"id\":%d,\"paused_us\":%lld,\"why\":", q->id,
 		    (long long)dispatch_database_time(d, q->paused_us));
 		buf_add_json(out, slice_str(q->why));
 		buf_addf(out,
@@ -154,8 +153,8 @@ write_shaped(struct dispatch *d, int64_t now_us, struct buf *out)
 
 		if (r->scope.pool != DISPATCH_NO_POOL || !r->waited)
 			continue;
-		until_us = pace_earliest(
-		    &r->pace, 1, now_us + DISPATCH_LEAD_US);
+		until_us =
+		    pace_earliest(&r->pace, 1, now_us + DISPATCH_LEAD_US);
 		doc_item(out, "shaped", &open);
 		buf_addf(out, "[%d,%.3f]", r->id,
 		    (double)dispatch_database_time(d, until_us) / 1e6);

@@ -193,8 +193,8 @@ dispatcher_on_looked(struct db_result *res, void *arg)
 	if (dr->world.jumped_us != 0)
 		log_warn("dispatch.clock", "jumped_ms=%lld",
 		    (long long)dr->world.jumped_us / 1000);
-	dr->configure = dr->world.revision != dr->d.revision ||
-	    now_ms >= dr->config_at_ms;
+	dr->configure =
+	    dr->world.revision != dr->d.revision || now_ms >= dr->config_at_ms;
 	if (dr->at_live > 0)
 		rows_live_open(&dr->d, res, dr->at_live, dr->world.now_us);
 	if (dr->at_lanes > 0)

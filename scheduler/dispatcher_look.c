@@ -41,7 +41,7 @@ look_for_lines(struct dispatcher *dr, struct db_call *call)
 {
 	size_t n = dr->d.nlanes, from = dr->lines_from;
 
-	for (int class = FAIR_CLASSES - 1; class > 0; class--)
+	for (int class = FAIR_CLASSES - 1; class > 0; class --)
 		for (size_t i = 0; i < n && dr->nlines < LANES_READ / 2; i++)
 			if (dr->d.lanes[i]->starved &&
 			    dr->d.lanes[i]->priority == class)

@@ -48,7 +48,7 @@ struct dispatcher {
 	bool configure;   /* the revision has moved */
 	int hurry; /* so many looks without a pause: batches have come in */
 	int64_t hurry_at_ms;
-	bool lost;        /* what was committed last, in a failover */
+	bool lost; /* what was committed last, in a failover */
 	bool publishing, sweeping;
 	/* of the look under way: which statement answers what */
 	int at_config, at_live, at_lanes, at_lines, at_retries;

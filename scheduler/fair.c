@@ -90,8 +90,7 @@ class_forget(struct fair_class *c, int64_t now_us)
 		struct fair_account *a = c->accounts[i];
 
 		a->waits = false;
-		if (now_us - a->seen_us > FAIR_FORGET_US &&
-		    fair_is_plain(c, a))
+		if (now_us - a->seen_us > FAIR_FORGET_US && fair_is_plain(c, a))
 			free(a);
 		else
 			c->accounts[kept++] = a;
@@ -241,8 +240,7 @@ fair_next(const struct fair_book *b, int *class)
 	/* The higher class of two that are level. */
 	for (int i = 1; i < FAIR_CRITICAL; i++)
 		if (b->classes[i].nheap > 0 &&
-		    (best == 0 ||
-			b->classes[i].pass <= b->classes[best].pass))
+		    (best == 0 || b->classes[i].pass <= b->classes[best].pass))
 			best = i;
 	*class = best;
 	return best == 0 ? NULL : b->classes[best].heap[0];
@@ -328,8 +326,8 @@ fair_share(const struct fair_book *b, int64_t account)
 }
 
 void
-fair_load_class(struct fair_book *b, int class, double pass, double vtime,
-    int64_t now_us)
+fair_load_class(
+    struct fair_book *b, int class, double pass, double vtime, int64_t now_us)
 {
 	if (class < 1 || class >= FAIR_CLASSES)
 		return;

@@ -27,7 +27,7 @@ enum {
 	FAIR_CRITICAL = 4, /* classes 1 .. 4 */
 	FAIR_CLASSES = 5,
 	FAIR_BURST_US = 300000, /* time of the limit; two lines at least */
-	FAIR_AWAY_US = 2000000,  /* who waited so lately has not been away */
+	FAIR_AWAY_US = 2000000, /* who waited so lately has not been away */
 	FAIR_FORGET_US = 60000000,
 };
 
@@ -76,8 +76,8 @@ struct fair_account *fair_next(const struct fair_book *b, int *class);
 void fair_done(struct fair_book *b, int class);
 /* A line of the account whose turn it was goes: so much of the limit's time,
  * so many tokens. */
-void fair_charge(
-    struct fair_book *b, int class, double limit_us, int64_t tokens);
+void
+fair_charge(struct fair_book *b, int class, double limit_us, int64_t tokens);
 
 /* It took so much more than was charged (less: negative). */
 void fair_settle(struct fair_book *b, int class, int64_t account,
@@ -88,13 +88,12 @@ void fair_settle(struct fair_book *b, int class, int64_t account,
 double fair_share(const struct fair_book *b, int64_t account);
 
 /* Make a class or an account what it was, as another dispatcher left it. */
-void fair_load_class(struct fair_book *b, int class, double pass, double vtime,
-    int64_t now_us);
+void fair_load_class(
+    struct fair_book *b, int class, double pass, double vtime, int64_t now_us);
 void fair_load(struct fair_book *b, int class, int64_t account, double vtime,
     int64_t now_us);
 /* The account stands where one that comes back would be put: no need to keep
  * it over a takeover. */
-bool
-fair_is_plain(const struct fair_class *c, const struct fair_account *a);
+bool fair_is_plain(const struct fair_class *c, const struct fair_account *a);
 
 #endif

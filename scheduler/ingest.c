@@ -82,8 +82,8 @@ chunk_for(struct ingest *in, size_t n)
 
 /* 0: it shares no call. */
 static int32_t
-line_combine(const struct ingest *in, struct slice bytes,
-    const struct jsonl_line *line)
+line_combine(
+    const struct ingest *in, struct slice bytes, const struct jsonl_line *line)
 {
 	struct slice body = { bytes.p + line->body_at, (size_t)line->body_len };
 	struct slice value;

@@ -29,7 +29,7 @@ enum pace_dimension {
 	PACE_TOKENS, /* input and output */
 	PACE_INPUT_TOKENS,
 	PACE_OUTPUT_TOKENS,
-	PACE_CONCURRENT, /* no business of this module: seats, */
+	PACE_CONCURRENT,        /* no business of this module: seats, */
 	PACE_ENQUEUED_REQUESTS, /* and queues */
 	PACE_ENQUEUED_TOKENS,
 	PACE_DIMENSIONS
@@ -58,7 +58,7 @@ enum {
 	/* Windows from here on are budgets: spent evenly, faster in a hurry. */
 	PACE_BUDGET_US = 600000000,
 	PACE_LARGE_PART = 20,
-	PACE_SPARE_PART = 3, /* of the window: what live calls leave */
+	PACE_SPARE_PART = 3,   /* of the window: what live calls leave */
 	PACE_CREDIT_PART = 60, /* of the window: what was not used of a guess */
 	PACE_IDLE_PART = 120,  /* so long may room for a large one be idle */
 	PACE_BURST_PART = 16,  /* of the window: it fades so often, */
@@ -102,7 +102,7 @@ struct pace {
 	 * units that they are likely to take before the next plan. */
 	struct ledger live;
 	int64_t live_lead;
-	int64_t live_used; /* by them, as of this plan */
+	int64_t live_used;        /* by them, as of this plan */
 	struct adaptive adaptive; /* it moves with use, if it does */
 	int64_t moving;           /* units of it as of this plan, or 0 */
 	int64_t

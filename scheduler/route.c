@@ -63,8 +63,7 @@ suits(const struct route_work *work, const struct route_way *ways, size_t n,
 		return true;
 	/* Packed lines must be back while they can still go another way. */
 	return w->turn_us <
-	    (w->packed ? work->spare_us
-		       : work->left_us - ROUTE_GUARD_MIN_US);
+	    (w->packed ? work->spare_us : work->left_us - ROUTE_GUARD_MIN_US);
 }
 
 static bool
@@ -121,8 +120,7 @@ route_rank(const struct route_work *work, struct route_way *ways, size_t n)
 			least = fmin(least, ways[i].least);
 	}
 	for (size_t i = 0; i < n; i++)
-		cheap |=
-		    fit[i] && ways[i].cheap && same(ways[i].least, least);
+		cheap |= fit[i] && ways[i].cheap && same(ways[i].least, least);
 	if (cheap && work->no_escalate)
 		for (size_t i = 0; i < n; i++)
 			fit[i] = fit[i] && ways[i].cheap;
@@ -133,7 +131,8 @@ route_rank(const struct route_work *work, struct route_way *ways, size_t n)
 	}
 	/* Whoever will be cheaper later has time. */
 	for (size_t i = 0; i < n; i++)
-		if (fit[i] && (ways[i].cost < least || same(ways[i].cost, least)))
+		if (fit[i] &&
+		    (ways[i].cost < least || same(ways[i].cost, least)))
 			ways[i].rank = rank;
 	while (fails_over(ways, n) && open_next(ways, fit, n, ++rank))
 		;
@@ -145,7 +144,8 @@ static bool
 holds(const struct route_price *p, int64_t at_us)
 {
 	for (size_t i = 0; i < p->nspans; i++)
-		if (p->spans[i].from_us <= at_us && at_us < p->spans[i].until_us)
+		if (p->spans[i].from_us <= at_us &&
+		    at_us < p->spans[i].until_us)
 			return true;
 	return !p->timed;
 }
@@ -161,8 +161,8 @@ letters(const char *glob)
 }
 
 static bool
-is_nearer(const struct route_price *a, const struct route_price *b,
-    const char *model)
+is_nearer(
+    const struct route_price *a, const struct route_price *b, const char *model)
 {
 	bool names_a = strcmp(a->model, model) == 0;
 	bool names_b = strcmp(b->model, model) == 0;
@@ -200,12 +200,11 @@ route_money(const struct route_price *price, double input, double output)
 }
 
 double
-route_money_least(const struct route_price *prices, size_t n,
-    const char *model, double input, double output, int64_t from_us,
-    int64_t until_us)
+route_money_least(const struct route_price *prices, size_t n, const char *model,
+    double input, double output, int64_t from_us, int64_t until_us)
 {
-	double least = route_money(
-	    route_price(prices, n, model, from_us), input, output);
+	double least =
+	    route_money(route_price(prices, n, model, from_us), input, output);
 
 	/* A price changes where a span begins or ends. */
 	for (size_t i = 0; i < n; i++) {

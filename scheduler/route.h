@@ -30,8 +30,8 @@ enum {
 
 /* A path of a model. */
 struct route_way {
-	bool cheap;  /* suffix or batches: slower, and made to be cheaper */
-	bool packed; /* batches: what goes by it comes back all at once */
+	bool cheap;      /* suffix or batches: slower, and made to be cheaper */
+	bool packed;     /* batches: what goes by it comes back all at once */
 	int64_t turn_us; /* nearly all lines are back after it */
 	bool priced; /* else cost is not known: a direct one is free, a cheap
 			one half of a direct one */
@@ -48,12 +48,13 @@ struct route_work {
 	bool no_escalate; /* cheap is cheap: never direct instead */
 	bool urgent;      /* high or critical */
 	int64_t left_us;  /* until the deadline */
-	int64_t spare_us; /* until it is too late for a cheap path; may be < 0 */
+	int64_t
+	    spare_us; /* until it is too late for a cheap path; may be < 0 */
 };
 
 /* Rank the ways. */
-void route_rank(
-    const struct route_work *work, struct route_way *ways, size_t n);
+void
+route_rank(const struct route_work *work, struct route_way *ways, size_t n);
 
 /* Patient work may wait, for a cheaper path or hour. */
 bool route_patient(const struct route_work *work);
@@ -85,13 +86,14 @@ const struct route_price *route_price(const struct route_price *prices,
     size_t n, const char *model, int64_t at_us);
 
 /* Money of so many tokens, millionths. */
-double route_money(const struct route_price *price, double input, double output);
+double
+route_money(const struct route_price *price, double input, double output);
 
 /* The lowest that they cost at any time in [from_us, until_us]; from_us at
  * least is looked at. */
-double route_money_least(const struct route_price *prices, size_t n,
-    const char *model, double input, double output, int64_t from_us,
-    int64_t until_us);
+double
+route_money_least(const struct route_price *prices, size_t n, const char *model,
+    double input, double output, int64_t from_us, int64_t until_us);
 
 void route_prices_free(struct route_price *prices, size_t n);
 

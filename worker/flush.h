@@ -86,7 +86,7 @@ struct flush *flush_new(uv_loop_t *loop, struct db *db,
     void (*settled)(struct line *line, void *arg), void *arg);
 void flush_free(struct flush *f, void (*on_closed)(void *arg), void *arg);
 
-void flush_add(struct flush *f, struct result *r);  /* takes it over */
+void flush_add(struct flush *f, struct result *r); /* takes it over */
 void flush_worker(struct flush *f, struct flush_as as);
 /* The worker's lease is gone: forget everything that waits. */
 void flush_drop(struct flush *f);

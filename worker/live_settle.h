@@ -27,8 +27,8 @@ bool live_settle_idle(const struct live_settle *s);
 void live_settle_as(struct live_settle *s, int64_t worker, int64_t offset_us);
 
 /* A call leaves now, and should have by leave_us (0: whenever). */
-void live_settle_left(
-    struct live_settle *s, int64_t admission, int64_t leave_us);
+void
+live_settle_left(struct live_settle *s, int64_t admission, int64_t leave_us);
 
 /* A call that is over; all borrowed. */
 struct live_end {

@@ -44,8 +44,8 @@ make_headers(struct live_call *c)
 	return h;
 }
 
-/* The connection is up.  Where it stands in the upstream's windows must be known
- * long before the answer is over. */
+/* The connection is up.  Where it stands in the upstream's windows must be
+ * known long before the answer is over. */
 static bool
 live_may_send(void *arg)
 {

@@ -50,9 +50,9 @@ struct path {
 	/* calls of this worker's lines on it */
 	int32_t held; /* taken, without an outcome */
 	int32_t in_flight;
-	int32_t live; /* live calls, which are not among them */
-	double done_per_s;                /* calls that end, smoothed */
-	int64_t done;                     /* since the last look */
+	int32_t live;      /* live calls, which are not among them */
+	double done_per_s; /* calls that end, smoothed */
+	int64_t done;      /* since the last look */
 	struct line *ready, **ready_last; /* their slots have come */
 	size_t nready;
 };

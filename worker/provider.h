@@ -20,8 +20,8 @@
 
 struct provider;
 
-struct provider *provider_new(uv_loop_t *loop, struct paths *paths,
-    struct chunks *chunks, struct db *db);
+struct provider *provider_new(
+    uv_loop_t *loop, struct paths *paths, struct chunks *chunks, struct db *db);
 void provider_free(
     struct provider *p, void (*on_closed)(void *arg), void *arg); /* idle */
 

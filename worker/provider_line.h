@@ -93,12 +93,13 @@ provider_error_read(struct slice json, char why[PROVIDER_TEXT_MAX + 1]);
  * input file, is in out; 0: it is not there, and last is the page's last id, ""
  * when there are no more; -1: that is no list.
  */
-int provider_list_find(struct slice json, const char *tag,
-    const char *input_file, struct provider_batch *out,
-    char last[PROVIDER_ID_MAX + 1]);
+int
+provider_list_find(struct slice json, const char *tag, const char *input_file,
+    struct provider_batch *out, char last[PROVIDER_ID_MAX + 1]);
 
 /* Of a page of files those called name, but for the one with the id keep: their
- * ids, each with a '\0', are appended.  The same returns as above, without 1. */
+ * ids, each with a '\0', are appended.  The same returns as above, without 1.
+ */
 int provider_list_strays(struct slice json, const char *name, const char *keep,
     struct buf *ids, char last[PROVIDER_ID_MAX + 1]);
 

@@ -224,9 +224,8 @@ runs_want(const struct runs *r, struct buf *out)
 	for (size_t i = 0; i < r->paths->n; i++) {
 		const struct path *path = r->paths->list[i];
 		int32_t open;
-		int32_t lines = path->gone || path->batches
-		    ? 0
-		    : room(r, path, &open);
+		int32_t lines =
+		    path->gone || path->batches ? 0 : room(r, path, &open);
 
 		if (lines <= 0)
 			continue;

@@ -194,8 +194,8 @@ gather(struct sender *s, struct line *line)
 		return;
 	if (lists_rest(&run->path->lists, run->model, boot_us())) {
 		for (size_t i = 1; i < n; i++)
-			give_back_one(s, &line[i],
-			    "the upstream takes no lists", 1);
+			give_back_one(
+			    s, &line[i], "the upstream takes no lists", 1);
 		return;
 	}
 	line->values = xcalloc(n, sizeof(*line->values));
@@ -204,8 +204,8 @@ gather(struct sender *s, struct line *line)
 			line->values[0] = first;
 			line->values[fit++] = value;
 		} else {
-			give_back_one(s, &line[i],
-			    "not like the others of its call", 1);
+			give_back_one(
+			    s, &line[i], "not like the others of its call", 1);
 		}
 	}
 	if (fit == 1)

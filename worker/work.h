@@ -35,7 +35,7 @@ struct line {
 	int64_t not_before_us; /* boot time */
 	int64_t not_after_us;
 	struct upstream_call *call;
-	struct buf body; /* while it is sent, when it is not the chunk's */
+	struct buf body;      /* while it is sent, when it is not the chunk's */
 	struct slice *values; /* the same: the texts of those that share it */
 };
 

@@ -15,8 +15,8 @@
 #define LIVE_ADMISSION "x-sluice-admission" /* what the worker settles */
 #define LIVE_PATH      "x-sluice-path"      /* path id */
 /* When it is late, sluice.admit()'s leave_us; not there: never. */
-#define LIVE_LEAVE     "x-sluice-leave"
-#define LIVE_MODEL     "x-sluice-model"     /* escaped as in a URL */
+#define LIVE_LEAVE "x-sluice-leave"
+#define LIVE_MODEL "x-sluice-model" /* escaped as in a URL */
 
 /* In a worker's answer: not a byte went to the upstream and nothing was
  * settled, another worker may try. */

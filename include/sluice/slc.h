@@ -96,7 +96,7 @@ enum {
 	SLC_WEBHOOKS_MAX = 16, /* of an account */
 	SLC_WEBHOOK_URL_MAX = 2000,
 	SLC_COMBINE_MAX = 2048, /* lines of one upstream call */
-	SLC_WINDOW_MIN_S = 60, /* completion_window */
+	SLC_WINDOW_MIN_S = 60,  /* completion_window */
 	SLC_WINDOW_MAX_S = 30 * 86400,
 	SLC_ATTEMPTS_DEFAULT = 5,
 	SLC_PRIORITY_LOW = 1,

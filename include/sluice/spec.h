@@ -18,8 +18,8 @@ enum {
 
 /*
  * "requests/1m=300", "concurrent=10", "enqueued_tokens=2m",
- * "gpt-4:tokens/1h=2m" (k, m, g: thousands). The model is all before the last colon, so it may hold colons
- * itself.
+ * "gpt-4:tokens/1h=2m" (k, m, g: thousands). The model is all before the last
+ * colon, so it may hold colons itself.
  */
 struct spec_limit {
 	char model[SPEC_MODEL_MAX + 1]; /* glob, "*" when none is named */

@@ -113,8 +113,8 @@ lines_go_until_the_queue_is_full(void)
 
 	for (size_t i = 0; i < NITEMS(cases); i++) {
 		start(cases[i].tokens, cases[i].requests);
-		CHECK(plan(cases[i].out, 0, NULL) == cases[i].goes,
-		    cases[i].why);
+		CHECK(
+		    plan(cases[i].out, 0, NULL) == cases[i].goes, cases[i].why);
 		dispatch_fini(&w.d);
 	}
 }
@@ -166,8 +166,7 @@ a_batch_that_is_too_large_by_itself_is_halved(void)
 	dispatch_world_begin(&w.d);
 	dispatch_queued_out(&w.d, 1, "m", 1000, 100000, 0);
 	dispatch_queued_refused(&w.d, 1, "m", 1000, 100000, 60 * S, w.now);
-	CU_ASSERT_EQUAL(
-	    dispatch_queued_allowed(w.d.queued[0], w.now), 50001);
+	CU_ASSERT_EQUAL(dispatch_queued_allowed(w.d.queued[0], w.now), 50001);
 	dispatch_fini(&w.d);
 }
 
@@ -178,10 +177,9 @@ pauses_double_until_one_is_taken(void)
 	for (int i = 0; i < 3; i++) {
 		CU_ASSERT(plan(0, 0, NULL) > 0);
 		dispatch_world_begin(&w.d);
-		dispatch_queued_refused(
-		    &w.d, 1, "m", 1, TOKENS, 10 * S, w.now);
-		CU_ASSERT_EQUAL(w.d.queued[0]->paused_us - w.now,
-		    (INT64_C(10) << i) * S);
+		dispatch_queued_refused(&w.d, 1, "m", 1, TOKENS, 10 * S, w.now);
+		CU_ASSERT_EQUAL(
+		    w.d.queued[0]->paused_us - w.now, (INT64_C(10) << i) * S);
 		w.now = w.d.queued[0]->paused_us + 1;
 	}
 	dispatch_queued_taken(&w.d, 1, "m");

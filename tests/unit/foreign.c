@@ -16,7 +16,7 @@ enum { SEATS_FIRST = 4 }; /* of a fresh play; one more for each answer */
 /* What a busy machine does to what we see. */
 enum rough {
 	SMOOTH,
-	FRESH, /* the same, judged from the first call of both on */
+	FRESH,  /* the same, judged from the first call of both on */
 	LOADED, /* clocks off by parts of a second, some calls by seconds;
 		   stalls */
 	WHOLE,  /* the same, and resets in whole seconds */
@@ -221,7 +221,8 @@ plan(struct world *w)
 
 		slot_us = pace_earliest(&w->pace, 1, w->now + LEAD_MS * MS);
 		if (slot_us > w->now + HORIZON_MS * MS ||
-		    (w->play->rough == FRESH && w->ncalls - w->answered >=
+		    (w->play->rough == FRESH &&
+			w->ncalls - w->answered >=
 			    SEATS_FIRST + w->answered / 2))
 			return;
 		pace_grant(&w->pace, 1, slot_us, keep_us, 1);

@@ -116,8 +116,7 @@ shown_prices_may_be_given_anew_and_others_once(void)
 	prices_cell(json_array_get(json_object_get(doc, "prices"), 0),
 	    "cached_input", text);
 	CU_ASSERT_STRING_EQUAL(text, "");
-	CU_ASSERT_EQUAL(
-	    prices_set(doc, "m@22:00-06:00:input=3", NULL), SLC_OK);
+	CU_ASSERT_EQUAL(prices_set(doc, "m@22:00-06:00:input=3", NULL), SLC_OK);
 	CU_ASSERT_EQUAL(
 	    prices_unset(doc, "m@22:00-05:00", NULL), SLC_ENOTFOUND);
 	CU_ASSERT_EQUAL(prices_unset(doc, "m@22:00-06:00", NULL), SLC_OK);

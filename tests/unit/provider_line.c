@@ -1,6 +1,6 @@
 /*
- * What goes to an upstream's batches and what comes from them, hostile upstreams
- * included.
+ * What goes to an upstream's batches and what comes from them, hostile
+ * upstreams included.
  */
 #include "unit.h"
 
@@ -35,7 +35,8 @@ results_are_read(void)
 	} cases[] = {
 		{ "an answer",
 		    "{\"id\":\"x\",\"custom_id\":\"r7-0\",\"response\":{"
-		    "\"status_code\":200,\"request_id\":\"req\",\"body\":{\"a\":"
+		    "\"status_code\":200,\"request_id\":\"req\",\"body\":{"
+		    "\"a\":"
 		    " 1e400}},\"error\":null}",
 		    true, 7, 0, 200, "{\"a\": 1e400}", "req", "" },
 		{ "members in another order, a body that is no object",
@@ -53,9 +54,8 @@ results_are_read(void)
 		    "{\"custom_id\":\"r7-1\",\"response\":{\"body\":{},"
 		    "\"status_code\":2e2}}",
 		    true, 7, 1, 0, "{}", "", "" },
-		{ "another's name",
-		    "{\"custom_id\":\"q-1\",\"response\":null}", false, 0, 0, 0,
-		    "", "", "" },
+		{ "another's name", "{\"custom_id\":\"q-1\",\"response\":null}",
+		    false, 0, 0, 0, "", "", "" },
 		{ "a name with more",
 		    "{\"custom_id\":\"r7-1x\",\"response\":null}", false, 0, 0,
 		    0, "", "", "" },
@@ -64,9 +64,11 @@ results_are_read(void)
 		    0, "", "", "" },
 		{ "a place that is none", "{\"custom_id\":\"r7-257\"}", false,
 		    0, 0, 0, "", "", "" },
-		{ "two names", "{\"custom_id\":\"r7-1\",\"custom_id\":\"r7-2\"}",
-		    false, 0, 0, 0, "", "", "" },
-		{ "no name", "{\"response\":null}", false, 0, 0, 0, "", "", "" },
+		{ "two names",
+		    "{\"custom_id\":\"r7-1\",\"custom_id\":\"r7-2\"}", false, 0,
+		    0, 0, "", "", "" },
+		{ "no name", "{\"response\":null}", false, 0, 0, 0, "", "",
+		    "" },
 		{ "a number for a name", "{\"custom_id\":7}", false, 0, 0, 0,
 		    "", "", "" },
 		{ "cut off", "{\"custom_id\":\"r7-1\",\"respon", false, 0, 0, 0,
@@ -76,13 +78,12 @@ results_are_read(void)
 
 	for (size_t i = 0; i < NITEMS(cases); i++) {
 		struct provider_answer a = { 0 };
-		bool ok =
-		    provider_line_read(slice_str(cases[i].line), &a);
+		bool ok = provider_line_read(slice_str(cases[i].line), &a);
 
 		CHECK(ok == cases[i].ok, cases[i].why);
 		if (ok && cases[i].ok) {
-			CHECK(a.run == cases[i].run &&
-				a.place == cases[i].place,
+			CHECK(
+			    a.run == cases[i].run && a.place == cases[i].place,
 			    cases[i].why);
 			CHECK(a.answered == (cases[i].status > 0) &&
 				a.status == cases[i].status,
@@ -142,9 +143,8 @@ batches_are_read(void)
 		enum provider_fault fault;
 		const char *faults;
 	} cases[] = {
-		{ "under way",
-		    "{\"id\":\"batch_1\",\"status\":\"finalizing\"}", true,
-		    PROVIDER_UNDER_WAY, "", 0, "" },
+		{ "under way", "{\"id\":\"batch_1\",\"status\":\"finalizing\"}",
+		    true, PROVIDER_UNDER_WAY, "", 0, "" },
 		{ "a status nobody knows",
 		    "{\"id\":\"batch_1\",\"status\":\"resting\"}", true,
 		    PROVIDER_UNDER_WAY, "", 0, "" },
@@ -161,18 +161,23 @@ batches_are_read(void)
 		{ "no status", "{\"id\":\"batch_1\"}", false, 0, "", 0, "" },
 		{ "no object", "[]", false, 0, "", 0, "" },
 		{ "over the limit",
-		    "{\"id\":\"b\",\"status\":\"failed\",\"errors\":{\"data\":[{"
+		    "{\"id\":\"b\",\"status\":\"failed\",\"errors\":{\"data\":["
+		    "{"
 		    "\"code\":\"token_limit_exceeded\",\"message\":\"Enqueued "
 		    "token limit\",\"line\":null}]}}",
 		    true, PROVIDER_FAILED, "", PROVIDER_OVER, "" },
 		{ "money",
-		    "{\"id\":\"b\",\"status\":\"failed\",\"errors\":{\"data\":[{"
-		    "\"code\":\"billing_hard_limit_reached\",\"message\":\"\"}]}"
+		    "{\"id\":\"b\",\"status\":\"failed\",\"errors\":{\"data\":["
+		    "{"
+		    "\"code\":\"billing_hard_limit_reached\",\"message\":\"\"}]"
+		    "}"
 		    "}",
 		    true, PROVIDER_FAILED, "", PROVIDER_MONEY, "" },
 		{ "lines that are wrong",
-		    "{\"id\":\"b\",\"status\":\"failed\",\"errors\":{\"data\":[{"
-		    "\"code\":\"model_not_found\",\"message\":\"no\",\"line\":3}"
+		    "{\"id\":\"b\",\"status\":\"failed\",\"errors\":{\"data\":["
+		    "{"
+		    "\"code\":\"model_not_found\",\"message\":\"no\",\"line\":"
+		    "3}"
 		    ",{\"code\":\"\\u0022evil\",\"message\":\"x\",\"line\":4},{"
 		    "\"code\":\"x\",\"line\":-1}]}}",
 		    true, PROVIDER_FAILED, "", PROVIDER_WRONG,
@@ -195,8 +200,7 @@ batches_are_read(void)
 			CHECK(b.status != PROVIDER_FAILED ||
 				b.fault == cases[i].fault,
 			    cases[i].why);
-			CHECK(strcmp(buf_cstr(&b.faults), cases[i].faults) ==
-				0,
+			CHECK(strcmp(buf_cstr(&b.faults), cases[i].faults) == 0,
 			    cases[i].why);
 		}
 		provider_batch_fini(&b);
@@ -207,22 +211,20 @@ static void
 pages_are_searched(void)
 {
 	static const char page[] =
-	    "{\"data\":[{\"id\":\"b1\",\"status\":\"failed\",\"metadata\":null},"
+	    "{\"data\":[{\"id\":\"b1\",\"status\":\"failed\",\"metadata\":null}"
+	    ","
 	    "{\"id\":\"b2\",\"status\":\"completed\",\"input_file_id\":\"f\","
 	    "\"metadata\":{\"sluice\":\"u\"}}],\"has_more\":true}";
 	char last[PROVIDER_ID_MAX + 1];
 	struct provider_batch b = { 0 };
 	struct buf ids = { 0 };
 
-	CU_ASSERT_EQUAL(
-	    provider_list_find(SLICE(page), "u", "g", &b, last), 1);
+	CU_ASSERT_EQUAL(provider_list_find(SLICE(page), "u", "g", &b, last), 1);
 	CU_ASSERT_STRING_EQUAL(b.id, "b2");
 	provider_batch_fini(&b);
-	CU_ASSERT_EQUAL(
-	    provider_list_find(SLICE(page), "v", "f", &b, last), 1);
+	CU_ASSERT_EQUAL(provider_list_find(SLICE(page), "v", "f", &b, last), 1);
 	provider_batch_fini(&b);
-	CU_ASSERT_EQUAL(
-	    provider_list_find(SLICE(page), "v", "g", &b, last), 0);
+	CU_ASSERT_EQUAL(provider_list_find(SLICE(page), "v", "g", &b, last), 0);
 	CU_ASSERT_STRING_EQUAL(last, "b2");
 	CU_ASSERT_EQUAL(
 	    provider_list_find(SLICE("{\"data\":[]}"), "v", "g", &b, last), 0);
@@ -240,7 +242,6 @@ pages_are_searched(void)
 	buf_fini(&ids);
 }
 
-UNIT_MAIN("provider_line", UNIT(a_line_keeps_its_bytes),
-    UNIT(results_are_read), UNIT(the_name_of_a_line_too_long_is_found),
-    UNIT(lacks_are_told_apart), UNIT(batches_are_read),
-    UNIT(pages_are_searched))
+UNIT_MAIN("provider_line", UNIT(a_line_keeps_its_bytes), UNIT(results_are_read),
+    UNIT(the_name_of_a_line_too_long_is_found), UNIT(lacks_are_told_apart),
+    UNIT(batches_are_read), UNIT(pages_are_searched))

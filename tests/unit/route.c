@@ -13,9 +13,16 @@ enum { WAYS = 4 };
 static const struct route_way WAYS_ALL[WAYS] = {
 	{ .priced = true, .cost = 4, .least = 4 },
 	{ .priced = true, .cost = 5, .least = 5 },
-	{ .priced = true, .cost = 2, .least = 2, .cheap = true,
+	{ .priced = true,
+	    .cost = 2,
+	    .least = 2,
+	    .cheap = true,
 	    .turn_us = 60 * S },
-	{ .priced = true, .cost = 1, .least = 1, .cheap = true, .packed = true,
+	{ .priced = true,
+	    .cost = 1,
+	    .least = 1,
+	    .cheap = true,
+	    .packed = true,
 	    .turn_us = 660 * S },
 };
 
@@ -51,21 +58,35 @@ the_cheapest_path_that_makes_the_deadline(void)
 		    { .left_us = 3600 * S, .spare_us = -1 }, 0, "120-" },
 		{ "a cheap call would not end in time",
 		    { .left_us = 70 * S, .spare_us = -1 }, 0, "01--" },
-		{ "urgent: direct", { .urgent = true, .left_us = 7200 * S,
-		    .spare_us = 3600 * S }, 0, "01--" },
-		{ "urgent, and asked to be cheap", { .urgent = true,
-		    .choice = ROUTE_CHEAP, .left_us = 7200 * S,
-		    .spare_us = 3600 * S }, 0, "---0" },
+		{ "urgent: direct",
+		    { .urgent = true,
+			.left_us = 7200 * S,
+			.spare_us = 3600 * S },
+		    0, "01--" },
+		{ "urgent, and asked to be cheap",
+		    { .urgent = true,
+			.choice = ROUTE_CHEAP,
+			.left_us = 7200 * S,
+			.spare_us = 3600 * S },
+		    0, "---0" },
 		{ "urgent, nothing direct is up: better cheap than not",
-		    { .urgent = true, .left_us = 7200 * S,
-			.spare_us = 3600 * S }, 3, "2310" },
-		{ "direct, as asked for", { .choice = ROUTE_DIRECT,
-		    .left_us = 7200 * S, .spare_us = 3600 * S }, 3, "01--" },
+		    { .urgent = true,
+			.left_us = 7200 * S,
+			.spare_us = 3600 * S },
+		    3, "2310" },
+		{ "direct, as asked for",
+		    { .choice = ROUTE_DIRECT,
+			.left_us = 7200 * S,
+			.spare_us = 3600 * S },
+		    3, "01--" },
 		{ "cheap, as asked for, until it is too late",
-		    { .choice = ROUTE_CHEAP, .left_us = 3600 * S,
-			.spare_us = -1 }, 0, "120-" },
-		{ "never direct instead", { .no_escalate = true,
-		    .left_us = 60 * S, .spare_us = -1 }, 0, "--10" },
+		    { .choice = ROUTE_CHEAP,
+			.left_us = 3600 * S,
+			.spare_us = -1 },
+		    0, "120-" },
+		{ "never direct instead",
+		    { .no_escalate = true, .left_us = 60 * S, .spare_us = -1 },
+		    0, "--10" },
 		{ "the cheap one is down: that passes",
 		    { .left_us = 7200 * S, .spare_us = 3600 * S }, 8, "---0" },
 	};
@@ -116,8 +137,9 @@ equal_prices_are_equal_and_unknown_ones_guessed(void)
 	CU_ASSERT_EQUAL(ways[2].rank, -1);
 	/* Both are priced the same. */
 	ways[0] = ways[1];
-	ways[2] = (struct route_way){ .cheap = true, .priced = true,
-		.cost = 4, .least = 4 };
+	ways[2] = (struct route_way){
+		.cheap = true, .priced = true, .cost = 4, .least = 4
+	};
 	route_rank(&work, ways, 3);
 	CU_ASSERT_EQUAL(ways[0].rank, 0);
 	CU_ASSERT_EQUAL(ways[2].rank, 0);
@@ -141,8 +163,12 @@ prices_hold_at_their_times(void)
 		{ .model = "*", .input = 8000000, .output = 16000000 },
 		{ .model = "gpt*", .input = 4000000, .output = 4000000 },
 		{ .model = "gpt-4", .input = 6000000, .output = 6000000 },
-		{ .model = "g*", .input = 1000000, .output = 1000000,
-		    .timed = true, .spans = nights, .nspans = 2 },
+		{ .model = "g*",
+		    .input = 1000000,
+		    .output = 1000000,
+		    .timed = true,
+		    .spans = nights,
+		    .nspans = 2 },
 	};
 	struct route_way ways[1];
 	struct route_work work = { .left_us = 7200 * S, .spare_us = 3600 * S };

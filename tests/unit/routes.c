@@ -61,7 +61,7 @@ comes_and_goes_ms(int64_t at_s)
 }
 
 struct call {
-	int path; /* 1 direct, 2 cheap */
+	int path;                                   /* 1 direct, 2 cheap */
 	int64_t slot_us, keep_us, start_us, end_us; /* 0: waits for a seat */
 	struct dispatch_line line;
 };
@@ -91,19 +91,35 @@ world_start(int64_t (*cheap_ms)(int64_t at_s))
 {
 	static const char *const all[] = { "*" };
 	struct dispatch_conf_path paths[] = {
-		{ .id = 1, .pool = 1, .models = all, .nmodels = 1,
-		    .kind = DISPATCH_DIRECT, .prices = price_of(DIRECT_PRICE),
+		{ .id = 1,
+		    .pool = 1,
+		    .models = all,
+		    .nmodels = 1,
+		    .kind = DISPATCH_DIRECT,
+		    .prices = price_of(DIRECT_PRICE),
 		    .nprices = 1 },
-		{ .id = 2, .pool = 1, .models = all, .nmodels = 1,
-		    .kind = DISPATCH_SUFFIX, .prices = price_of(CHEAP_PRICE),
+		{ .id = 2,
+		    .pool = 1,
+		    .models = all,
+		    .nmodels = 1,
+		    .kind = DISPATCH_SUFFIX,
+		    .prices = price_of(CHEAP_PRICE),
 		    .nprices = 1 },
 	};
 	const struct dispatch_conf_limit limits[] = {
-		{ .id = 1, .pool = 1, .path = 1, .model = "*",
-		    .dimension = PACE_REQUESTS, .window_us = 60 * S,
+		{ .id = 1,
+		    .pool = 1,
+		    .path = 1,
+		    .model = "*",
+		    .dimension = PACE_REQUESTS,
+		    .window_us = 60 * S,
 		    .amount = DIRECT_MINUTE },
-		{ .id = 2, .pool = 1, .path = 2, .model = "*",
-		    .dimension = PACE_CONCURRENT, .amount = CHEAP_SEATS },
+		{ .id = 2,
+		    .pool = 1,
+		    .path = 2,
+		    .model = "*",
+		    .dimension = PACE_CONCURRENT,
+		    .amount = CHEAP_SEATS },
 	};
 
 	memset(&w, 0, sizeof(w));
@@ -138,9 +154,8 @@ feed(struct dispatch_lane *lane)
 static int64_t
 latency_us(int path)
 {
-	return path == 1
-	    ? DIRECT_MS * INT64_C(1000)
-	    : w.cheap_ms((w.now_us - w.start_us) / S) * 1000;
+	return path == 1 ? DIRECT_MS * INT64_C(1000)
+			 : w.cheap_ms((w.now_us - w.start_us) / S) * 1000;
 }
 
 static void
@@ -162,8 +177,11 @@ end_call(const struct call *c, bool down)
 		dispatch_lane_again(dispatch_lane(&w.d, 7), &c->line);
 	} else {
 		seen.ok = 1;
-		seen.sample = (struct estimate_sample){ .n = 1, .bytes = 300,
-			.input = TOKENS, .ms = ms, .ms2 = ms * ms };
+		seen.sample = (struct estimate_sample){ .n = 1,
+			.bytes = 300,
+			.input = TOKENS,
+			.ms = ms,
+			.ms2 = ms * ms };
 		w.done[c->path]++;
 	}
 	dispatch_seen(&w.d, w.now_us, &seen);
@@ -347,12 +365,18 @@ start_pool(struct dispatch *d, enum dispatch_kind second, int priority)
 	static const char *const models[][1] = { { "a" }, { "b" } };
 	struct dispatch_conf_path paths[] = {
 		{ .id = 1, .pool = 1, .models = models[0], .nmodels = 1 },
-		{ .id = 2, .pool = 1, .models = models[1], .nmodels = 1,
+		{ .id = 2,
+		    .pool = 1,
+		    .models = models[1],
+		    .nmodels = 1,
 		    .kind = second },
 	};
 	const struct dispatch_conf_limit limits[] = {
-		{ .id = 1, .pool = 1, .model = "*",
-		    .dimension = PACE_REQUESTS, .window_us = 10 * S,
+		{ .id = 1,
+		    .pool = 1,
+		    .model = "*",
+		    .dimension = PACE_REQUESTS,
+		    .window_us = 10 * S,
 		    .amount = 100 },
 	};
 
@@ -370,9 +394,12 @@ static void
 a_refusal_of_a_cheap_path_leaves_the_direct_one_alone(void)
 {
 	struct dispatch_refusal refusal = { .kind = DIALECT_RATE,
-		.dim = DIALECT_REQUESTS, .n = 1, .wait_us = 60 * S };
-	struct dispatch_seen seen = { .path = 2, .model = "b",
-		.refusals = &refusal, .nrefusals = 1 };
+		.dim = DIALECT_REQUESTS,
+		.n = 1,
+		.wait_us = 60 * S };
+	struct dispatch_seen seen = {
+		.path = 2, .model = "b", .refusals = &refusal, .nrefusals = 1
+	};
 	struct dispatch d;
 	int64_t n[3];
 
@@ -431,10 +458,17 @@ static void
 no_line_goes_that_the_purse_does_not_hold(void)
 {
 	static const char *const all[] = { "*" };
-	struct dispatch_conf_path path = { .id = 1, .pool = 1, .models = all,
-		.nmodels = 1, .prices = price_of(1), .nprices = 1 };
-	const struct dispatch_conf_limit seats = { .id = 1, .pool = 1,
-		.model = "*", .dimension = PACE_CONCURRENT, .amount = 200 };
+	struct dispatch_conf_path path = { .id = 1,
+		.pool = 1,
+		.models = all,
+		.nmodels = 1,
+		.prices = price_of(1),
+		.nprices = 1 };
+	const struct dispatch_conf_limit seats = { .id = 1,
+		.pool = 1,
+		.model = "*",
+		.dimension = PACE_CONCURRENT,
+		.amount = 200 };
 	struct dispatch_plan plan = { 0 };
 	struct dispatch d;
 	double money = 0;

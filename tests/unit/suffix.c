@@ -22,8 +22,8 @@ a_suffix_stands_before_the_closing_quote(void)
 
 		buf_addf(&body, "%s%s", cases[i].before, cases[i].after);
 		buf_addf(&want, "%s:batch%s", cases[i].before, cases[i].after);
-		suffix_put(buf_slice(&body), strlen(cases[i].before), ":batch",
-		    &out);
+		suffix_put(
+		    buf_slice(&body), strlen(cases[i].before), ":batch", &out);
 		CU_ASSERT_STRING_EQUAL(buf_cstr(&out), buf_cstr(&want));
 		buf_fini(&body);
 		buf_fini(&out);

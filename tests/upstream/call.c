@@ -328,8 +328,7 @@ call_judge(struct upstream *u, struct conn *c, size_t route,
 	call->stream_usage = q->stream_usage;
 	call_draft(&call->answer, u, routes[route].endpoint, q, a, c->body.n);
 	tell_apart(call, q, c);
-	a->tokens = call->charged =
-	    call_tokens(&u->conf, &call->answer, q);
+	a->tokens = call->charged = call_tokens(&u->conf, &call->answer, q);
 	a->input = (int32_t)call->answer.prompt;
 	call->ask = (struct limit_ask){ .model = m->name,
 		.running = u->stats.running,

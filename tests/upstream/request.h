@@ -17,7 +17,7 @@ struct request {
 	int64_t output_max; /* max_tokens and its newer names; -1: none given */
 	int64_t dimensions; /* -1: none given */
 	int64_t inputs;     /* texts in "input" or "prompt"; >= 1 */
-	const char *texts; /* the list of several, NULL: there is one */
+	const char *texts;  /* the list of several, NULL: there is one */
 	bool stream;
 	bool stream_usage; /* stream_options.include_usage */
 };
@@ -29,7 +29,6 @@ bool request_parse(const char *p, size_t n, struct request *out);
 uint64_t request_hash(const char *p, size_t n);
 
 /* Of q's texts into hashes[0..q->inputs): each JSON string with its quotes. */
-void request_hashes(
-    const struct request *q, const char *end, uint64_t *hashes);
+void request_hashes(const struct request *q, const char *end, uint64_t *hashes);
 
 #endif

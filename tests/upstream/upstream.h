@@ -54,8 +54,8 @@ bool call_on_headers(struct upstream *u, struct conn *c);
  * the tokens taken at admission: what comes with input, what may come out. */
 void call_draft(struct answer *a, struct upstream *u, enum endpoint endpoint,
     const struct request *q, const struct arrival *arrival, size_t body_n);
-int64_t call_tokens(const struct conf *conf, const struct answer *a,
-    const struct request *q);
+int64_t call_tokens(
+    const struct conf *conf, const struct answer *a, const struct request *q);
 /* The client of a call has gone. */
 void call_on_gone(struct call *call);
 
