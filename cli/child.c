@@ -188,7 +188,9 @@ child_last_words(const char *log, off_t from, struct buf *to)
 	while (to->n > 0 && to->p[to->n - 1] == '\n')
 		to->n--;
 	/* PostgreSQL says why first, and goodbye after. */
-	fatal = to->n > 0 ? memmem(to->p, to->n, "FATAL:", 6) : NULL;
+	fatal = to->n > 0 ? memmem(to->p, to->n, "PANIC:", 6) : NULL;
+	if (fatal == NULL && to->n > 0)
+		fatal = memmem(to->p, to->n, "FATAL:", 6);
 	if (fatal != NULL) {
 		line = memchr(fatal, '\n', to->n - (size_t)(fatal - to->p));
 		if (line != NULL)

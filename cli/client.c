@@ -234,7 +234,7 @@ back_off(const struct client *c, int try, const struct slc_err *why)
 
 	ms = ms > CLIENT_RETRY_MAX_MS ? CLIENT_RETRY_MAX_MS : ms;
 	t = (struct timespec){ ms / 1000, ms % 1000 * 1000000 };
-	cli_note(c->cli, "%s; trying again", why->text);
+	cli_note(c->cli, "%s (trying again)", why->text);
 	nanosleep(&t, NULL);
 }
 

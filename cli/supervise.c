@@ -56,6 +56,7 @@ static void
 start_later(struct ward *w, const char *why)
 {
 	const struct supervisor *s = w->by;
+	struct buf words = { 0 };
 	int64_t ran_ms = (int64_t)uv_now(&s->loop) - w->started_ms;
 
 	w->back_off_ms *= 2;
@@ -63,8 +64,11 @@ start_later(struct ward *w, const char *why)
 		w->back_off_ms = SUPERVISE_BACK_OFF_MAX_MS;
 	if (w->back_off_ms == 0 || ran_ms > SUPERVISE_STEADY_MS)
 		w->back_off_ms = SUPERVISE_BACK_OFF_MS;
-	cli_note(s->cli, "%s %s; starting it again in %.1f s (see %s)", w->name,
-	    why, (double)w->back_off_ms / 1000, w->spec.log);
+	child_last_words(w->spec.log, w->log_from, &words);
+	cli_note(s->cli, "%s %s%s%.150s; starting it again in %.1f s (see %s)",
+	    w->name, why, words.n > 0 ? ": " : "", buf_cstr(&words),
+	    (double)w->back_off_ms / 1000, w->spec.log);
+	buf_fini(&words);
 	uv_timer_start(&w->timer, ward_on_timer, (uint64_t)w->back_off_ms, 0);
 }
 

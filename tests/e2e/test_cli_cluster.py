@@ -153,6 +153,21 @@ class UpAndDown(unittest.TestCase):
         os.kill(pid, signal.SIGKILL)
         until(lambda: sluice("list", key=None, state=state).returncode == 0, 30,
               "sluiced again")
+        # one that cannot start says why where the operator looks
+        version = f"{state}/pg/PG_VERSION"
+        with open(version, "r+") as f:
+            good = f.read()
+            f.seek(0)
+            f.write("9\n")
+            f.truncate()
+        with open(f"{state}/pg/postmaster.pid") as f:
+            os.kill(int(f.readline()), signal.SIGKILL)
+        until(lambda: "FATAL:  database files are incompatible" in p.text(), 30,
+              "last words")
+        with open(version, "w") as f:
+            f.write(good)
+        until(lambda: sluice("list", key=None, state=state).returncode == 0, 60,
+              "PostgreSQL again")
         self.assertEqual(p.stop(signal.SIGINT), 0)
 
 
