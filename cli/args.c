@@ -126,14 +126,26 @@ cli_get(const struct cli *cli, const char *name)
 	return NULL;
 }
 
-const char *
-cli_global(const struct cli *cli, const char *name)
+static const char *
+get_of(const struct cli *cli, const char *name, bool own)
 {
 	for (size_t i = cli->ngiven; i > 0; i--)
-		if (!cli->given[i - 1].own &&
+		if (cli->given[i - 1].own == own &&
 		    strcmp(cli->given[i - 1].name, name) == 0)
 			return cli->given[i - 1].value;
 	return NULL;
+}
+
+const char *
+cli_global(const struct cli *cli, const char *name)
+{
+	return get_of(cli, name, false);
+}
+
+const char *
+cli_own(const struct cli *cli, const char *name)
+{
+	return get_of(cli, name, true);
 }
 
 const char *

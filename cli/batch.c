@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <libgen.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -142,6 +144,34 @@ is_replaceable(const char *path)
 	struct stat st;
 
 	return stat(path, &st) == 0 ? S_ISREG(st.st_mode) : errno == ENOENT;
+}
+
+enum slc_rc
+batch_can_save(const char *path, const char *input, struct slc_err *err)
+{
+	struct stat out, in;
+	char *copy, *where;
+	bool there = stat(path, &out) == 0;
+	int reason = 0;
+
+	if (strcmp(path, "-") == 0)
+		return SLC_OK;
+	if (there && stat(input, &in) == 0 && out.st_dev == in.st_dev &&
+	    out.st_ino == in.st_ino)
+		return slc_fail(err, SLC_EINPUT,
+		    "--output %s is the input file: results would replace it",
+		    path);
+	copy = xstrdup(path);
+	where = there && !S_ISREG(out.st_mode) ? copy : dirname(copy);
+	if (there && S_ISDIR(out.st_mode))
+		reason = EISDIR;
+	else if (access(where, W_OK) != 0)
+		reason = errno;
+	free(copy);
+	if (reason != 0)
+		return slc_fail(err, SLC_EIO, "--output %s: %s", path,
+		    strerror(reason));
+	return SLC_OK;
 }
 
 enum slc_rc

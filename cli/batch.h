@@ -25,6 +25,8 @@ enum cli_exit submit_options(struct cli *cli, json_t *batch);
  * the file's id. */
 enum slc_rc submit_file(struct cli *cli, struct client *c, json_t *options,
     json_t **batch, struct slc_err *err);
+/* Delete that file: nothing came of it. */
+void submit_forget(struct client *c, const json_t *options);
 
 /* "about 10:40 (10:38 to 10:44), 1.20 in all": what a forecast says; nothing
  * when there is none. */
@@ -41,6 +43,11 @@ batch_get(struct client *c, const char *id, json_t **out, struct slc_err *err);
  */
 enum cli_exit batch_wait(struct cli *cli, struct client *c, char *const *ids,
     size_t n, bool stream, json_t **last);
+
+/* Can results be written to path ("-": stdout) later?  Not over input, which
+ * they are of.  Nothing is changed. */
+enum slc_rc
+batch_can_save(const char *path, const char *input, struct slc_err *err);
 
 /*
  * Write a file of the server to path ("-": stdout), all or nothing; an empty id

@@ -73,8 +73,9 @@ int cli_args(struct cli *cli, int argc, char **argv);
 
 /* The last value given for an option; "" for a flag, NULL when not given. */
 const char *cli_get(const struct cli *cli, const char *name);
-/* The same, of a global option. */
+/* The same, of a global option, and of one that is the command's. */
 const char *cli_global(const struct cli *cli, const char *name);
+const char *cli_own(const struct cli *cli, const char *name);
 /* The next one after *at, which starts as 0; NULL after the last. */
 const char *cli_next(const struct cli *cli, const char *name, size_t *at);
 

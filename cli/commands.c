@@ -453,6 +453,8 @@ const struct cli_cmd cli_cmds[] = {
 	    "REFUSED are answers of 429 to callers; they are not requests.  Days and hours\n"
 	    "are those of UTC.  Use is known by the minute for 2 days, then by the hour for\n"
 	    "90, then by the day.  Money is reckoned as lines end, by the prices then.\n"
+	    "(Here --key is whose use is shown; yours goes before the command, as in\n"
+	    "sluice --key @FILE usage --mine, or into SLUICE_API_KEY.)\n"
 	    "\n"
 	    "Examples:\n"
 	    "  sluice usage --by key --since 24h --per hour\n"

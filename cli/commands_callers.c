@@ -203,8 +203,9 @@ const struct cli_cmd cli_caller_cmds[] = {
 
 	{ "Callers", "limit create", "NAME", 1, 1, limit_create_opts,
 	    "make a named limit",
-	    "It holds for each key and each model it is attached to, counted apart; a call\n"
-	    "is refused as soon as one of its thresholds is reached.  NAME is 5 to 100 of\n"
+	    "It holds for each key and each model it is attached to, counted apart: for a\n"
+	    "key, all it asks for; for a model, all that anybody asks of it.  A call is\n"
+	    "refused as soon as one of its thresholds is reached.  NAME is 5 to 100 of\n"
 	    "a-z, 0-9 and -.  (Here --key is not yours: that goes before the command, as in\n"
 	    "sluice --key @FILE limit create ..., or into SLUICE_API_KEY.)\n"
 	    "\n"

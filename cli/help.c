@@ -189,6 +189,10 @@ help_unknown(int n, char **words)
 			near = c;
 		}
 	}
+	if (near != NULL && strchr(near->name, ' ') == NULL) {
+		buf_clear(&clean);
+		out_clean(&clean, slice_str(words[0]));
+	}
 	fprintf(stderr, "sluice: there is no command \"%s\"", buf_cstr(&clean));
 	if (near != NULL)
 		fprintf(stderr, "; did you mean \"%s\"?\n", near->name);

@@ -26,8 +26,10 @@ run(struct cli *cli, int argc, char **argv)
 {
 	int first = cli_args(cli, argc, argv);
 
-	if (first < 0)
+	if (first < 0) {
+		fprintf(stderr, "see sluice help %s\n", cli->cmd->name);
 		return CLI_USAGE;
+	}
 	if (cli_get(cli, "help") != NULL) {
 		help_cmd(cli->cmd, stdout);
 		return CLI_OK;

@@ -74,24 +74,6 @@ print_plan(const struct cli *cli, const json_t *plan)
 	buf_fini(&said);
 }
 
-/* What the server was sent for it is of no more use. */
-static void
-forget(struct client *c, const json_t *options)
-{
-	const char *id = js_text(options, "input_file_id");
-	struct buf path = { 0 };
-	struct slc_err err;
-	json_t *gone = NULL;
-
-	if (id[0] == '\0')
-		return;
-	if (client_call(c, "DELETE", client_path("/v1/files/", id, "", &path),
-		NULL, &gone, &err) != SLC_OK)
-		cli_note(c->cli, "%s could not be removed: %s", id, err.text);
-	json_decref(gone);
-	buf_fini(&path);
-}
-
 enum cli_exit
 cmd_plan(struct cli *cli)
 {
@@ -122,7 +104,7 @@ cmd_plan(struct cli *cli)
 		print_plan(cli, plan);
 	}
 	if (c.key.n > 0)
-		forget(&c, options);
+		submit_forget(&c, options);
 out:
 	json_decref(plan);
 	json_decref(options);

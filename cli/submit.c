@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <sluice/spec.h>
 
@@ -100,7 +101,25 @@ out:
 	return rc;
 }
 
-/* Results to OUT, failed lines, if any, to OUT.errors.jsonl. */
+void
+submit_forget(struct client *c, const json_t *options)
+{
+	const char *id = js_text(options, "input_file_id");
+	struct buf path = { 0 };
+	struct slc_err err;
+	json_t *gone = NULL;
+
+	if (id[0] == '\0')
+		return;
+	if (client_call(c, "DELETE", client_path("/v1/files/", id, "", &path),
+		NULL, &gone, &err) != SLC_OK)
+		cli_note(c->cli, "%s could not be removed: %s", id, err.text);
+	json_decref(gone);
+	buf_fini(&path);
+}
+
+/* Results to OUT, failed lines, if any, to OUT.errors.jsonl; one of an earlier
+ * run goes. */
 static enum slc_rc
 save(
     struct client *c, const json_t *batch, const char *out, struct slc_err *err)
@@ -116,6 +135,10 @@ save(
 		    err);
 		if (rc == SLC_OK && strcmp(out, "-") != 0)
 			cli_note(c->cli, "failed lines: %s", buf_cstr(&path));
+	} else if (rc == SLC_OK && strcmp(out, "-") != 0 &&
+	    unlink(buf_cstr(&path)) == 0) {
+		cli_note(c->cli, "%s, of an earlier run, is removed",
+		    buf_cstr(&path));
 	}
 	buf_fini(&path);
 	return rc;
@@ -138,9 +161,12 @@ wait_and_save(struct cli *cli, struct client *c, json_t **batch)
 		*batch = last;
 	}
 	/* A batch that failed has no results, not even none. */
-	if (out != NULL && batch_final(*batch, &final) && final != CLI_ERROR &&
-	    save(c, *batch, out, &err) != SLC_OK)
-		return cli_fail(cli, &err);
+	if (out == NULL || !batch_final(*batch, &final) || final == CLI_ERROR ||
+	    save(c, *batch, out, &err) == SLC_OK)
+		return code;
+	code = cli_fail(cli, &err);
+	cli_note(cli, "to fetch them: sluice results %s -o FILE",
+	    js_text(*batch, "id"));
 	return code;
 }
 
@@ -161,8 +187,8 @@ cmd_submit(struct cli *cli)
 {
 	json_t *options = json_object(), *batch = NULL;
 	bool waits = cli_get(cli, "wait") != NULL;
-	bool stdout_free = cli_get(cli, "output") == NULL ||
-	    strcmp(cli_get(cli, "output"), "-") != 0;
+	const char *output = cli_get(cli, "output");
+	bool stdout_free = output == NULL || strcmp(output, "-") != 0;
 	struct client c = { 0 };
 	struct slc_err err;
 	enum cli_exit code = submit_options(cli, options);
@@ -170,12 +196,17 @@ cmd_submit(struct cli *cli)
 
 	if (code != CLI_OK)
 		goto out;
-	rc = client_open(&c, cli, &err);
+	rc = output == NULL ? SLC_OK
+			    : batch_can_save(output, cli->operand[0], &err);
+	if (rc == SLC_OK)
+		rc = client_open(&c, cli, &err);
 	c.tries = SUBMIT_TRIES;
 	if (rc == SLC_OK)
 		rc = submit_file(cli, &c, options, &batch, &err);
 	if (rc != SLC_OK) {
 		code = cli_fail(cli, &err);
+		if (c.status >= 400 && c.status < 500)
+			submit_forget(&c, options);
 		goto out;
 	}
 	if (!cli->json && stdout_free) {
@@ -183,8 +214,7 @@ cmd_submit(struct cli *cli)
 		fflush(stdout);
 	}
 	if (batch_final(batch, &code)) {
-		cli_note(cli, "%s failed: its lines are wrong",
-		    js_text(batch, "id"));
+		cli_note(cli, "%s failed:", js_text(batch, "id"));
 		batch_say_faults(cli, batch);
 		goto said;
 	}

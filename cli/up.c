@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <sluice/db.h>
+#include <sluice/http.h>
 #include <sluice/spec.h>
 
 #include "out.h"
@@ -222,11 +223,11 @@ cmd_up(struct cli *cli)
 	struct slc_err err;
 
 	listen = listen != NULL ? listen : "127.0.0.1:8080";
-	if (strchr(listen, ':') == NULL || listen[0] == ':' ||
-	    strlen(listen) > sizeof(up.listen) - 8 ||
-	    strncmp(listen, "unix:", 5) == 0)
+	if (!http_is_address(listen) ||
+	    strlen(listen) > sizeof(up.listen) - 8)
 		return cli_usage(cli,
-		    "--listen: \"%s\" is not HOST:PORT, as in 127.0.0.1:8080",
+		    "--listen: \"%s\" is not ADDRESS:PORT, as in "
+		    "127.0.0.1:8080, [::1]:8080 or 0.0.0.0:8080",
 		    listen);
 	if (check_options(cli, &err) != SLC_OK)
 		return cli_usage(cli, "%s", err.text);

@@ -260,7 +260,7 @@ write_url(const struct cli *cli, const char *what, struct buf *url)
 	    cli_get(cli, "mine") != NULL ? "" : "/admin", what,
 	    csv ? "csv" : "json");
 	for (size_t i = 0; i < NITEMS(params); i++) {
-		const char *value = cli_get(cli, params[i]);
+		const char *value = cli_own(cli, params[i]);
 
 		if (value == NULL)
 			continue;
@@ -281,6 +281,7 @@ cmd_usage(struct cli *cli)
 		{ "forecast", "/forecast", print_forecast },
 		{ "", "", print_sums },
 	};
+	const char *key = cli_own(cli, "key");
 	bool csv = cli_get(cli, "csv") != NULL;
 	struct client c = { 0 };
 	struct buf url = { 0 };
@@ -294,6 +295,10 @@ cmd_usage(struct cli *cli)
 		i++;
 	if (csv && (kinds[i].option[0] != '\0' || cli->json))
 		return cli_usage(cli, "--csv goes with sums alone");
+	if (key != NULL && (key[0] == '@' || strncmp(key, "sk-", 3) == 0))
+		return cli_usage(cli,
+		    "here --key is whose use is shown, as key_7; yours goes "
+		    "before the command: sluice --key @FILE usage");
 	write_url(cli, kinds[i].url, &url);
 	rc = client_open(&c, cli, &err);
 	if (rc == SLC_OK && csv)

@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -72,6 +73,10 @@ cmd_webhook_add(struct cli *cli)
 		    strncmp(event, "batch.", 6) == 0
 			? json_string(event)
 			: json_sprintf("batch.%s", event));
+	if (strncasecmp(cli->operand[0], "http://", 7) == 0)
+		cli_note(cli,
+		    "without TLS nothing is sent, unless workers run with "
+		    "--webhook-schemes https,http");
 	body = json_pack("{s:s, s:s, s:o}", "account", account, "url",
 	    cli->operand[0], "secret_file", absolute(file));
 	if (json_array_size(events) > 0)

@@ -8,6 +8,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <sluice/http.h>
+
 enum { HTTP_BIND_KEEPALIVE_S = 60, HTTP_BIND_BACKLOG = 1024 };
 
 static bool
@@ -23,6 +25,8 @@ parse_address(const char *where, struct sockaddr_storage *addr)
 		return false;
 	memcpy(host, where, n);
 	host[n] = '\0';
+	if (strcmp(host, "localhost") == 0)
+		strcpy(host, "127.0.0.1");
 	if (host[0] != '[')
 		return uv_ip4_addr(
 			   host, (int)port, (struct sockaddr_in *)addr) == 0;
@@ -31,6 +35,14 @@ parse_address(const char *where, struct sockaddr_storage *addr)
 	host[n - 1] = '\0';
 	return uv_ip6_addr(host + 1, (int)port, (struct sockaddr_in6 *)addr) ==
 	    0;
+}
+
+bool
+http_is_address(const char *where)
+{
+	struct sockaddr_storage addr;
+
+	return parse_address(where, &addr);
 }
 
 static enum slc_rc
@@ -43,7 +55,7 @@ bind_tcp(uv_loop_t *loop, uv_tcp_t *tcp, const char *where, struct slc_err *err)
 	if (!parse_address(where, &addr))
 		return slc_fail(err, SLC_EINPUT,
 		    "listen: \"%s\" is none of 127.0.0.1:80, [::1]:80, "
-		    "unix:/path",
+		    "unix:/path (numbers, not a host's name; ports to 65535)",
 		    where);
 	rc = uv_tcp_bind(tcp, (const struct sockaddr *)&addr, 0);
 	if (rc != 0)

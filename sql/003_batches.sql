@@ -152,7 +152,7 @@ begin
 			where p.removed_at is null and sluice.glob_match(g, v_model)
 		) then
 			return json_build_array(json_build_object('code', 'model_not_found',
-				'message', format('No upstream path serves the model "%s".', v_model),
+				'message', format('No upstream path serves the model "%s": GET /v1/models lists those that are served; the operator adds one with sluice path add.', v_model),
 				'param', 'body.model', 'line', null));
 		end if;
 	end loop;

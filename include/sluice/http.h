@@ -69,6 +69,9 @@ struct http_opts {
 	size_t headers_max;    /* bytes of all headers [SLC_HEADERS_MAX]: 431 */
 };
 
+/* An address to listen on that has a port: not unix:. */
+bool http_is_address(const char *where);
+
 /*
  * Listens at once; NULL and err on failure, whose remains are freed as the loop
  * runs.  handler must outlive the server; ctx goes to on_request.

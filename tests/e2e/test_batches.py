@@ -196,6 +196,7 @@ class Batches(unittest.TestCase):
             b = s.batch(s.upload(lines(1)).json["id"]).json
             self.assertEqual((b["status"], b["errors"]["data"][0]["code"]),
                              ("failed", "model_not_found"))
+            self.assertIn("sluice path add", b["errors"]["data"][0]["message"])
             self.assertIn("m1", b["errors"]["data"][0]["message"])
             self.assertEqual(b["request_counts"],
                              {"total": 0, "completed": 0, "failed": 0})

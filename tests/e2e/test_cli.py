@@ -91,7 +91,45 @@ class Commands(unittest.TestCase):
         self.assertIn("line 2", self.run_bad(
             1, "submit", write(line("a") + "\n" + line("a") + "\n"),
             "--wait").lower())
-        self.assertIn("submit", self.run_bad(2, "sumbit", write(lines(1))))
+        self.assertIn("\"sumbit\"; did you mean \"submit\"",
+                      self.run_bad(2, "sumbit", write(lines(1))))
+        self.assertIn("sluice help submit",
+                      self.run_bad(2, "submit", "--prioriti", "3", "x"))
+        for where in ("localhost:99999", "example.org:80", "8080"):
+            self.assertIn("not ADDRESS:PORT", self.run_bad(
+                2, "up", "--listen", where))
+
+    def test_where_results_go_is_looked_at_first(self):
+        before = len(json.loads(self.run_ok("files", "list", "--json"))["data"])
+        source = write(lines(2))
+        self.assertIn("is the input file", self.run_bad(
+            1, "submit", source, "--wait", "-o", source))
+        self.assertIn("/nonexistent/out: No such file", self.run_bad(
+            1, "submit", source, "--wait", "-o", "/nonexistent/out"))
+        self.assertIn("Is a directory", self.run_bad(
+            1, "submit", source, "--wait", "-o", folder()))
+        # nor does a file stay that no batch is made of
+        self.assertIn("metadata", self.run_bad(
+            1, "submit", source, "-m", "k" * 65 + "=v"))
+        files = json.loads(self.run_ok("files", "list", "--json"))["data"]
+        self.assertEqual(len(files), before)
+        with open(source) as f:
+            self.assertEqual(f.read(), lines(2))
+
+    def test_errors_of_an_earlier_run_go(self):
+        out = os.path.join(folder(), serial("out"))
+        bad = write(line("a") + "\n" + line("b", "bad") + "\n")
+        self.run_bad(3, "submit", bad, "--wait", "-o", out)
+        self.assertTrue(os.path.exists(out + ".errors.jsonl"))
+        self.run_ok("submit", write(lines(2)), "--wait", "-o", out)
+        self.assertFalse(os.path.exists(out + ".errors.jsonl"))
+
+    def test_the_callers_key_is_not_the_one_looked_for(self):
+        key = json.loads(self.run_ok("key", "create", "--account", "default",
+                                     "--name", serial("k"), "--json"))["key"]
+        self.run_ok("--key", key, "usage", "--mine")
+        self.assertIn("before the command", self.run_bad(
+            2, "usage", "--mine", "--key", key))
 
     def test_cancel_and_interrupt(self):
         slow = Upstream("--latency", "2000")
