@@ -58,6 +58,27 @@ check_target(struct slice target)
 	return sound;
 }
 
+/* A proxy's form, "http://host/path", stands for its path (RFC 9112 3.2.2). */
+static struct slice
+path_of(struct slice target)
+{
+	size_t scheme = 0;
+	const char *slash;
+
+	if (target.n > 7 && slice_ieq((struct slice){ target.p, 7 }, "http://"))
+		scheme = 7;
+	if (target.n > 8 &&
+	    slice_ieq((struct slice){ target.p, 8 }, "https://"))
+		scheme = 8;
+	slash = scheme == 0
+	    ? NULL
+	    : memchr(target.p + scheme, '/', target.n - scheme);
+	if (slash == NULL || slash == target.p + scheme)
+		return target;
+	return (struct slice){ slash,
+		target.n - (size_t)(slash - target.p) };
+}
+
 struct http_fault
 http_head_line(struct http_head *h)
 {
@@ -85,7 +106,7 @@ http_head_line(struct http_head *h)
 	h->is_head = i == 1;
 	h->method = methods[h->is_head ? 0 : i];
 
-	target = (struct slice){ sp + 1, (size_t)(version - sp) - 1 };
+	target = path_of((struct slice){ sp + 1, (size_t)(version - sp) - 1 });
 	h->target = (size_t)(target.p - h->text.p);
 	h->target_n = target.n;
 	return check_target(target);

@@ -245,9 +245,17 @@ static bool
 check_body_head(struct call *call)
 {
 	struct slice type = http_header(call->req, "content-type");
+	struct slice coding = http_header(call->req, "content-encoding");
 	int64_t length = http_body_length(call->req);
 
-	if (json_max(call->route) == 0 || !http_has_body(call->req))
+	if (!http_has_body(call->req))
+		return true;
+	if (coding.n > 0 && !slice_ieq(coding, "identity")) {
+		api_error(call, 415, "unsupported_media_type", NULL,
+		    "The body must come as it is, without Content-Encoding.");
+		return false;
+	}
+	if (json_max(call->route) == 0)
 		return true;
 	if (type.p == NULL || type.n < 16 ||
 	    !slice_ieq((struct slice){ type.p, 16 }, "application/json")) {
@@ -264,6 +272,20 @@ check_body_head(struct call *call)
 	return true;
 }
 
+static bool
+check_query(struct call *call)
+{
+	struct buf text = { 0 };
+	bool ok = http_unescape(http_query(call->req), &text);
+
+	if (!ok)
+		api_error(call, 400, "invalid_query", NULL,
+		    "The query has a '%%' without the two digits of a byte, or "
+		    "a NUL.");
+	buf_fini(&text);
+	return ok;
+}
+
 static void
 api_on_request(struct http_req *req, void *ctx)
 {
@@ -276,7 +298,7 @@ api_on_request(struct http_req *req, void *ctx)
 	call->api->calls++;
 	http_set_user(req, call);
 	call->route = api_route(call, front);
-	if (call->route == NULL || !check_body_head(call))
+	if (call->route == NULL || !check_query(call) || !check_body_head(call))
 		return;
 	call->on_known = api_on_known;
 	if (call->route->scope == NULL)

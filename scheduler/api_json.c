@@ -17,6 +17,12 @@ api_body(struct call *call)
 	}
 	doc = json_loadb(
 	    call->body.p, call->body.n, JSON_REJECT_DUPLICATES, &why);
+	if (doc == NULL && json_error_code(&why) == json_error_null_character) {
+		api_error(call, 400, "invalid_json", NULL,
+		    "The body has \\u0000 in a text: line %d, column %d.",
+		    why.line, why.column);
+		return NULL;
+	}
 	if (doc == NULL) {
 		api_error(call, 400, "invalid_json", NULL,
 		    "The body is not valid JSON: line %d, column %d: %s.",

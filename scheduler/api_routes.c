@@ -162,9 +162,8 @@ api_route(struct call *call, const struct api_front *front)
 		    buf_cstr(&allow));
 	} else {
 		api_error(call, 404, "unknown_url", NULL,
-		    "Unknown request URL: %s %.*s. See the documentation for "
-		    "what "
-		    "there is.",
+		    "Unknown request URL: %s %.*s. A base URL ends in /v1, as "
+		    "in http://HOST:PORT/v1; paths have no slash at the end.",
 		    http_method(call->req), path.n > 200 ? 200 : (int)path.n,
 		    path.p);
 	}

@@ -150,7 +150,8 @@ api_who(struct call *call)
 		return;
 	}
 	if (v.n > 7 && slice_ieq((struct slice){ v.p, 7 }, "Bearer "))
-		v = (struct slice){ v.p + 7, v.n - 7 };
+		for (v.p += 7, v.n -= 7; v.n > 0 && v.p[0] == ' '; v.n--)
+			v.p++;
 	if (!key_hash(v, call->hash)) {
 		api_error(call, 401, "invalid_api_key", NULL,
 		    "Incorrect API key provided.");

@@ -117,8 +117,10 @@ content_start(struct call *call, const struct db_result *res)
 {
 	struct content *c = call->state;
 	int64_t total = db_int(res, 0, 0, 0), from, to;
-	/* Ranges are for GET alone (RFC 9110 14.2). */
+	/* Ranges are for GET alone (RFC 9110 14.2); what If-Range has is none
+	 * of ours, for we give no validators. */
 	bool ranged = !http_is_head(call->req) &&
+	    http_header(call->req, "if-range").p == NULL &&
 	    content_range(http_header(call->req, "range"), total, &from, &to);
 
 	if (ranged && (from >= total || to <= from)) {

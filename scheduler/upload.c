@@ -41,6 +41,7 @@ struct upload {
 	struct call *call;
 	struct multipart *form;
 	enum field field; /* of the part that is being read */
+	const char *param; /* its name; NULL between parts, and of others */
 	bool seen[FIELD_OTHER];
 	struct buf value; /* of that field */
 	struct ingest *ingest;
@@ -106,8 +107,10 @@ upload_on_part(
 		if (slice_eq(part->name, field_names[f]))
 			u->field = (enum field)f;
 	buf_clear(&u->value);
+	u->param = NULL;
 	if (u->field == FIELD_OTHER)
 		return SLC_OK; /* ignored, as OpenAI does */
+	u->param = field_names[u->field];
 	if (u->seen[u->field])
 		return slc_fail(err, SLC_EINPUT, "The form has '%s' twice.",
 		    field_names[u->field]);
@@ -156,33 +159,37 @@ upload_on_part_end(void *ctx, struct slc_err *err)
 {
 	struct upload *u = ctx;
 	struct slice v = buf_slice(&u->value);
+	enum slc_rc rc = SLC_OK;
 
 	switch (u->field) {
 	case FIELD_FILE:
-		return ingest_end(u->ingest, err);
+		rc = ingest_end(u->ingest, err);
+		break;
 	case FIELD_PURPOSE:
 		if (!slice_eq(v, "batch"))
-			return slc_fail(err, SLC_EINPUT,
+			rc = slc_fail(err, SLC_EINPUT,
 			    "Invalid value for 'purpose': '%.*s'. Supported: "
 			    "'batch'.",
 			    (int)v.n, v.p);
 		break;
 	case FIELD_ANCHOR:
 		if (!slice_eq(v, "created_at"))
-			return slc_fail(err, SLC_EINPUT,
+			rc = slc_fail(err, SLC_EINPUT,
 			    "'expires_after[anchor]' must be 'created_at'.");
 		break;
 	case FIELD_SECONDS:
 		if (!slice_int(v, UPLOAD_KEEP_MAX_S, &u->keep_s) ||
 		    u->keep_s < UPLOAD_KEEP_MIN_S)
-			return slc_fail(err, SLC_EINPUT,
+			rc = slc_fail(err, SLC_EINPUT,
 			    "'expires_after[seconds]' must be from %d to %d.",
 			    UPLOAD_KEEP_MIN_S, UPLOAD_KEEP_MAX_S);
 		break;
 	case FIELD_OTHER:
 		break;
 	}
-	return SLC_OK;
+	if (rc == SLC_OK)
+		u->param = NULL;
+	return rc;
 }
 
 static const struct multipart_handler form_handler = {
@@ -323,8 +330,8 @@ static void
 upload_refuse(struct upload *u, const struct slc_err *err)
 {
 	api_error(u->call, slc_status(err->rc),
-	    err->rc == SLC_ETOOBIG ? "file_too_large" : "invalid_request", NULL,
-	    "%s", err->text);
+	    err->rc == SLC_ETOOBIG ? "file_too_large" : "invalid_request",
+	    u->param, "%s", err->text);
 	upload_break(u);
 }
 
@@ -357,6 +364,14 @@ upload_on_end(struct call *call)
 		    u->seen[FIELD_FILE] ? "purpose" : "file",
 		    "Missing required parameter: '%s'.",
 		    u->seen[FIELD_FILE] ? "purpose" : "file");
+		upload_break(u);
+	} else if (u->seen[FIELD_ANCHOR] != u->seen[FIELD_SECONDS]) {
+		const char *missing = u->seen[FIELD_ANCHOR]
+		    ? field_names[FIELD_SECONDS]
+		    : field_names[FIELD_ANCHOR];
+
+		api_error(call, 400, "missing_required_parameter", missing,
+		    "Missing required parameter: '%s'.", missing);
 		upload_break(u);
 	} else {
 		u->ended = true;

@@ -250,7 +250,8 @@ class Batches(unittest.TestCase):
             self.assertFalse(page["has_more"])
             self.assertEqual(s.get("/v1/batches?limit=0").json["data"], [])
             for query, code in (("limit=101", "integer_above_max_value"),
-                                ("limit=-5", "integer_below_min_value")):
+                                ("limit=-5", "integer_below_min_value"),
+                                ("limit=%zz", "invalid_query")):
                 a = s.get(f"/v1/batches?{query}")
                 self.assertEqual((a.status, a.error["code"]), (400, code))
             self.assertEqual(s.get("/v1/batches?after=batch_" + "0" * 32).status,

@@ -91,6 +91,11 @@ class Files(unittest.TestCase):
         for value in ("lines=1-2", "bytes=2-1", "bytes=a-b", "bytes=0-1,3-4"):
             r = part(value)
             self.assertEqual((r.status, r.body), (200, data), value)
+        # No validator is ours, so a part of what it names is none of ours.
+        r = self.s.get(f"/v1/files/{f}/content", key=None, headers={
+            "Range": "bytes=0-9", "If-Range": '"x"',
+            "Authorization": f"BEARER   {KEY}"})
+        self.assertEqual((r.status, r.body), (200, data))
         r = self.s.call("HEAD", f"/v1/files/{f}/content")
         self.assertEqual((r.status, r.body), (200, b""))
         self.assertEqual(r.headers["Content-Length"], str(n))
@@ -125,6 +130,13 @@ class Files(unittest.TestCase):
         self.assertEqual(self.bad(lines(1), purpose="fine-tune")["type"],
                          "invalid_request_error")
         self.assertEqual(self.bad(lines(1), purpose=None)["param"], "purpose")
+        self.assertEqual(self.bad(lines(1), purpose="x")["param"], "purpose")
+        self.assertEqual(self.bad("hello\n")["param"], "file")
+        a = self.s.call("POST", "/v1/files", b"x", {
+            "Content-Type": "multipart/form-data; boundary=X",
+            "Content-Encoding": "gzip"})
+        self.assertEqual(a.status, 415)
+        self.assertIn("Content-Encoding", a.error["message"])
 
     def test_what_is_wrong_is_kept_with_its_line(self):
         ok = line("a")
@@ -190,7 +202,12 @@ class Files(unittest.TestCase):
         self.assertEqual(f["expires_at"] - f["created_at"], 3600)
         for wrong in (fields(3599), fields(30 * 86400 + 1), fields("1e5"),
                       fields(3600, "now")):
-            self.bad(lines(1), fields=wrong)
+            self.assertIn("expires_after", self.bad(
+                lines(1), fields=wrong)["param"])
+        for alone, missing in ((0, "seconds"), (1, "anchor")):
+            self.assertEqual(
+                self.bad(lines(1), fields=[fields(3600)[alone]])["param"],
+                f"expires_after[{missing}]")
 
     def test_delete(self):
         f = self.good(lines(1))["id"]
