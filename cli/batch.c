@@ -169,8 +169,8 @@ batch_can_save(const char *path, const char *input, struct slc_err *err)
 		reason = errno;
 	free(copy);
 	if (reason != 0)
-		return slc_fail(err, SLC_EIO, "--output %s: %s", path,
-		    strerror(reason));
+		return slc_fail(
+		    err, SLC_EIO, "--output %s: %s", path, strerror(reason));
 	return SLC_OK;
 }
 

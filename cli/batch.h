@@ -25,6 +25,8 @@ enum cli_exit submit_options(struct cli *cli, json_t *batch);
  * the file's id. */
 enum slc_rc submit_file(struct cli *cli, struct client *c, json_t *options,
     json_t **batch, struct slc_err *err);
+/* The same, and all that the command line asks for afterwards. */
+enum cli_exit submit_run(struct cli *cli, struct client *c, json_t *options);
 /* Delete that file: nothing came of it. */
 void submit_forget(struct client *c, const json_t *options);
 

@@ -112,7 +112,8 @@ enum cli_exit help_unknown(int n, char **words);
 /* clang-format off */
 #define CLI_COMMANDS(X)                                                     \
 	X(up) X(migrate) X(worker_list) X(help)                             \
-	X(submit) X(plan) X(list) X(show) X(watch) X(results) X(cancel)     \
+	X(submit) X(retry) X(plan) X(list) X(show) X(watch) X(results)      \
+	X(cancel)                                                           \
 	X(pause) X(resume) X(reprioritise) X(deadline)                      \
 	X(files_list) X(files_show) X(files_delete) X(files_content)        \
 	X(path_add) X(path_edit) X(path_list) X(path_show) X(path_remove)   \

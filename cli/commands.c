@@ -231,6 +231,15 @@ const struct cli_cmd cli_cmds[] = {
 	    "  sluice submit requests.jsonl --priority high --within 2h --wait -o out.jsonl\n"
 	    "  generate | sluice submit - --metadata job=nightly\n",
 	    cmd_submit },
+	{ "Batches", "retry", "ID", 1, 1, submit_opts,
+	    "send the lines that failed once more",
+	    "Makes a batch of those lines of an ended batch that have no result, as they\n"
+	    "stand in its input file; its metadata has retry_of.  Options are those of\n"
+	    "submit, which are not taken over from the first batch.\n"
+	    "\n"
+	    "Examples:\n"
+	    "  sluice retry batch_0123456789abcdef0123456789abcdef --wait -o more.jsonl\n",
+	    cmd_retry },
 	{ "Batches", "plan", "FILE|-", 1, 1, plan_opts,
 	    "what a file of requests would take and cost",
 	    "Lines, tokens, and by each path the cost and the end; as it would be routed,\n"

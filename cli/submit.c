@@ -183,30 +183,19 @@ warn(const struct cli *cli, struct client *c, const char *id)
 }
 
 enum cli_exit
-cmd_submit(struct cli *cli)
+submit_run(struct cli *cli, struct client *c, json_t *options)
 {
-	json_t *options = json_object(), *batch = NULL;
-	bool waits = cli_get(cli, "wait") != NULL;
 	const char *output = cli_get(cli, "output");
 	bool stdout_free = output == NULL || strcmp(output, "-") != 0;
-	struct client c = { 0 };
+	json_t *batch = NULL;
 	struct slc_err err;
-	enum cli_exit code = submit_options(cli, options);
-	enum slc_rc rc;
+	enum cli_exit code;
 
-	if (code != CLI_OK)
-		goto out;
-	rc = output == NULL ? SLC_OK
-			    : batch_can_save(output, cli->operand[0], &err);
-	if (rc == SLC_OK)
-		rc = client_open(&c, cli, &err);
-	c.tries = SUBMIT_TRIES;
-	if (rc == SLC_OK)
-		rc = submit_file(cli, &c, options, &batch, &err);
-	if (rc != SLC_OK) {
+	c->tries = SUBMIT_TRIES;
+	if (submit_file(cli, c, options, &batch, &err) != SLC_OK) {
 		code = cli_fail(cli, &err);
-		if (c.status >= 400 && c.status < 500)
-			submit_forget(&c, options);
+		if (c->status >= 400 && c->status < 500)
+			submit_forget(c, options);
 		goto out;
 	}
 	if (!cli->json && stdout_free) {
@@ -218,9 +207,9 @@ cmd_submit(struct cli *cli)
 		batch_say_faults(cli, batch);
 		goto said;
 	}
-	warn(cli, &c, js_text(batch, "id"));
-	if (waits) {
-		code = wait_and_save(cli, &c, &batch);
+	warn(cli, c, js_text(batch, "id"));
+	if (cli_get(cli, "wait") != NULL) {
+		code = wait_and_save(cli, c, &batch);
 	} else {
 		cli_note(cli, "to wait for it: sluice watch %s",
 		    js_text(batch, "id"));
@@ -234,6 +223,25 @@ said:
 	}
 out:
 	json_decref(batch);
+	return code;
+}
+
+enum cli_exit
+cmd_submit(struct cli *cli)
+{
+	json_t *options = json_object();
+	const char *output = cli_get(cli, "output");
+	struct client c = { 0 };
+	struct slc_err err;
+	enum cli_exit code = submit_options(cli, options);
+
+	if (code == CLI_OK &&
+	    ((output != NULL &&
+		 batch_can_save(output, cli->operand[0], &err) != SLC_OK) ||
+		client_open(&c, cli, &err) != SLC_OK))
+		code = cli_fail(cli, &err);
+	if (code == CLI_OK)
+		code = submit_run(cli, &c, options);
 	json_decref(options);
 	client_close(&c);
 	return code;

@@ -223,8 +223,7 @@ cmd_up(struct cli *cli)
 	struct slc_err err;
 
 	listen = listen != NULL ? listen : "127.0.0.1:8080";
-	if (!http_is_address(listen) ||
-	    strlen(listen) > sizeof(up.listen) - 8)
+	if (!http_is_address(listen) || strlen(listen) > sizeof(up.listen) - 8)
 		return cli_usage(cli,
 		    "--listen: \"%s\" is not ADDRESS:PORT, as in "
 		    "127.0.0.1:8080, [::1]:8080 or 0.0.0.0:8080",

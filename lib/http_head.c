@@ -70,13 +70,11 @@ path_of(struct slice target)
 	if (target.n > 8 &&
 	    slice_ieq((struct slice){ target.p, 8 }, "https://"))
 		scheme = 8;
-	slash = scheme == 0
-	    ? NULL
-	    : memchr(target.p + scheme, '/', target.n - scheme);
+	slash = scheme == 0 ? NULL
+			    : memchr(target.p + scheme, '/', target.n - scheme);
 	if (slash == NULL || slash == target.p + scheme)
 		return target;
-	return (struct slice){ slash,
-		target.n - (size_t)(slash - target.p) };
+	return (struct slice){ slash, target.n - (size_t)(slash - target.p) };
 }
 
 struct http_fault

@@ -40,7 +40,7 @@ static const char *const field_names[] = { "file", "purpose",
 struct upload {
 	struct call *call;
 	struct multipart *form;
-	enum field field; /* of the part that is being read */
+	enum field field;  /* of the part that is being read */
 	const char *param; /* its name; NULL between parts, and of others */
 	bool seen[FIELD_OTHER];
 	struct buf value; /* of that field */

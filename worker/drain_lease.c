@@ -150,8 +150,8 @@ drain_on_beat(struct db_result *res, void *arg)
 	}
 	if (db_rc(res) != SLC_OK || d->stage == STAGE_DOWN)
 		return;
-	d->sender.lease_until_us =
-	    d->beat_sent_us + (DRAIN_LEASE_MS - LEASE_MARGIN_MS) * INT64_C(1000);
+	d->sender.lease_until_us = d->beat_sent_us +
+	    (DRAIN_LEASE_MS - LEASE_MARGIN_MS) * INT64_C(1000);
 	doc = db_slice(res, 0, 0, 0);
 	paths_targets(&d->paths, doc);
 	root = json_loadb(doc.p, doc.n, 0, NULL);

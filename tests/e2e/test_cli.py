@@ -124,6 +124,29 @@ class Commands(unittest.TestCase):
         self.run_ok("submit", write(lines(2)), "--wait", "-o", out)
         self.assertFalse(os.path.exists(out + ".errors.jsonl"))
 
+    def test_failed_lines_are_sent_again(self):
+        source = write("".join(
+            line(f"x{i}", "bad" if i % 2 else "good") + "\n"
+            for i in range(7)))
+        out = os.path.join(folder(), serial("out"))
+        p = sluice("submit", source, "--wait", "-o", out, url=self.url)
+        self.assertEqual(p.returncode, 3, p.stderr)
+        batch = p.stdout.strip()
+        self.up.control(**{"fault-match": []})
+        try:
+            again = self.run_ok("retry", batch, "--wait", "-o", out).strip()
+        finally:
+            self.up.control(**{"fault-match": ["bad=400"]})
+        with open(out) as f:
+            self.assertEqual(sorted(json.loads(x)["custom_id"] for x in f),
+                             ["x1", "x3", "x5"])
+        shown = json.loads(self.run_ok("show", again, "--json"))
+        self.assertEqual(shown["metadata"], {"retry_of": batch})
+        asked = self.s.get(f"/v1/files/{shown['input_file_id']}/content").body
+        with open(source) as f:
+            self.assertEqual(asked.decode(), "".join(f.readlines()[1::2]))
+        self.assertIn("no line", sluice("retry", again, url=self.url).stderr)
+
     def test_the_callers_key_is_not_the_one_looked_for(self):
         key = json.loads(self.run_ok("key", "create", "--account", "default",
                                      "--name", serial("k"), "--json"))["key"]
