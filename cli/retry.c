@@ -29,9 +29,8 @@ fetch(struct client *c, const char *id, FILE **out, struct slc_err *err)
 	*out = tmpfile();
 	rc = *out == NULL
 	    ? slc_fail(err, SLC_EIO, "temporary file: %s", strerror(errno))
-	    : client_download(
-		  c, client_path("/v1/files/", id, "/content", &path), *out,
-		  err);
+	    : client_download(c,
+		  client_path("/v1/files/", id, "/content", &path), *out, err);
 	buf_fini(&path);
 	if (rc == SLC_OK)
 		rewind(*out);
@@ -120,8 +119,8 @@ submit_again(struct cli *cli, struct client *c, json_t *options, FILE *lines)
 	enum cli_exit code;
 
 	snprintf(path, sizeof(path), "/dev/fd/%d", fileno(lines));
-	json_object_set_new(json_object_get(options, "metadata"), "retry_of",
-	    json_string(id));
+	json_object_set_new(
+	    json_object_get(options, "metadata"), "retry_of", json_string(id));
 	cli->operand = operand;
 	code = submit_run(cli, c, options);
 	cli->operand = NULL;

@@ -93,6 +93,31 @@ read_head(
 	return SLC_OK;
 }
 
+/* What a file that is no JSON lines is, and what to do; "": not known. */
+static const char *
+guess(struct slice line)
+{
+	static const struct {
+		const char *begin;
+		size_t n;
+		const char *advice;
+	} kinds[] = {
+		{ "\x1f\x8b", 2, "; it is gzip: zcat FILE | sluice submit -" },
+		{ "PK\x03\x04", 4, "; it is a zip archive: unpack it" },
+		{ "\xff\xfe", 2, "; it is UTF-16: iconv -f UTF-16 -t UTF-8" },
+		{ "\xfe\xff", 2, "; it is UTF-16: iconv -f UTF-16 -t UTF-8" },
+		{ "[", 1, "; for a list of requests: jq -c '.[]' FILE" },
+		{ "{", 1, "; each request is one line: jq -c . FILE" },
+	};
+	size_t i = 0;
+
+	while (i < NITEMS(kinds) &&
+	    (line.n < kinds[i].n ||
+		memcmp(line.p, kinds[i].begin, kinds[i].n) != 0))
+		i++;
+	return i < NITEMS(kinds) ? kinds[i].advice : "";
+}
+
 static enum slc_rc
 look_at_first(
     struct source *s, const char *name, struct buf *url, struct slc_err *err)
@@ -112,13 +137,13 @@ look_at_first(
 	kind = jscan(line, SLC_DEPTH_MAX, &want, 1, &found, &fault);
 	if (kind == JSCAN_ABSENT)
 		return slc_fail(err, SLC_EINPUT,
-		    "%s: line 1, byte %zu: not JSON: %s", name, fault.at + 1,
-		    fault.text);
+		    "%s: line 1, byte %zu: not JSON: %s%s", name, fault.at + 1,
+		    fault.text, guess(line));
 	if (kind != JSCAN_OBJECT)
 		return slc_fail(err, SLC_EINPUT,
 		    "%s: line 1: not a JSON object; each line is a request "
-		    "{\"custom_id\", \"method\", \"url\", \"body\"}",
-		    name);
+		    "{\"custom_id\", \"method\", \"url\", \"body\"}%s",
+		    name, guess(line));
 	if (found.kind == JSCAN_STRING)
 		jscan_unquote(found.text, url);
 	return SLC_OK;

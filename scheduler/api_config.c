@@ -224,6 +224,24 @@ suffix_ok(struct call *call, const json_t *path, const char *where)
 	return false;
 }
 
+/* A whole URL of a call has been given for that of the API. */
+static bool
+url_ends_in_endpoint(struct slice url)
+{
+	static const char *const ends[] = { "/completions", "/embeddings",
+		"/responses", "/moderations", "/batches", "/files", "/models" };
+
+	while (url.n > 0 && url.p[url.n - 1] == '/')
+		url.n--;
+	for (size_t i = 0; i < NITEMS(ends); i++) {
+		size_t n = strlen(ends[i]);
+
+		if (url.n > n && memcmp(url.p + url.n - n, ends[i], n) == 0)
+			return true;
+	}
+	return false;
+}
+
 static bool
 path_ok(struct call *call, const json_t *path, const char *where)
 {
@@ -252,6 +270,13 @@ path_ok(struct call *call, const json_t *path, const char *where)
 		api_error(call, 400, "invalid_value", "url",
 		    "%s: 'url' must be http:// or https:// with a host and "
 		    "maybe a path, without user, query or fragment.",
+		    where);
+		return false;
+	}
+	if (url_ends_in_endpoint(slice_str(url))) {
+		api_error(call, 400, "invalid_value", "url",
+		    "%s: 'url' is where the API is, as https://HOST/v1; what "
+		    "comes behind /v1 is each line's own.",
 		    where);
 		return false;
 	}

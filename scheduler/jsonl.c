@@ -163,13 +163,17 @@ check_method(struct jsonl *j, const struct jscan_found *f)
 static bool
 check_custom_id(struct jsonl *j, const struct jscan_found *f)
 {
+	char message[SLC_CUSTOM_ID_MAX + 100];
+
 	if (!want_text(j, f, "custom_id", SLC_CUSTOM_ID_MAX))
 		return false;
 	if (idset_add(&j->ids, buf_slice(&j->scratch)))
 		return true;
-	fault(j, j->physical, "duplicate_custom_id", "custom_id",
-	    "The custom_id stands on an earlier line already; each must be "
-	    "unique in its file.");
+	snprintf(message, sizeof(message),
+	    "The custom_id '%s' stands on an earlier line already; each must "
+	    "be unique in its file.",
+	    buf_cstr(&j->scratch));
+	fault(j, j->physical, "duplicate_custom_id", "custom_id", message);
 	return false;
 }
 

@@ -1,4 +1,5 @@
 """The command line, as people and scripts use it."""
+import gzip
 import json
 import os
 import signal
@@ -95,6 +96,17 @@ class Commands(unittest.TestCase):
                       self.run_bad(2, "sumbit", write(lines(1))))
         self.assertIn("sluice help submit",
                       self.run_bad(2, "submit", "--prioriti", "3", "x"))
+        for data, advice in (("[\n{}\n]\n", "jq -c '.[]'"),
+                             ("[{}]\n", "jq -c '.[]'"),
+                             ("{\n}\n", "jq -c . FILE")):
+            self.assertIn(advice, self.run_bad(1, "submit", write(data)))
+        packed = write("")
+        with gzip.open(packed, "wt") as f:
+            f.write(lines(1))
+        self.assertIn("zcat", self.run_bad(1, "submit", packed))
+        self.assertIn("behind /v1", self.run_bad(
+            1, "path", "add", "x", "--models", "*", "--url",
+            "https://example.org/v1/chat/completions"))
         for where in ("localhost:99999", "example.org:80", "8080"):
             self.assertIn("not ADDRESS:PORT", self.run_bad(
                 2, "up", "--listen", where))
