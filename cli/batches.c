@@ -256,8 +256,11 @@ cmd_results(struct cli *cli)
 	}
 	if (rc == SLC_OK && !errors && js_int(batch, "request_counts.failed"))
 		cli_note(cli,
-		    "%" PRId64 " lines failed: sluice results --errors %s",
-		    js_int(batch, "request_counts.failed"), cli->operand[0]);
+		    "failed lines: %" PRId64
+		    "; why: sluice results --errors %s, to "
+		    "send them again: sluice retry %s",
+		    js_int(batch, "request_counts.failed"), cli->operand[0],
+		    cli->operand[0]);
 	json_decref(batch);
 	client_close(&c);
 	if (rc != SLC_OK)

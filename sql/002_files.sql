@@ -104,7 +104,7 @@ language sql stable set search_path = '' as $$
 		'purpose', p_file.purpose,
 		'status', case when p_file.faults is null then 'processed' else 'error' end,
 		'status_details', case when p_file.faults is not null then
-			format('%s of its lines are wrong (a batch on it fails); first, line %s: %s',
+			format('wrong lines: %s (a batch on it fails); first, line %s: %s',
 				json_array_length(p_file.faults), p_file.faults -> 0 ->> 'line',
 				p_file.faults -> 0 ->> 'message') end,
 		'sluice', json_build_object(
