@@ -119,6 +119,24 @@ aimd_refused(struct aimd *a, int64_t now_us, int64_t sent_us, int64_t in_flight)
 }
 
 void
+aimd_unexplained(struct aimd *a, int64_t now_us, int64_t sent_us)
+{
+	int64_t limit = aimd_limit(a);
+
+	if (a->found && sent_us < a->moved_us)
+		return;
+	if (limit == INT64_MAX)
+		limit = AIMD_UNBOUND;
+	set(a, a->found && a->risen ? limit - 1 : limit / 2, now_us);
+	if (a->rest_us == 0)
+		a->rest_us = AIMD_BRIEF_US;
+	else if (a->risen && a->rest_us < AIMD_REST_MAX_US)
+		a->rest_us *= 2;
+	a->found = true;
+	a->risen = false;
+}
+
+void
 aimd_refused_live(
     struct aimd *a, int64_t now_us, int64_t sent_us, int64_t in_flight)
 {

@@ -3,10 +3,10 @@
  *
  * Pure.  From 4, doubled each latency while there is work for it, one by one
  * over that time so that few too many are under way when the first is refused:
- * until a refusal that names concurrency (or any without another reason: RFC
- * 6585 does not make them say which), then one less than were in flight.  After
- * a rest one more is tried; where that stands the refusal was a stray one, and
- * the doubling goes on.  Each refusal doubles the rest.
+ * until a refusal that names concurrency, then one less than were in flight; or
+ * one without a reason (RFC 6585 does not make them say which), then half.
+ * After a rest one more is tried; where that stands the refusal was a stray
+ * one, and the doubling goes on.  Each refusal doubles the rest.
  */
 #ifndef SCHEDULER_AIMD_H
 #define SCHEDULER_AIMD_H
@@ -21,6 +21,7 @@ enum { AIMD_START = 4, AIMD_UNBOUND = 4096 };
 /* From a refusal until it is heeded, at most. */
 #define AIMD_NEWS_US     INT64_C(1000000)
 #define AIMD_REST_US     INT64_C(600000000)
+#define AIMD_BRIEF_US    INT64_C(60000000) /* the same, unexplained */
 #define AIMD_REST_MAX_US INT64_C(86400000000)
 
 struct aimd {            /* zeroed: nothing known, starts at AIMD_START */
@@ -53,6 +54,10 @@ bool aimd_allows(struct aimd *a, int64_t out);
 
 /* Before a plan: grow, when more was wanted. */
 void aimd_grow(struct aimd *a, int64_t now_us, int64_t latency_us);
+
+/* A call sent at sent_us was refused, or found nobody, and nothing says what
+ * for: half as many from now on, and one more each minute that it stands. */
+void aimd_unexplained(struct aimd *a, int64_t now_us, int64_t sent_us);
 
 /* A call sent at sent_us was refused for concurrency with so many in flight,
  * itself included. */

@@ -198,6 +198,7 @@ struct dispatch_flow {
 	int64_t out;
 	int64_t paused_us; /* refused, and no limit of ours to blame */
 	int refusals;      /* of that kind, in a row */
+	bool probing;      /* and then one call shows whether it is over */
 	bool undeclared;   /* nothing but aimd says how many calls at once */
 	/* calls under way whose tokens are not known, oldest first */
 	struct dispatch_pending {

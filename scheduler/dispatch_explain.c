@@ -142,28 +142,43 @@ add_binds(const struct dispatch *d, struct buf *out,
 		buf_adds(out, "{\"limit\":\"health\"");
 		break;
 	case DISPATCH_WAITS_PAUSE:
-		until_us = f->paused_us;
-		snprintf(why, sizeof(why),
-		    "the upstream refused calls (429) and no limit of ours "
-		    "says why");
+		if (f->paused_us > now_us)
+			until_us = f->paused_us;
+		snprintf(why, sizeof(why), "%s",
+		    f->refusals == 0
+			? "answers say that a limit which is not configured "
+			  "here is used up"
+			: "the upstream refused calls (429) and no limit of "
+			  "ours says why");
 		buf_adds(out, "{\"limit\":\"refused\"");
 		break;
 	case DISPATCH_WAITS_SEATS: {
-		int64_t most = f->undeclared ? aimd_limit(&path->aimd)
-					     : f->seats[0]->granted;
+		int64_t most = f->seats[0]->granted, used = f->seats[0]->out;
+		bool workers = true;
 
 		for (size_t i = 1; i < f->nseats; i++)
-			if (f->seats[i]->granted < most)
+			if (f->seats[i]->granted - f->seats[i]->out <
+			    most - used) {
 				most = f->seats[i]->granted;
+				used = f->seats[i]->out;
+				workers = false;
+			}
+		if (f->undeclared &&
+		    aimd_limit(&path->aimd) - dispatch_path_open(path) <
+			most - used) {
+			most = aimd_limit(&path->aimd);
+			used = dispatch_path_open(path);
+			workers = false;
+		}
 		if (most <= 0)
 			snprintf(why, sizeof(why), "no worker is there");
 		else
 			snprintf(why, sizeof(why),
-			    "%lld calls at once is all there may be",
-			    (long long)most);
+			    "%lld calls at once is all %s", (long long)most,
+			    workers ? "that the workers take" : "there may be");
 		buf_addf(out,
 		    "{\"limit\":\"concurrent\",\"used\":%lld,\"amount\":%lld",
-		    (long long)path->out, (long long)most);
+		    (long long)used, (long long)most);
 		break;
 	}
 	case DISPATCH_WAITS_RATE:

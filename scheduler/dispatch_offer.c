@@ -58,7 +58,7 @@ flow_offer(struct dispatch *d, struct dispatch_flow *f,
 	if (breaker_allows(&f->path->breaker, now_us, f->path->out) == 0)
 		return false;
 	f->waits = DISPATCH_WAITS_PAUSE;
-	if (f->paused_us > now_us)
+	if (f->paused_us > now_us || (f->probing && f->out > 0))
 		return false;
 	f->waits = DISPATCH_WAITS_SEATS;
 	o->flow = f;

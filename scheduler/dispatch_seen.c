@@ -8,6 +8,8 @@ enum { FLOW_PAUSE_US = 1000000, FLOW_PAUSE_MAX_US = 30000000 };
 /* Whatever an upstream says; a call then finds out. */
 #define FLOW_WAIT_MAX_US INT64_C(3600000000)
 #define FLOW_DAY_MAX_US  INT64_C(86400000000)
+/* What answers say of limits that nobody has declared is heeded for so long. */
+#define FLOW_TOLD_MAX_US INT64_C(60000000)
 enum { SECONDARY_PAUSE_US = 60000000, SPREAD_US = 600000000 };
 
 /* Times ---------------------------------------------------------------------
@@ -162,12 +164,39 @@ told(struct dispatch_rate *r, int64_t limit)
 	r->pace.adaptive.told = units;
 }
 
+/*
+ * A limit of requests where none is declared: the calls that are out now left
+ * after the one that was answered, so they use up what it said remained.
+ */
 static void
-seen_reading(struct dispatch_flow *f, const struct dispatch_reading *r)
+heed_undeclared(
+    struct dispatch_flow *f, int64_t now_us, const struct dispatch_reading *r)
+{
+	int64_t until_us = r->sent_us + r->said.reset_ms * 1000;
+
+	if (r->said.dim != DIALECT_REQUESTS && r->said.dim != DIALECT_UNKNOWN)
+		return;
+	for (size_t i = 0; i < f->nrates; i++)
+		if (f->rates[i]->pace.dimension == PACE_REQUESTS)
+			return;
+	if (r->said.remaining < 0 || r->said.reset_ms <= 0 ||
+	    r->said.remaining > f->out)
+		return;
+	if (until_us > now_us + FLOW_TOLD_MAX_US)
+		until_us = now_us + FLOW_TOLD_MAX_US;
+	if (f->paused_us < until_us)
+		f->paused_us = until_us;
+}
+
+static void
+seen_reading(
+    struct dispatch_flow *f, int64_t now_us, const struct dispatch_reading *r)
 {
 	struct dispatch_rate *rate = reading_rate(f, &r->said);
 
 	keep_reading(f->path, r);
+	if (rate == NULL)
+		heed_undeclared(f, now_us, r);
 	if (rate == NULL || r->said.limit <= 0)
 		return;
 	if (r->said.dynamic)
@@ -268,6 +297,18 @@ pause_flow(
 		f->paused_us = now_us + wait_us;
 }
 
+/* No limit of ours explains it, and nobody says what was too much. */
+static void
+pause_unexplained(struct dispatch_flow *f, int64_t now_us,
+    const struct dispatch_refusal *seen)
+{
+	if (f->undeclared && f->refusals == 0 && seen->kind == DIALECT_RATE)
+		aimd_unexplained(&f->path->aimd, now_us, seen->sent_us);
+	pause_flow(f, now_us, seen->wait_us,
+	    seen->kind == DIALECT_DAY ? FLOW_DAY_MAX_US : FLOW_WAIT_MAX_US);
+	f->probing = true;
+}
+
 static void
 pause_rate(struct dispatch_flow *f, struct dispatch_rate *r, int64_t now_us,
     const struct dispatch_refusal *seen)
@@ -321,9 +362,7 @@ seen_refusal(struct dispatch_flow *f, int64_t now_us, int64_t workers,
 		if (f->undeclared)
 			refused_concurrency(
 			    f->path, now_us, workers, seen, all->live);
-		pause_flow(f, now_us, seen->wait_us,
-		    seen->kind == DIALECT_DAY ? FLOW_DAY_MAX_US
-					      : FLOW_WAIT_MAX_US);
+		pause_flow(f, now_us, seen->wait_us, FLOW_WAIT_MAX_US);
 		return;
 	case DIALECT_SECONDARY:
 		pause_flow(f, now_us,
@@ -337,14 +376,10 @@ seen_refusal(struct dispatch_flow *f, int64_t now_us, int64_t workers,
 		if (r != NULL)
 			pause_rate(f, r, now_us, seen);
 		else
-			pause_flow(f, now_us, seen->wait_us,
-			    seen->kind == DIALECT_DAY ? FLOW_DAY_MAX_US
-						      : FLOW_WAIT_MAX_US);
+			pause_unexplained(f, now_us, seen);
 		return;
 	case DIALECT_OVERLOAD:
-		pause_flow(f, now_us, seen->wait_us,
-		    seen->kind == DIALECT_DAY ? FLOW_DAY_MAX_US
-					      : FLOW_WAIT_MAX_US);
+		pause_flow(f, now_us, seen->wait_us, FLOW_WAIT_MAX_US);
 		return;
 	case DIALECT_SERVED:
 	case DIALECT_TOO_LARGE:
@@ -388,6 +423,13 @@ dispatch_late_us(const struct dispatch_path *path)
 	return clamp(8 * max_us, PACE_LATE_MIN_US, PACE_LATE_US);
 }
 
+/* On average. */
+static int64_t
+answers_took_us(const struct estimate_sample *s)
+{
+	return s->ms > 0 ? (int64_t)(s->ms * 1000 / (double)s->n) : 0;
+}
+
 /* All of an observation ------------------------------------------------------
  */
 
@@ -415,11 +457,15 @@ dispatch_seen(
 		spread_add(
 		    &f->path->late, now_us, seen->sample.n, 0, seen->late_us);
 	for (size_t i = 0; i < seen->nreadings; i++)
-		seen_reading(f, &seen->readings[i]);
+		seen_reading(f, now_us, &seen->readings[i]);
 	for (size_t i = 0; i < seen->nrefusals; i++) {
 		seen_refusal(f, now_us, d->workers, seen, &seen->refusals[i]);
 		refused += seen->refusals[i].n;
 	}
-	if (seen->sample.n > refused)
+	/* Those that left before it say nothing of whether it is over. */
+	if (seen->sample.n > refused &&
+	    now_us - answers_took_us(&seen->sample) >= f->paused_us) {
 		f->refusals = 0;
+		f->probing = false;
+	}
 }

@@ -200,6 +200,33 @@ concurrency_grows_one_by_one(void)
 }
 
 static void
+a_refusal_without_a_reason_halves(void)
+{
+	struct aimd a = { .limit = 64 };
+
+	aimd_unexplained(&a, 100 * S, 99 * S);
+	CU_ASSERT_EQUAL(aimd_limit(&a), 32);
+	/* Sent before that. */
+	aimd_unexplained(&a, 101 * S, 99 * S);
+	CU_ASSERT_EQUAL(aimd_limit(&a), 32);
+	aimd_unexplained(&a, 105 * S, 104 * S);
+	CU_ASSERT_EQUAL(aimd_limit(&a), 16);
+	/* One more a minute, and only that one is taken back. */
+	a.wanted = true;
+	aimd_grow(&a, 164 * S, S);
+	CU_ASSERT_EQUAL(aimd_limit(&a), 16);
+	a.wanted = true;
+	aimd_grow(&a, 166 * S, S);
+	CU_ASSERT_EQUAL(aimd_limit(&a), 17);
+	aimd_unexplained(&a, 167 * S, 166 * S + 1);
+	CU_ASSERT_EQUAL(aimd_limit(&a), 16);
+	CU_ASSERT_EQUAL(a.rest_us, 2 * AIMD_BRIEF_US);
+	a = (struct aimd){ .limit = 1 };
+	aimd_unexplained(&a, 100 * S, 99 * S);
+	CU_ASSERT_EQUAL(aimd_limit(&a), 1);
+}
+
+static void
 a_clock_that_is_set_moves_no_window(void)
 {
 	struct clock c = { 0 };
@@ -396,6 +423,7 @@ UNIT_MAIN("learning",
     UNIT(concurrency_is_doubled_until_a_refusal),
     UNIT(concurrency_grows_one_by_one),
     UNIT(a_burst_of_live_calls_shows_where_the_limit_is),
+    UNIT(a_refusal_without_a_reason_halves),
     UNIT(a_clock_that_is_set_moves_no_window),
     UNIT(the_meaning_of_reset_is_learned),
     UNIT(others_are_seen_in_a_fixed_window),
