@@ -165,7 +165,8 @@ learn_others(struct foreign *f, const struct pace *p, int64_t used,
 			    us);
 		break;
 	case FOREIGN_FIXED:
-		if (same && was_us >= f->end_us - p->window_us)
+		if (same && f->raw_of_fixed &&
+		    was_us >= f->end_us - p->window_us)
 			learn_rate(f, p, (double)(units - f->raw_units), us);
 		break;
 	case FOREIGN_UNKNOWN:
@@ -236,6 +237,7 @@ foreign_seen(struct foreign *f, const struct pace *p,
 	if (f->raw_of_late == f->late)
 		learn_others(f, p, used, units, sent_us);
 	f->raw_of_late = f->late;
+	f->raw_of_fixed = f->reset == FOREIGN_FIXED;
 	f->raw_units = units;
 	foreign_log_count(&f->log, p->window_us, sent_us, (double)units);
 	f->sent_us = sent_us;

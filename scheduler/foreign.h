@@ -91,6 +91,7 @@ struct foreign { /* zeroed knows nothing */
 	int compared;
 	bool late;         /* the answer's is right */
 	bool raw_of_late;  /* the one below is it */
+	bool raw_of_fixed; /* in a window with known bounds */
 	int64_t raw_units; /* of the last reading, below 0 too */
 	/* The same count again and again: its first, with our own units and
 	 * others' then. */

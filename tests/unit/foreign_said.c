@@ -289,10 +289,45 @@ strays_do_not_move_a_windows_end(void)
 	pace_fini(&p);
 }
 
+/* A stray reset keeps the window from being known at once, when its count has
+ * begun anew: what the sum of a sliding one was before is no rate. */
+static void
+a_window_that_is_known_late_tells_no_false_rate(void)
+{
+	struct pace p;
+	struct foreign f = { 0 };
+	struct pace_others others = { 0 };
+	int64_t begin = 1000000 * S, most = 0;
+
+	pace_init(&p, PACE_REQUESTS, 300, 60 * S);
+	for (int i = 0; i < 220; i++) {
+		int64_t at_ms = i * 333 + 50, in_ms = at_ms % 60000;
+		int64_t at_us = begin + at_ms * MS;
+		struct dialect_reading said = { .dim = DIALECT_REQUESTS,
+			.window_s = 60,
+			.limit = 300,
+			/* 3 of ours a second, and 2 of others' */
+			.remaining = 300 - (in_ms / 200 + 1),
+			.reset_ms = (60000 - in_ms + 999) / 1000 * 1000 };
+
+		pace_grant(&p, 1, at_us - 200 * MS, 200 * MS, 1);
+		if (at_ms > 60000 && at_ms < 60333)
+			said.reset_ms += 2000;
+		foreign_seen(&f, &p, &said, at_us, at_us + S);
+		foreign_room(&f, &p, at_us + S, &others);
+		if (at_ms > 60000 && others.units > most)
+			most = others.units;
+	}
+	CU_ASSERT_EQUAL(f.reset, FOREIGN_FIXED);
+	CU_ASSERT(most < 200);
+	pace_fini(&p);
+}
+
 UNIT_MAIN("foreign_said", UNIT(calls_that_all_take_as_long_are_not_others),
     UNIT(and_others_beside_them_are),
     UNIT(a_window_ends_when_it_may_at_the_latest),
     UNIT(an_old_count_is_no_news), UNIT(a_full_limit_that_refuses_is_believed),
     UNIT(a_count_that_leaves_room_is_no_reason),
     UNIT(an_end_not_seen_yet_is_allowed_for),
-    UNIT(strays_do_not_move_a_windows_end))
+    UNIT(strays_do_not_move_a_windows_end),
+    UNIT(a_window_that_is_known_late_tells_no_false_rate))
