@@ -446,6 +446,13 @@ dispatch_seen(
 		estimate_learn(&f->estimate, &seen->sample);
 		f->learned = true;
 	}
+	/* Down out of full work: it may be that much which it does not stand.
+	 * Whatever ends within a latency was part of it. */
+	if (f->undeclared && seen->down &&
+	    f->path->breaker.health == BREAKER_UP)
+		aimd_unexplained(&f->path->aimd, now_us,
+		    now_us -
+			(int64_t)(1000 * estimate_latency_ms(&f->estimate)));
 	breaker_seen(&f->path->breaker, now_us, seen->ok, seen->down,
 	    seen->why == NULL ? "" : seen->why);
 	if (seen->dialect != NULL)
