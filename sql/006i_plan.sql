@@ -285,8 +285,8 @@ begin
 	end if;
 	select min(w.answers) into v_answers
 	from sluice.plan_work(p_lines, p_max_tokens) w;
-	v_off := case when v_m.hurried or v_answers >= 100 then 0.05
-		when v_answers >= 10 then 0.1 else 0.5 end;
+	v_off := case when v_answers >= 100 then 0.05 when v_answers >= 10 then 0.1
+		else 0.5 end;
 	return json_strip_nulls(json_build_object(
 		'need_s', ceil(least(1e9, v_need_s)),
 		'ends_at', sluice.epoch(sluice.hours_after(p_hours, p_begin, least(1e9 - 1,
