@@ -68,7 +68,10 @@ print_plan(const struct cli *cli, const json_t *plan)
 	buf_clear(&said);
 	out_clean(&said, slice_str(js_text(routed, "limit")));
 	if (said.n > 0)
-		printf("; %s binds", buf_cstr(&said));
+		printf("; %s binds%s", buf_cstr(&said),
+		    json_is_true(js_at(routed, "hurried"))
+			? ", and is spent faster for the deadline"
+			: "");
 	puts("\n");
 	print_paths(cli, js_at(plan, "paths"));
 	buf_fini(&said);

@@ -5,38 +5,48 @@
 #include <string.h>
 
 enum { LEAST_US = 1000000 };
-/* The rest of the time up to a deadline is for retries. */
-#define HURRY_TIME 0.95
 
-/* Units that the lane's lines will take of the limit. */
+/* Units that the lane's lines will take of the limit, by the flow. */
 static double
-lane_units(const struct dispatch_lane *lane, const struct pace *p)
+lane_units(const struct dispatch_lane *lane, const struct dispatch_flow *f,
+    const struct pace *p)
 {
-	const struct dispatch_line *line =
-	    &lane->fresh.lines[lane->fresh.first];
-	const struct estimate none = { 0 };
-	double units = lane->lines_left;
+	const struct dispatch_queue *q =
+	    lane->fresh.first < lane->fresh.n ? &lane->fresh : &lane->again;
+	const struct dispatch_line *line = &q->lines[q->first];
+	double units =
+	    lane->lines_left + (double)(lane->again.n - lane->again.first);
+	double output, variance;
 
-	if (p->dimension != PACE_REQUESTS)
-		units *= (double)pace_cost(p, PACE_CHARGE_ACTUAL,
-		    estimate_input(&none, line->bytes),
-		    estimate_output(&none, line->cap));
-	return units;
+	if (p->dimension == PACE_REQUESTS)
+		return units;
+	estimate_pending(&f->estimate, 0, line->cap, &output, &variance);
+	if (f->path->charge != PACE_CHARGE_ACTUAL)
+		output = (double)estimate_output(&f->estimate, line->cap);
+	return units *
+	    (double)pace_cost(p, f->path->charge,
+		estimate_input(&f->estimate, line->bytes), (int64_t)output);
 }
 
 /*
- * How much faster than evenly so many units must leave to be gone by until_us;
- * what the ledger does not let through by then is taken off them.
+ * How much faster than evenly so many units must leave to be gone guard_us
+ * before until_us; what the ledger does not let through by then is taken off
+ * them.
  */
 static double
-hurry(const struct pace *p, int64_t now_us, int64_t until_us, double *units)
+hurry(const struct pace *p, int64_t now_us, int64_t until_us, int64_t guard_us,
+    double *units)
 {
 	int64_t span_us = p->window_us + pace_slack_us(p);
 	int64_t left_us = until_us - now_us, rest_us = left_us % span_us;
+	int64_t time_us = left_us - guard_us;
 	int64_t allowed = pace_allowed(p, now_us);
 	double interval_us = pace_interval_us(p, now_us);
-	double rate = *units / (HURRY_TIME * (double)left_us), whole, reach;
+	double rate, whole, reach;
 
+	if (time_us < LEAST_US)
+		time_us = LEAST_US;
+	rate = *units / (double)time_us;
 	if (rate * interval_us <= 1)
 		return rate * interval_us;
 	/* What leaves at once is back after each window, and what stands in the
@@ -61,15 +71,19 @@ hurry(const struct pace *p, int64_t now_us, int64_t until_us, double *units)
  * the upstream refuses, and nothing would be done sooner.
  */
 static void
-rate_lane(
-    struct dispatch_rate *r, const struct dispatch_lane *lane, int64_t now_us)
+rate_lane(struct dispatch_rate *r, const struct dispatch_flow *f,
+    const struct dispatch_lane *lane, int64_t now_us)
 {
+	int64_t left_us = lane->deadline_us - now_us;
+	int64_t p99_us = (int64_t)(dispatch_p99_ms(f) * 1000);
+
 	r->lane = lane->id;
-	if (lane->deadline_us < now_us + LEAST_US)
+	if (left_us < LEAST_US)
 		return;
-	r->due += lane_units(lane, &r->pace);
-	r->hurry =
-	    fmax(r->hurry, hurry(&r->pace, now_us, lane->deadline_us, &r->due));
+	r->due += lane_units(lane, f, &r->pace);
+	r->hurry = fmax(r->hurry,
+	    hurry(&r->pace, now_us, lane->deadline_us,
+		route_guard_us(left_us, p99_us, 0), &r->due));
 }
 
 /*
@@ -121,7 +135,7 @@ lane_hurry(struct dispatch *d, const struct dispatch_lane *lane, int64_t now_us)
 		for (size_t k = 0; k < f->nrates; k++)
 			if (f->rates[k]->pace.window_us >= PACE_BUDGET_US &&
 			    f->rates[k]->lane != lane->id)
-				rate_lane(f->rates[k], lane, now_us);
+				rate_lane(f->rates[k], f, lane, now_us);
 	}
 }
 
@@ -143,7 +157,8 @@ dispatch_hurry(struct dispatch *d, int64_t now_us)
 		return;
 	lanes = xcalloc(d->nlanes, sizeof(struct dispatch_lane *));
 	for (size_t i = 0; i < d->nlanes; i++)
-		if (d->lanes[i]->fresh.first < d->lanes[i]->fresh.n)
+		if (d->lanes[i]->fresh.first < d->lanes[i]->fresh.n ||
+		    d->lanes[i]->again.first < d->lanes[i]->again.n)
 			lanes[n++] = d->lanes[i];
 	if (n > 1)
 		qsort(lanes, n, sizeof(struct dispatch_lane *), by_deadline);

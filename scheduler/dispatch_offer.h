@@ -73,6 +73,8 @@ dispatch_offer_take(const struct dispatch *d, const struct dispatch_offer *o);
 double dispatch_lines_s(const struct dispatch_flow *f,
     const struct dispatch_lane *lane, const struct dispatch_line *lines,
     size_t n, int64_t now_us);
+/* Nearly all calls of the flow end within it; a guess until some have. */
+double dispatch_p99_ms(const struct dispatch_flow *f);
 /* How long the limit that it takes most of is busy with a call. */
 double dispatch_limit_us(const struct dispatch_flow *f, int64_t input,
     int64_t output, int64_t now_us);

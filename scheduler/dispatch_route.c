@@ -180,9 +180,8 @@ lane_ways(struct dispatch *d, struct dispatch_lane *lane)
 		lane->ways[i] = (struct dispatch_way){ .flow = m->flows[i] };
 }
 
-/* Nearly all calls of a path end within it. */
-static double
-flow_p99_ms(const struct dispatch_flow *f)
+double
+dispatch_p99_ms(const struct dispatch_flow *f)
 {
 	if (f->estimate.n <= 0)
 		return 2 * ROUTE_LATENCY_MS;
@@ -228,7 +227,7 @@ stand_measure(struct stand *s, int64_t now_us)
 			best = rate;
 			s->of = of;
 		}
-		s->p99_ms = fmax(s->p99_ms, flow_p99_ms(f));
+		s->p99_ms = fmax(s->p99_ms, dispatch_p99_ms(f));
 	}
 	s->work_s = per_s > 0
 	    ? fmin((double)s->load.lines / per_s, ROUTE_WORK_MAX_S)
@@ -286,7 +285,7 @@ lane_rank(struct dispatch *d, struct dispatch_lane *lane,
 	for (size_t i = 0; i < lane->nways; i++) {
 		const struct dispatch_flow *f = lane->ways[i].flow;
 		const struct dispatch_path *path = f->path;
-		int64_t turn_us = (int64_t)(flow_p99_ms(f) * 1000);
+		int64_t turn_us = (int64_t)(dispatch_p99_ms(f) * 1000);
 		const struct route_price *price = route_price(
 		    path->prices, path->nprices, lane->model, at_us);
 

@@ -28,14 +28,17 @@ $$;
 -- What a line of a model with so many tokens takes of each limit on its way by a
 -- path, and how much of it there is in a second.  Concurrency: calls, for as long
 -- as they take on average, once that is known.  p_share: lines that share a call,
--- where the path lets them.
+-- where the path lets them.  p_paces: of budgets that are not spent evenly
+-- (budget_paces()).
 drop function if exists sluice.path_rates(integer, text, double precision,
     double precision);
 drop function if exists sluice.path_rates(integer, text, double precision,
     double precision, boolean);
+drop function if exists sluice.path_rates(integer, text, double precision,
+    double precision, double precision);
 create or replace function sluice.path_rates(
     p_path integer, p_model text, p_input double precision, p_output double precision,
-    p_share double precision default 1
+    p_share double precision default 1, p_paces jsonb default null
 ) returns table (limit_id integer, units double precision, rate double precision)
 language plpgsql stable set search_path = '' as $$
 #variable_conflict use_column
@@ -45,9 +48,10 @@ begin
 				then 1 / least(p.combine, p_share)
 				else sluice.limit_units(l, p.charge, p_input::bigint,
 					p_output::bigint)::double precision end,
-			l.amount * (1 - l.headroom) * (1 - l.reserve)
+			coalesce((p_paces ->> l.id::text)::double precision,
+				l.amount * (1 - l.headroom) * (1 - l.reserve)
 				/ case l.dimension when 'concurrent' then e.ms / 1000
-					else l.window_s end
+					else l.window_s end)
 		from sluice.path p
 		join sluice.rate_limit l on l.pool_id = p.pool_id and l.removed_at is null
 		    and (l.path_id is null or l.path_id = p.id)
@@ -64,9 +68,11 @@ end $$;
 drop function if exists sluice.way_rates(text, double precision, double precision);
 drop function if exists sluice.way_rates(text, double precision, double precision,
     boolean);
+drop function if exists sluice.way_rates(text, double precision, double precision,
+    double precision);
 create or replace function sluice.way_rates(
     p_model text, p_input double precision, p_output double precision,
-    p_share double precision default 1
+    p_share double precision default 1, p_paces jsonb default null
 ) returns table (path_id integer, limit_id integer, units double precision,
     rate double precision, lines_s double precision, share double precision)
 language plpgsql stable set search_path = '' as $$
@@ -78,7 +84,7 @@ begin
 				coalesce(min(r.rate / r.units) over (partition by p.id), 1e9) as lines_s
 			from sluice.path p
 			left join lateral sluice.path_rates(p.id, p_model, p_input, p_output,
-				p_share) r on true
+				p_share, p_paces) r on true
 			where p.removed_at is null and p.kind <> 'batches' and exists (
 				select from unnest(p.models) g where sluice.glob_match(g, p_model))
 		)
@@ -162,6 +168,28 @@ begin
 	) w);
 end $$;
 
+-- The budgets' paces (budget_paces()) when all that waits is due in so many seconds.
+create or replace function sluice.waiting_paces(p_waiting json, p_left_s double precision)
+returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+	if not exists (select from sluice.rate_limit l
+	    where l.removed_at is null and sluice.is_budget(l)) then
+		return null;
+	end if;
+	return sluice.budget_paces((select jsonb_object_agg(d.limit_id, d.units)
+		from (select x.limit_id, sum(x.units) as units
+			from (select r.limit_id, n.lines * max(r.units) as units
+				from json_to_recordset(p_waiting) n (model text, own boolean,
+					lines double precision, input double precision,
+					output double precision, share double precision)
+				cross join lateral sluice.way_rates(n.model, n.input, n.output,
+					n.share) r
+				where r.limit_id is not null
+				group by n.model, n.own, n.lines, r.limit_id) x
+			group by x.limit_id) d), p_left_s);
+end $$;
+
 -- How a batch stands to its deadline, if all that are due by then (p_ahead, and
 -- their lines) go first and in that order: of the limits on its ways the one that
 -- needs longest.  A twentieth of the time is kept for retries.
@@ -171,33 +199,56 @@ declare
 	v_from timestamptz := greatest(now(), p_batch.not_before);
 	v_left_s double precision := sluice.hours_left_s(p_batch.hours, v_from,
 		p_batch.deadline);	-- in which it may go
+	v_waiting json := (select json_agg(n)
+		from sluice.waiting(p_batch.id, p_batch.deadline) n);
+	-- Budgets are spent for deadlines, whatever the hours.
+	v_paces jsonb := sluice.waiting_paces(v_waiting,
+		extract(epoch from p_batch.deadline - v_from));
 	v_limit record;
 	v_fair sluice.fairness;
 begin
 	with load as (
 		select r.limit_id, max(r.rate) as rate, bool_or(n.own) as own,
-			sum(n.lines * r.share * r.units) / max(r.rate) as need_s,
+			sum(n.lines * r.share * r.units) as units,
 			sum(n.lines) filter (where n.own) as own_lines,
 			sum(n.lines) filter (where not n.own) as ahead,
-			sum(n.lines * r.share * r.units) filter (where not n.own)
-				/ max(r.rate) as ahead_s
-		from sluice.waiting(p_batch.id, p_batch.deadline) n
-		cross join lateral sluice.way_rates(n.model, n.input, n.output, n.share) r
+			coalesce(sum(n.lines * r.share * r.units) filter (where not n.own), 0)
+				as ahead_units
+		from json_to_recordset(v_waiting) n (model text, own boolean,
+			lines double precision, input double precision,
+			output double precision, share double precision)
+		cross join lateral sluice.way_rates(n.model, n.input, n.output, n.share,
+			v_paces) r
 		where r.limit_id is not null
 		group by r.limit_id
+	), stand as (
+		select x.*, l, sluice.is_budget(l) as budget, sluice.is_budget(l)
+			and p_batch.hours is null and not (sluice.budget_stand(l)).steady
+			as hurried
+		from load x join sluice.rate_limit l on l.id = x.limit_id
+		where x.own
+	), need as (
+		select s.*, s.units <= b.by_then as feasible, b.by_then, greatest(
+			case when s.budget then sluice.budget_need_s(s.l, s.units) end,
+			case when not s.hurried then s.units / s.rate
+				when s.units <= b.by_then then s.units / s.rate end) as need_s
+		from stand s
+		cross join lateral (select least(
+			case when s.budget then sluice.budget_by(s.l, v_left_s * 0.95) end,
+			case when not s.hurried then s.rate * v_left_s * 0.95 end)
+			* (1 + 1e-9) as by_then) b
 	)
-	select x.*, sluice.limit_text(l) as text,
-		case when l.path_id is null then 'pool ' || o.name
+	select x.*, sluice.limit_text(x.l) as text,
+		case when (x.l).path_id is null then 'pool ' || o.name
 			else 'path ' || p.name end as whose
 	into v_limit
-	from load x join sluice.rate_limit l on l.id = x.limit_id
-	join sluice.pool o on o.id = l.pool_id
-	left join sluice.path p on p.id = l.path_id
-	where x.own
-	order by x.need_s desc, x.limit_id limit 1;
+	from need x
+	join sluice.pool o on o.id = (x.l).pool_id
+	left join sluice.path p on p.id = (x.l).path_id
+	order by x.feasible, x.need_s desc, x.limit_id limit 1;
 	select * into v_fair from sluice.fairness f where f.at > now() - interval '10 s';
 	return json_strip_nulls(json_build_object(
-		'feasible', coalesce(v_limit.need_s <= v_left_s * 0.95, true),
+		'feasible', coalesce(v_limit.feasible, true),
 		'danger', case when p_batch.id = any (v_fair.late) then 'will miss it'
 			when p_batch.id = any (v_fair.danger) then 'goes first' end,
 		'need_s', ceil(v_limit.need_s), 'left_s', floor(v_left_s),
@@ -206,10 +257,10 @@ begin
 				least(v_limit.need_s, 1e9 - 1))) end,
 		'lines', v_limit.own_lines, 'lines_ahead', v_limit.ahead,
 		-- Of its own, how many can be done by then.
-		'lines_in_time', case when v_limit.need_s > v_left_s * 0.95 then
+		'lines_in_time', case when not v_limit.feasible then
 			floor(v_limit.own_lines * greatest(0, least(1,
-				(v_left_s * 0.95 - coalesce(v_limit.ahead_s, 0))
-				/ nullif(v_limit.need_s - coalesce(v_limit.ahead_s, 0), 0)))) end,
+				(v_limit.by_then - v_limit.ahead_units)
+				/ nullif(v_limit.units - v_limit.ahead_units, 0)))) end,
 		'limit', v_limit.text, 'of', v_limit.whose));
 end $$;
 

@@ -1,7 +1,8 @@
 -- migrate: on change
 --
 -- What a batch will take and cost: before it is made, and while it runs.  Time by
--- what limits let through at an even pace, money by what was learned of tokens.
+-- what limits let through at an even pace, budgets at the pace that the deadline
+-- needs; money by what was learned of tokens.
 
 -- Of a file by model: its lines, their bodies' bytes and declared output, on
 -- average over so many of its chunks; alike: they share calls, where a path
@@ -96,37 +97,71 @@ begin
 end $$;
 
 -- Seconds that all lines need when they go by these paths, each by all that serve
--- its model in proportion to their speed; what it costs; the limit that binds.
+-- its model in proportion to their speed, after what is due before them
+-- (plan_ahead()); what it costs; the limit that binds, and whether it is a budget
+-- that is hurried for the deadline, so many seconds after the beginning (null: all
+-- as fast as may be).
+drop function if exists sluice.plan_need(json, integer, integer[]);
 create or replace function sluice.plan_need(
-    p_lines json, p_max_tokens integer, p_paths integer[], out need_s double precision,
+    p_lines json, p_max_tokens integer, p_paths integer[], p_ahead jsonb,
+    p_left_s double precision, out need_s double precision,
     out money double precision, out latency double precision, out limit_id integer,
-    out missing boolean
+    out missing boolean, out hurried boolean
 )
 language plpgsql stable set search_path = '' as $$
 begin
-	with way as materialized (
-		select w.*, coalesce(min(w.rate / w.units) over (
-			partition by w.model, w.path_id), 1e6) as speed
+	with even as materialized (
+		select w.*, coalesce((p_ahead ->> w.limit_id::text)::double precision, 0)
+			as ahead
 		from sluice.plan_ways(p_lines, p_max_tokens) w
 		where w.path_id = any (p_paths)
+	), due as (
+		select d.limit_id, sum(d.units) + min(d.ahead) as units,
+			max(d.latency) as latency
+		from (select e.limit_id, e.lines * max(e.units) as units,
+				min(e.ahead) as ahead, max(e.latency) as latency
+			from even e where e.limit_id is not null
+			group by e.limit_id, e.model, e.lines) d
+		group by d.limit_id
+	), pace as materialized (
+		select l.id, sluice.budget_pace(l, d.units, p_left_s, d.latency) as rate,
+			sluice.budget_pace(l, 0, p_left_s, d.latency) as even
+		from due d join sluice.rate_limit l on l.id = d.limit_id
+		where sluice.is_budget(l)
+	), way as materialized (
+		select w.*, coalesce(min(w.pace / w.units) over (
+			partition by w.model, w.path_id), 1e6) as speed
+		from (select e.*, coalesce(p.rate, e.rate) as pace
+			from even e left join pace p on p.id = e.limit_id) w
 	), flow as (
 		select f.*, f.speed / sum(f.speed) over (partition by f.model) as share
 		from (select distinct on (w.model, w.path_id) w.model, w.path_id, w.lines,
 				w.money, w.latency, w.speed
 			from way w) f
 	), load as (
-		select w.limit_id, sum(w.lines * f.share * w.units) / max(w.rate) as s
+		select w.limit_id, max(w.pace) as pace,
+			sum(w.lines * f.share * w.units) + min(w.ahead) as units
 		from way w join flow f on f.model = w.model and f.path_id = w.path_id
 		where w.limit_id is not null
 		group by w.limit_id
+	), need as (
+		select o.limit_id, p.rate > p.even as hurried,
+			greatest(case when p.id is null or p.rate = p.even
+					or o.units <= sluice.budget_by(l, p_left_s)
+					then o.units / o.pace end,
+				case when p.id is not null
+					then sluice.budget_need_s(l, o.units) end) as s
+		from load o join sluice.rate_limit l on l.id = o.limit_id
+		left join pace p on p.id = o.limit_id
 	)
-	select (select l.s from load l order by l.s desc limit 1),
-		(select l.limit_id from load l order by l.s desc limit 1),
-		(select sum(f.lines * f.share * f.money) from flow f),
-		(select max(f.latency) from flow f),
+	select n.s, n.limit_id, n.hurried, f.money, f.latency,
 		exists (select from json_array_elements(p_lines) j
 			where not exists (select from flow f where f.model = j ->> 'model'))
-	into need_s, limit_id, money, latency, missing;
+	into need_s, limit_id, hurried, money, latency, missing
+	from (select sum(f.lines * f.share * f.money) as money,
+			max(f.latency) as latency from flow f) f
+	left join (select * from need x order by x.s desc, x.limit_id limit 1) n on true;
+	hurried := coalesce(hurried, false);
 end $$;
 
 -- Of the paths those that go first: the cheapest of each model by the rules of
@@ -154,16 +189,18 @@ language sql stable set search_path = '' as $$
 		else r.cost <= r.least + abs(r.least) * 1e-6 end
 $$;
 
--- Seconds for which others, due before, take the limit that binds.
-create or replace function sluice.plan_ahead_s(
-    p_limit integer, p_batch bigint, p_deadline timestamptz
-) returns double precision
+-- Units of each limit that others take, due before: {limit: units}.
+drop function if exists sluice.plan_ahead_s(integer, bigint, timestamptz);
+create or replace function sluice.plan_ahead(p_batch bigint, p_deadline timestamptz)
+returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin
-	return (select coalesce(sum(g.lines * r.share * r.units / r.rate), 0)
-	from sluice.waiting(p_batch, p_deadline) g
-	cross join lateral sluice.way_rates(g.model, g.input, g.output, g.share) r
-	where not g.own and r.limit_id = p_limit);
+	return (select jsonb_object_agg(a.limit_id, a.units)
+	from (select r.limit_id, sum(g.lines * r.share * r.units) as units
+		from sluice.waiting(p_batch, p_deadline) g
+		cross join lateral sluice.way_rates(g.model, g.input, g.output, g.share) r
+		where not g.own and r.limit_id is not null
+		group by r.limit_id) a);
 end $$;
 
 create or replace function sluice.plan_limit(p_limit integer) returns text
@@ -178,22 +215,23 @@ end $$;
 
 -- By each path alone.
 drop function if exists sluice.plan_by_path(json, integer, timestamptz, bigint, timestamptz);
+drop function if exists sluice.plan_by_path(json, integer, timestamptz, text, bigint,
+    timestamptz);
 create or replace function sluice.plan_by_path(
     p_lines json, p_max_tokens integer, p_begin timestamptz, p_hours text,
-    p_batch bigint, p_deadline timestamptz
+    p_ahead jsonb, p_deadline timestamptz
 ) returns json
 language plpgsql stable set search_path = '' as $$
 begin
 	return (select json_agg(json_strip_nulls(json_build_object('path', p.name, 'kind', p.kind,
-		'cost', round(n.money), 'need_s', ceil(n.need_s + a.s),
+		'cost', round(n.money), 'need_s', ceil(n.need_s),
 		'ends_at', sluice.epoch(sluice.hours_after(p_hours, p_begin,
-			n.need_s + a.s + coalesce(n.latency, 0) + 1)),
+			n.need_s + coalesce(n.latency, 0) + 1)),
 		'limit', sluice.plan_limit(n.limit_id),
 		'serves_all', case when n.missing then false end)) order by n.money, p.name)
 	from sluice.path p
-	cross join lateral sluice.plan_need(p_lines, p_max_tokens, array[p.id]) n
-	cross join lateral (select case when n.limit_id is null then 0
-		else sluice.plan_ahead_s(n.limit_id, p_batch, p_deadline) end as s) a
+	cross join lateral sluice.plan_need(p_lines, p_max_tokens, array[p.id], p_ahead,
+		extract(epoch from p_deadline - p_begin)) n
 	where p.removed_at is null and n.money is not null);
 end $$;
 
@@ -203,9 +241,11 @@ end $$;
  */
 drop function if exists sluice.plan_routed(json, integer, timestamptz, bigint, timestamptz,
     text, boolean, integer);
+drop function if exists sluice.plan_routed(json, integer, timestamptz, text, bigint,
+    timestamptz, text, boolean, integer);
 create or replace function sluice.plan_routed(
     p_lines json, p_max_tokens integer, p_begin timestamptz, p_hours text,
-    p_batch bigint, p_deadline timestamptz, p_choice text, p_escalate boolean,
+    p_ahead jsonb, p_deadline timestamptz, p_choice text, p_escalate boolean,
     p_priority integer
 ) returns json
 language plpgsql stable set search_path = '' as $$
@@ -216,6 +256,7 @@ declare
 	v_m record;
 	v_r record;
 	v_left_s double precision := sluice.hours_left_s(p_hours, p_begin, p_deadline);
+	v_due_s double precision := extract(epoch from p_deadline - p_begin);
 	v_guard_s double precision;
 	v_part double precision := 1;	-- of the lines goes by the main paths
 	v_need_s double precision;
@@ -226,14 +267,12 @@ begin
 	if v_main is null and p_choice = 'auto' then
 		v_main := sluice.plan_paths(p_lines, p_max_tokens, false);
 	end if;
-	v_m := sluice.plan_need(p_lines, p_max_tokens, v_main);
-	v_need_s := coalesce(v_m.need_s, 0) + case when v_m.limit_id is null then 0
-		else sluice.plan_ahead_s(v_m.limit_id, p_batch, p_deadline) end;
-	v_r := sluice.plan_need(p_lines, p_max_tokens, v_rest);
-	-- As scheduler/route.h.
-	v_guard_s := greatest(20, v_left_s / 20, 6 * coalesce(v_r.latency, 5));
+	v_m := sluice.plan_need(p_lines, p_max_tokens, v_main, p_ahead, v_due_s);
+	v_need_s := coalesce(v_m.need_s, 0);
+	v_r := sluice.plan_need(p_lines, p_max_tokens, v_rest, null, null);
+	v_guard_s := sluice.guard_s(v_left_s, v_r.latency);
 	if v_patient and p_escalate and not v_main @> v_rest
-	    and v_need_s > greatest(0, v_left_s - v_guard_s) then
+	    and v_need_s > greatest(0, v_left_s - v_guard_s) * (1 + 1e-9) then
 		v_rest_money := v_r.money;
 		v_part := least(1, greatest(0, (v_left_s - v_guard_s) / v_need_s));
 		if (1 - v_part) * coalesce(v_r.need_s, 0) > v_left_s - v_guard_s then
@@ -259,6 +298,7 @@ begin
 				v_need_s * (1 + v_off) + 2 * coalesce(v_m.latency, 5) + 1)))),
 		'cost', round(v_m.money * v_part + coalesce(v_rest_money * (1 - v_part), 0)),
 		'in_time', v_need_s <= v_left_s,
+		'hurried', case when v_m.hurried then true end,
 		'direct_part', case when v_part < 1 then round((1 - v_part)::numeric, 3) end,
 		'paths', (select json_agg(p.name order by p.name) from sluice.path p
 			where p.id = any (v_main || case when v_part < 1 then v_rest end)),
@@ -287,6 +327,7 @@ declare
 	v_most integer := (p_options ->> 'max_tokens')::integer;
 	v_begin timestamptz := sluice.plan_begin(
 		to_timestamp((p_options ->> 'not_before')::bigint), p_options ->> 'hours');
+	v_ahead jsonb := sluice.plan_ahead(null, p_deadline);
 begin
 	return json_strip_nulls(json_build_object('object', 'batch.plan',
 		'input_file_id', sluice.file_name(p_file.uid),
@@ -297,12 +338,12 @@ begin
 			from sluice.plan_work(v_lines, v_most) w),
 		'begins_at', sluice.epoch(v_begin), 'deadline', sluice.epoch(p_deadline),
 		'routed', sluice.plan_routed(v_lines, v_most, v_begin,
-			p_options ->> 'hours', null, p_deadline,
+			p_options ->> 'hours', v_ahead, p_deadline,
 			coalesce(p_options ->> 'path', 'auto'),
 			coalesce((p_options ->> 'escalate')::boolean, true),
 			(p_options ->> 'priority')::integer),
 		'paths', sluice.plan_by_path(v_lines, v_most, v_begin,
-			p_options ->> 'hours', null, p_deadline)));
+			p_options ->> 'hours', v_ahead, p_deadline)));
 end $$;
 
 -- The rest of one that runs: the same as routed, with what it has cost so far.  Once
@@ -346,7 +387,8 @@ begin
 	end if;
 	v_routed := sluice.plan_routed(v_lines, p_batch.max_tokens,
 		sluice.plan_begin(p_batch.not_before, p_batch.hours), p_batch.hours,
-		p_batch.id, p_batch.deadline, p_batch.choice, p_batch.escalate, p_batch.priority);
+		sluice.plan_ahead(p_batch.id, p_batch.deadline), p_batch.deadline,
+		p_batch.choice, p_batch.escalate, p_batch.priority);
 	v_cost := case when v_paid.lines * 20 >= v_all
 		    and v_routed -> 'direct_part' is null
 		then v_paid.money::numeric / v_paid.lines * v_all
@@ -355,7 +397,7 @@ begin
 	v_routed := v_routed || jsonb_build_object('cost',
 		round(least(v_cost, p_batch.cap)));
 	if v_paid.speed > 0 and v_routed -> 'direct_part' is null
-	    and p_batch.hours is null then
+	    and v_routed -> 'hurried' is null and p_batch.hours is null then
 		-- By its own speed, which says little before a minute of it was seen, as
 		-- windows fill; what limits let through counts as 200 lines seen.  Lines
 		-- that are out are as far behind as new ones ahead.

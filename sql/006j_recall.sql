@@ -40,7 +40,7 @@ begin
 		select * into v_need from sluice.plan_need(v_work, null, array(
 			select u.id from unnest(sluice.plan_paths(v_work, null, true)) u (id)
 			left join sluice.path_state s on s.path_id = u.id
-			where coalesce(s.health, 'up') <> 'down'));
+			where coalesce(s.health, 'up') <> 'down'), null, null);
 		continue when v_need.missing is distinct from false;
 		v_work_s := v_work_s + coalesce(v_need.need_s, 0);
 		v_left_s := extract(epoch from v_out.deadline - now());

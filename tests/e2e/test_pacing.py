@@ -1,12 +1,65 @@
 """What the pacer does that can only be seen end to end."""
 import hashlib
 import json
+import os
+import subprocess
+import time
 import unittest
 
-from e2e.harness import Answering, Sluice, Upstream, line, lines, until
+from e2e.harness import (KEY, Answering, Sluice, Upstream, folder, line, lines,
+                         program, until)
 
 OK = json.dumps({"object": "chat.completion", "choices": [], "usage": {
     "prompt_tokens": 5, "completion_tokens": 1}}).encode()
+
+
+class Budgets(unittest.TestCase):
+    def test_what_is_said_of_a_deadline_comes_true(self):
+        up = Upstream("--limit", "requests/10m=60")
+        s = Sluice()
+        s.path(up, limits=[("requests", 600, 60), ("requests", 60, 600)])
+        many, few = (s.upload(lines(n)).json["id"] for n in (40, 30))
+
+        def due(seconds, **own):
+            return {"deadline": int(time.time()) + seconds, **own}
+
+        def plan(own):
+            return s.batch(many, sluice={"dry_run": True, **own}).json["routed"]
+        self.assertAlmostEqual(plan({})["need_s"], 401, delta=2)
+        self.assertTrue(plan(due(36))["hurried"])
+        self.assertFalse(plan(due(3))["in_time"])
+        name = os.path.join(folder(), "forty.jsonl")
+        with open(name, "w") as f:
+            f.write(lines(40))
+        said = subprocess.run(
+            [program("sluice"), "plan", name, "--within", "1m"], check=True,
+            capture_output=True, text=True, env=dict(
+                os.environ, SLUICE_URL=f"http://127.0.0.1:{s.port}",
+                SLUICE_API_KEY=KEY)).stdout
+        self.assertIn("requests/10m of path sim binds, and is spent faster for the "
+                      "deadline\n", said)
+        b = s.batch(many, sluice=due(36, require_feasible=True))
+        self.assertEqual(b.status, 200, b.body)
+        outlook = s.show(b.json["id"])["sluice"]["outlook"]
+        self.assertTrue(outlook["feasible"])
+        self.assertTrue(outlook["forecast"]["in_time"])
+        ended = s.wait(b.json["id"])
+        self.assertEqual((ended["status"], ended["request_counts"]["completed"]),
+                         ("completed", 40))
+        # What is kept free is less once it is known how short calls are.
+        self.assertAlmostEqual(ended["completed_at"],
+                               outlook["forecast"]["ends_at"], delta=12)
+        # Of what is left of the ten minutes' there are 20.
+        b = s.batch(few, sluice=due(8, require_feasible=True))
+        self.assertEqual(b.status, 422)
+        self.assertRegex(b.json["error"]["message"], r"under requests/10m of path sim"
+                         r", .*; 20 of its lines can be done by then")
+        ended = s.wait(s.batch(few, sluice=due(8)).json["id"])
+        self.assertEqual(ended["status"], "expired")
+        self.assertLessEqual(ended["request_counts"]["completed"], 20)
+        self.assertEqual(up.stats()["refused"], 0)
+        s.stop()
+        up.stop()
 
 
 class Tokens(unittest.TestCase):

@@ -57,7 +57,7 @@ create function pg_temp.forecast(p_alike boolean, p_bytes integer default 90) re
 	select round(sluice.lines_need_s(f, 'm', null, 3000)) || ' ' || round(n.need_s)
 	from sluice.file f, sluice.plan_need(json_build_array(json_build_object('model',
 		'm', 'lines', 3000, 'bytes', p_bytes, 'alike', p_alike)), null,
-		array[(select id from sluice.path)]) n
+		array[(select id from sluice.path)], null, 86400) n
 $$;
 select is(pg_temp.apply('{"combine":50,"limits":[{"dimension":"requests",
 	"window_s":60,"amount":60}]}') is not null, true);

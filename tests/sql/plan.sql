@@ -13,7 +13,7 @@ create temp table changes as select sluice.config_apply('{"paths":[
 create function pg_temp.routed(p_lines integer, p_left interval) returns json
 language sql as $$
 	select sluice.plan_routed(json_build_array(json_build_object('model', 'm',
-		'lines', p_lines, 'bytes', 30)), null, now(), null, 0, now() + p_left, 'auto',
+		'lines', p_lines, 'bytes', 30)), null, now(), null, null, now() + p_left, 'auto',
 		true, 2)
 $$;
 select is(pg_temp.routed(600, '1 d') ->> 'direct_part', null, 'time enough: all cheap');

@@ -26,7 +26,7 @@ static struct {
 } w;
 
 static void
-world_start(int64_t amount, int64_t window_us)
+world_start_of(enum pace_dimension dimension, int64_t amount, int64_t window_us)
 {
 	struct dispatch_conf_path path = {
 		.id = 1, .pool = 1, .models = all, .nmodels = 1
@@ -34,7 +34,7 @@ world_start(int64_t amount, int64_t window_us)
 	struct dispatch_conf_limit limit = { .id = 1,
 		.pool = 1,
 		.model = "*",
-		.dimension = PACE_REQUESTS,
+		.dimension = dimension,
 		.window_us = window_us,
 		.amount = amount,
 		.next_us = 1 };
@@ -43,6 +43,12 @@ world_start(int64_t amount, int64_t window_us)
 	w.now = w.start = 1000 * DAY;
 	dispatch_init(&w.d);
 	dispatch_configure(&w.d, &path, 1, &limit, 1);
+}
+
+static void
+world_start(int64_t amount, int64_t window_us)
+{
+	world_start_of(PACE_REQUESTS, amount, window_us);
 }
 
 static void
@@ -153,6 +159,9 @@ a_deadline_that_can_be_kept_is(void)
 		    { 20 * HOUR, 11 * HOUR } },
 		{ "three hours' and a half in a bit more than three", 400, HOUR,
 		    { 1400 }, { 192 * HOUR / 60 } },
+		{ "a tenth of a day's in five minutes", 10000, DAY, { 1000 },
+		    { 300 * S } },
+		{ "in a minute", 10000, DAY, { 700 }, { 60 * S } },
 	};
 
 	for (size_t i = 0; i < NITEMS(cases); i++) {
@@ -169,6 +178,60 @@ a_deadline_that_can_be_kept_is(void)
 		CHECK(w.granted == lines, cases[i].why);
 		dispatch_fini(&w.d);
 	}
+}
+
+static void
+lines_that_go_again_are_hurried_too(void)
+{
+	enum { LINES = 100 };
+	int64_t granted = 0;
+
+	world_start(10000, DAY);
+	for (int64_t end = w.now + 100 * S; w.now < end; w.now += STEP_US) {
+		struct dispatch_plan plan = { 0 };
+
+		dispatch_world_begin(&w.d);
+		dispatch_worker(&w.d, 1000);
+		dispatch_lanes_begin(&w.d);
+		dispatch_lane_put(&w.d, 1, "m", 2, end, LINES + 1, 0);
+		dispatch_lanes_end(&w.d);
+		for (int16_t i = 1; w.now == w.start && i <= LINES; i++) {
+			struct dispatch_line line = { .chunk = 1,
+				.first_line = 1,
+				.index = i,
+				.bytes = 300,
+				.cap = -1,
+				.tries = 1 };
+
+			dispatch_lane_again(dispatch_lane(&w.d, 1), &line);
+		}
+		dispatch_plan(&w.d, w.now, &plan);
+		for (size_t i = 0; i < plan.nruns; i++)
+			granted += (int64_t)plan.runs[i]->n;
+		dispatch_plan_fini(&plan);
+	}
+	CU_ASSERT_EQUAL(granted, LINES);
+	dispatch_fini(&w.d);
+}
+
+/* A tenth of a day's: nothing to hurry for, unless each is taken for 612. */
+static void
+tokens_are_what_was_learned(void)
+{
+	world_start_of(PACE_TOKENS, 1000000, DAY);
+	lane(5000, 12 * HOUR);
+	run_for_us(STEP_US);
+	CU_ASSERT_EQUAL_FATAL(w.d.nflows, 1);
+	w.d.flows[0]->estimate = (struct estimate){ .n = 1000,
+		.ratio = 10.0 / 300,
+		.output = 10,
+		.output2 = 100,
+		.ms = 100,
+		.ms2 = 10000 };
+	run_for_us(HOUR);
+	CU_ASSERT(w.granted > 2000); /* 2081 an hour, and some at once */
+	CU_ASSERT(w.granted < 3000);
+	dispatch_fini(&w.d);
 }
 
 static void
@@ -235,6 +298,7 @@ a_budget_waits_for_what_flows_in(void)
 }
 
 UNIT_MAIN("hurry", UNIT(a_deadline_that_can_be_kept_is),
-    UNIT(what_cannot_be_done_hurries_nobody),
+    UNIT(lines_that_go_again_are_hurried_too),
+    UNIT(tokens_are_what_was_learned), UNIT(what_cannot_be_done_hurries_nobody),
     UNIT(a_bucket_that_holds_less_refuses_once),
     UNIT(a_budget_waits_for_what_flows_in))
