@@ -344,8 +344,8 @@ end $$;
 -- Make pools and paths as the document says: {pools: [{name, limits}], paths:
 -- [{name, pool, url, ..., limits}], remove_pools: [..], remove_paths: [..]}, and
 -- what callers_apply() knows.
--- With p_prune what it does not name is removed.  Returns what changed, in words;
--- with p_dry nothing is kept.
+-- With p_prune what it does not name is removed.  Returns what changed, in words, and
+-- in warnings which open batches are left without a path; with p_dry nothing is kept.
 create or replace function sluice.config_apply(p_doc json, p_prune boolean, p_dry boolean)
 returns json
 language plpgsql set search_path = '' security definer as $$
@@ -354,8 +354,11 @@ declare
 	v_callers text[];
 	v_item json;
 	v_name text;
+	v_stranded text[];	-- models, before
+	v_warnings json;
 begin
 	perform from sluice.config for update;
+	v_stranded := array(select s.model from sluice.stranded() s);
 	begin
 		for v_item in select json_array_elements(coalesce(p_doc -> 'pools', '[]')) loop
 			v_changes := v_changes || sluice.pool_set(v_item ->> 'name',
@@ -391,12 +394,14 @@ begin
 		if cardinality(v_changes) > 0 then
 			update sluice.config set revision = revision + 1;
 		end if;
+		select json_agg(s.said order by s.model) into v_warnings
+		from sluice.stranded() s where s.model <> all (v_stranded);
 		if p_dry then
 			raise exception using errcode = 'SL001', message = 'dry run';
 		end if;
 	exception when sqlstate 'SL001' then
 		null;
 	end;
-	return json_build_object('object', 'changes', 'dry_run', p_dry,
-		'changes', to_json(v_changes || v_callers));
+	return json_strip_nulls(json_build_object('object', 'changes', 'dry_run', p_dry,
+		'changes', to_json(v_changes || v_callers), 'warnings', v_warnings));
 end $$;
