@@ -85,6 +85,7 @@ struct dispatch_path {
 	enum pace_charge charge;
 	int32_t combine; /* lines that may share a call; 1: none do */
 	struct breaker breaker;
+	int64_t edited;   /* as in the configuration */
 	int64_t out;      /* calls handed out without an outcome */
 	int64_t going;    /* batches: of these, not with the upstream yet */
 	struct aimd aimd; /* calls at once, where no limit says it */
@@ -273,6 +274,8 @@ struct dispatch_conf_path {
 	    health; /* these three for a path that is new here */
 	int64_t until_us;
 	int failures;
+	int64_t edited; /* while it was not up: another one each time */
+	int64_t edited_us;
 	enum pace_charge charge;
 	int32_t combine;     /* 0: as 1 */
 	int64_t concurrency; /* learned before; 0: nothing */

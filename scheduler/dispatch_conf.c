@@ -224,6 +224,8 @@ path_new(struct dispatch *d, const struct dispatch_conf_path *conf)
 	if (old != NULL) {
 		*p = *old; /* what was learned stays */
 		old->readings = NULL;
+		if (conf->edited != p->edited)
+			breaker_edited(&p->breaker, conf->edited_us, p->out);
 	} else {
 		p->breaker = (struct breaker){ .health = conf->health,
 			.until_us = conf->until_us,
@@ -233,6 +235,7 @@ path_new(struct dispatch *d, const struct dispatch_conf_path *conf)
 		p->aimd.refused_at = conf->concurrency_refused;
 	}
 	p->id = conf->id;
+	p->edited = conf->edited;
 	p->pool = conf->pool;
 	p->kind = conf->kind;
 	p->charge = conf->charge;

@@ -205,6 +205,25 @@ begin
 	return v_changes;
 end $$;
 
+-- A path that is not up is tried anew once workers have heard of new settings, which
+-- takes them half a second (BREAKER_EDIT_US of scheduler/breaker.h); also where it is
+-- only named again, as its secret may be another in the same file.
+create or replace function sluice.path_retry(p_path integer, p_changed boolean)
+returns text[]
+language sql set search_path = '' security definer as $$
+	with again as (
+		update sluice.path_state s
+		set health = 'down', until = now() + interval '1 s', failures = 0,
+			why = 'its settings have just changed', edited_at = now(),
+			changed_at = now()
+		where s.path_id = p_path and s.health <> 'up'
+		    and (p_changed or s.until > now() + interval '1 s')
+		returning s.path_id
+	)
+	select array(select format('path %s: tried again at once', p.name)
+		from again a join sluice.path p on p.id = a.path_id)
+$$;
+
 create or replace function sluice.path_set(p_path json) returns text[]
 language plpgsql set search_path = '' security definer as $$
 declare
@@ -291,7 +310,8 @@ begin
 				coalesce(v_field.new, 'none'));
 		end loop;
 	end if;
-	return v_changes || sluice.limits_set(v_new.pool_id, v_new.id,
+	return v_changes || sluice.path_retry(v_new.id, v_old is distinct from v_new)
+		|| sluice.limits_set(v_new.pool_id, v_new.id,
 		'path ' || v_name, coalesce(p_path -> 'limits', '[]'))
 		|| sluice.prices_set(v_new.id, 'path ' || v_name,
 			coalesce(p_path -> 'prices', '[]'));

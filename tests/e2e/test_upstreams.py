@@ -253,6 +253,30 @@ class Faults(unittest.TestCase):
         self.assertEqual(log.count(' path.down path=sim why="HTTP 401"'), 1)
         self.assertEqual(log.count(" path.up path=sim"), 1)
 
+    def test_an_edit_is_tried_at_once(self):
+        secret = os.path.join(folder(), serial("secret"))
+        with open(secret, "w") as f:
+            f.write("sk-right\n")
+        self.up = Upstream("--key", "sk-right")
+        self.s.path(self.up)
+        self.s.schedulers.pop().stop()
+        self.s.sql("insert into sluice.path_state (path_id, health, why, until, "
+                   "failures) select id, 'down', 'HTTP 401', now() + "
+                   "interval '1 h', 20 from sluice.path")
+        self.s.schedulers = [self.s.start_scheduler()]
+        self.s.port = self.s.schedulers[0].port
+        b = self.s.submit(lines(8))
+        until(lambda: self.s.show(b)["sluice"].get("waiting"))
+        changes = self.s.path(self.up, secret_file=secret)
+        self.assertIn("path sim: tried again at once", changes)
+        wait = self.s.show(b)["sluice"].get("waiting", {})
+        self.assertNotIn("401", wait.get("why", ""))
+        d = self.s.wait(b, 10)
+        self.assertEqual(d["request_counts"]["completed"], 8)
+        self.assertEqual({x["status"] for x in self.up.sends()}, {200})
+        self.assertNotIn("path sim: tried again at once",
+                         self.s.path(self.up, secret_file=secret))
+
     def test_a_line_that_expires_says_what_it_waited_for(self):
         self.up = Upstream("--key", "sk-right")
         self.s.path(self.up, attempts=1)
