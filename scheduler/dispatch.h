@@ -148,6 +148,7 @@ struct dispatch_seats {
 	int64_t amount;  /* for batches */
 	int64_t reserve; /* beside it: for live calls alone */
 	int64_t granted; /* to live workers */
+	int64_t frozen;  /* to dead ones: their calls may still be open */
 	int64_t out;
 	int64_t contended_us; /* the last time that none was free */
 	size_t joins;         /* as of a rate */
@@ -313,7 +314,9 @@ void dispatch_world_begin(struct dispatch *d);
 void dispatch_out(
     struct dispatch *d, int32_t path, const char *model, int64_t calls);
 void dispatch_worker(struct dispatch *d, int32_t most);
-void dispatch_granted(struct dispatch *d, int32_t limit, int64_t seats);
+/* To a worker that lives, or does not. */
+void
+dispatch_granted(struct dispatch *d, int32_t limit, int64_t seats, bool live);
 
 /* dispatch_route.c: which paths a lane may take --------------------------- */
 

@@ -203,6 +203,11 @@ class Now(unittest.TestCase):
         text = self.cli("show", batch)
         self.assertIn("waits for requests/1m of path main: 540 of 540 used, "
                       "next slot ", text)
+        self.say(binds={"limit": "concurrent", "of": "path", "model": "*",
+                        "used": 0, "amount": 0,
+                        "why": "no worker is there"})
+        self.assertIn("waits for concurrent of path main (no worker is there)\n",
+                      self.cli("show", batch))
         self.say(binds=None)
         self.assertNotIn("waiting", self.s.show(batch)["sluice"])
         self.assertNotIn("waits for", self.cli("show", batch))
