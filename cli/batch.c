@@ -12,6 +12,7 @@
 
 #include "js.h"
 #include "out.h"
+#include "path_now.h"
 
 enum { BATCH_FAULTS_SHOWN = 20 };
 
@@ -65,29 +66,96 @@ batch_say_faults(const struct cli *cli, const json_t *batch)
 		    n - BATCH_FAULTS_SHOWN, js_text(batch, "id"));
 }
 
+/* No path takes its lines, as one is down, or there is none any more. */
+static void
+waits_for_path(const json_t *waiting, struct buf *to)
+{
+	const char *why = js_text(waiting, "why");
+	char at[OUT_TIME_MAX];
+
+	if (js_text(waiting, "model")[0] != '\0') {
+		buf_adds(to, why);
+		if (js_text(waiting, "gone")[0] != '\0')
+			buf_addf(to, ": path %s was removed %s",
+			    js_text(waiting, "gone"),
+			    out_clock(js_num(waiting, "gone_at"), at));
+	} else if (strcmp(js_text(waiting, "health"), "down") == 0) {
+		buf_addf(
+		    to, "path %s is down: %s", js_text(waiting, "path"), why);
+		if (js_num(waiting, "until") > 0)
+			buf_addf(to, ", tried again %s",
+			    out_clock(js_num(waiting, "until"), at));
+	} else {
+		buf_addf(to, "path %s is being tried%s%s",
+		    js_text(waiting, "path"), why[0] != '\0' ? ", after " : "",
+		    why);
+	}
+	if (js_text(waiting, "fix")[0] != '\0')
+		buf_addf(to, " (%s)", js_text(waiting, "fix"));
+}
+
+bool
+batch_is_stuck(const json_t *batch)
+{
+	const json_t *waiting = js_at(batch, "sluice.waiting");
+
+	return js_text(waiting, "health")[0] != '\0' ||
+	    js_text(waiting, "model")[0] != '\0';
+}
+
+void
+batch_waits(const json_t *batch, struct buf *to)
+{
+	const json_t *waiting = js_at(batch, "sluice.waiting");
+	struct buf whose = { 0 };
+
+	if (waiting == NULL)
+		return;
+	if (batch_is_stuck(batch)) {
+		waits_for_path(waiting, to);
+	} else if (json_is_true(js_at(waiting, "paused"))) {
+		buf_adds(to, "paused: sluice resume lets it go on");
+	} else if (js_text(waiting, "key")[0] != '\0') {
+		buf_addf(to, "paused for good: %s, which made it, was revoked",
+		    js_text(waiting, "key"));
+	} else {
+		if (js_text(waiting, "of")[0] != '\0')
+			buf_adds(&whose, js_text(waiting, "of"));
+		else
+			buf_addf(&whose, "path %s", js_text(waiting, "path"));
+		path_now_waits(
+		    waiting, js_text(waiting, "limit"), buf_cstr(&whose), to);
+	}
+	buf_fini(&whose);
+}
+
 void
 batch_outlook(const json_t *batch, struct buf *to)
 {
 	const json_t *o = js_at(batch, "sluice.outlook");
+	bool in_time = json_is_true(js_at(o, "feasible"));
 	char need[OUT_TIME_MAX], left[OUT_TIME_MAX];
 
-	if (o == NULL || js_text(o, "limit")[0] == '\0')
+	if (js_at(o, "feasible") == NULL ||
+	    (in_time && js_text(o, "limit")[0] == '\0'))
 		return;
 	out_span(js_int(o, "need_s"), need);
 	out_span(js_int(o, "left_s"), left);
 	if (js_text(o, "danger")[0] != '\0')
 		buf_addf(to, "in danger, %s; ", js_text(o, "danger"));
-	if (json_is_true(js_at(o, "feasible")))
-		buf_addf(to, "in time: %s needed, %s left", need, left);
-	else
-		buf_addf(to,
-		    "not in time: %s needed, %s left; %" PRId64 " of %" PRId64
-		    " lines by then",
-		    need, left, js_int(o, "lines_in_time"), js_int(o, "lines"));
+	buf_adds(to, in_time ? "in time: " : "not in time: ");
+	if (js_at(o, "need_s") != NULL)
+		buf_addf(to, "%s needed, ", need);
+	buf_addf(to, "%s left", left);
+	if (js_at(o, "lines_in_time") != NULL)
+		buf_addf(to, "; %" PRId64 " of %" PRId64 " lines by then",
+		    js_int(o, "lines_in_time"), js_int(o, "lines"));
 	if (js_int(o, "lines_ahead") > 0)
 		buf_addf(to, ", after %" PRId64 " lines due before",
 		    js_int(o, "lines_ahead"));
-	buf_addf(to, " (%s of %s)", js_text(o, "limit"), js_text(o, "of"));
+	if (js_text(o, "limit")[0] != '\0')
+		buf_addf(
+		    to, " (%s of %s)", js_text(o, "limit"), js_text(o, "of"));
 }
 
 void

@@ -13,6 +13,12 @@ bool batch_final(const json_t *batch, enum cli_exit *code);
 /* Say on stderr what is wrong with the input of a batch that failed. */
 void batch_say_faults(const struct cli *cli, const json_t *batch);
 
+/* What holds it back just now: "path main is down: HTTP 401, ..."; to stays
+ * empty when nothing does. */
+void batch_waits(const json_t *batch, struct buf *to);
+/* It waits for a path that is down, or for one that is gone. */
+bool batch_is_stuck(const json_t *batch);
+
 /* What is to be said of the batch's deadline: "not in time: ..."; to stays
  * empty when there is nothing. */
 void batch_outlook(const json_t *batch, struct buf *to);

@@ -6,7 +6,6 @@
 #include "batch.h"
 #include "js.h"
 #include "out.h"
-#include "path_now.h"
 #include "view.h"
 
 static const struct view_col list_cols[] = {
@@ -77,40 +76,6 @@ cmd_list(struct cli *cli)
 	return code;
 }
 
-/* What holds it back, in words. */
-static void
-say_waiting(json_t *batch)
-{
-	const json_t *waiting = js_at(batch, "sluice.waiting");
-	struct buf said = { 0 }, whose = { 0 };
-
-	if (waiting == NULL)
-		return;
-	if (json_is_true(js_at(waiting, "paused"))) {
-		json_object_set_new(batch, "said",
-		    json_string("paused: sluice resume lets it go on"));
-		return;
-	}
-	if (js_text(waiting, "key")[0] != '\0') {
-		buf_addf(&said,
-		    "paused for good: %s, which made it, was revoked",
-		    js_text(waiting, "key"));
-		json_object_set_new(
-		    batch, "said", json_string(buf_cstr(&said)));
-		buf_fini(&said);
-		return;
-	}
-	if (js_text(waiting, "of")[0] != '\0')
-		buf_adds(&whose, js_text(waiting, "of"));
-	else
-		buf_addf(&whose, "path %s", js_text(waiting, "path"));
-	path_now_waits(
-	    waiting, js_text(waiting, "limit"), buf_cstr(&whose), &said);
-	json_object_set_new(batch, "said", json_string(buf_cstr(&said)));
-	buf_fini(&whose);
-	buf_fini(&said);
-}
-
 /* What it has cost, and by which paths its lines went. */
 static void
 say_cost(json_t *batch)
@@ -176,7 +141,11 @@ cmd_show(struct cli *cli)
 	if (rc == SLC_OK)
 		rc = batch_get(&c, cli->operand[0], &batch, &err);
 	if (rc == SLC_OK && !out_json(cli, buf_slice(&c.body))) {
-		say_waiting(batch);
+		batch_waits(batch, &said);
+		if (said.n > 0)
+			json_object_set_new(
+			    batch, "said", json_string(buf_cstr(&said)));
+		buf_clear(&said);
 		batch_outlook(batch, &said);
 		if (said.n > 0)
 			json_object_set_new(

@@ -78,13 +78,17 @@ path_now_waits(
 	const char *why = js_text(binds, "why");
 	char at[OUT_TIME_MAX];
 
-	buf_addf(to, "waits for %s of %s: %.0f of %.0f used", limit, whose,
-	    js_num(binds, "used"), js_num(binds, "amount"));
+	buf_addf(to, "waits for %s of %s", limit, whose);
+	if (js_num(binds, "amount") > 0)
+		buf_addf(to, ": %.0f of %.0f used", js_num(binds, "used"),
+		    js_num(binds, "amount"));
 	if (js_num(binds, "until") > 0)
 		buf_addf(to, ", next slot %s",
 		    out_clock(js_num(binds, "until"), at));
 	/* A pause has a reason; that it is full has just been said. */
-	if (why[0] != '\0' && js_num(binds, "used") < js_num(binds, "amount"))
+	if (why[0] != '\0' &&
+	    (js_num(binds, "used") < js_num(binds, "amount") ||
+		js_num(binds, "amount") == 0))
 		buf_addf(to, " (%s)", why);
 }
 

@@ -347,6 +347,8 @@ print_changes(const struct cli *cli, const json_t *doc)
 	}
 	if (i == 0)
 		cli_note(cli, "nothing to change");
+	json_array_foreach(json_object_get(doc, "warnings"), i, change)
+	    cli_note(cli, "warning: %s", json_string_value(change));
 	buf_fini(&line);
 }
 

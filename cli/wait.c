@@ -122,7 +122,7 @@ static void
 show(struct wait *w)
 {
 	int64_t total = 0, completed = 0, failed = 0, ended;
-	const json_t *waiting;
+	struct buf waits = { 0 };
 	char bar[32], left[OUT_TIME_MAX], span[OUT_TIME_MAX], who[96];
 	double per_s;
 
@@ -147,14 +147,15 @@ show(struct wait *w)
 		snprintf(left, sizeof(left), ", about %s left",
 		    out_span(
 			1 + (int64_t)((double)(total - ended) / per_s), span));
-	waiting = w->n == 1 ? js_at(w->last[0], "sluice.waiting") : NULL;
+	for (size_t i = 0; i < w->n && waits.n == 0; i++)
+		if (w->n == 1 || batch_is_stuck(w->last[i]))
+			batch_waits(w->last[i], &waits);
 	progress_show(&w->progress,
 	    "%s %s %" PRId64 "/%" PRId64 " done, %" PRId64
-	    " failed, %.1f/s%s%s%s%s%s",
+	    " failed, %.1f/s%s%s%s",
 	    who, progress_bar(ended, total, bar), completed, total, failed,
-	    per_s, left, waiting != NULL ? ", waits for " : "",
-	    js_text(waiting, "limit"), waiting != NULL ? " of path " : "",
-	    js_text(waiting, "path"));
+	    per_s, left, waits.n > 0 ? ", " : "", buf_cstr(&waits));
+	buf_fini(&waits);
 }
 
 /* Look at one batch; SLC_EDB is borne for a while. */

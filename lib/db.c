@@ -164,6 +164,8 @@ db_open(uv_loop_t *loop, const struct db_opts *opts)
 	if (opts->role != NULL && !db_dsn_names_user(opts->dsn))
 		db->role = xstrdup(opts->role);
 	db->wait_ms = opts->wait_ms > 0 ? opts->wait_ms : 5000;
+	db->quiet_until_ms = opts->quiet_until_ms != NULL ? opts->quiet_until_ms
+							  : &db->quiet_alone_ms;
 	db->last = &db->first;
 	db->nconns = opts->connections;
 	db->conns = xcalloc((size_t)db->nconns, sizeof(*db->conns));

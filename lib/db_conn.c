@@ -57,11 +57,9 @@ conn_lost(struct conn *c, const char *why)
 
 	db->losses += c->state >= CONN_IDLE;
 	snprintf(db->trouble, sizeof(db->trouble), "%s", why);
-	if (!db->closing &&
-	    (c->state >= CONN_IDLE ||
-		(int64_t)uv_now(db->loop) >= db->log_at_ms)) {
+	if (!db->closing && (int64_t)uv_now(db->loop) >= *db->quiet_until_ms) {
 		log_warn("db.lost", "why=\"%s\"", db->trouble);
-		db->log_at_ms = (int64_t)uv_now(db->loop) + DB_LOG_MS;
+		*db->quiet_until_ms = (int64_t)uv_now(db->loop) + DB_LOG_MS;
 	}
 	conn_drop(c);
 	conn_set(c, CONN_DOWN);
@@ -132,6 +130,7 @@ conn_on_worked(uv_work_t *work, int status)
 		PQsetNoticeReceiver(c->pg, conn_on_notice, NULL);
 		conn_set(c, CONN_IDLE);
 		c->retry_ms = 0;
+		*db->quiet_until_ms = 0;
 		log_debug("db.connected", "pid=%d", PQbackendPID(c->pg));
 	} else {
 		char *nl;

@@ -44,7 +44,7 @@ struct db {
 	struct db_call *first, **last;
 	struct db_call *too_long; /* to be told so at the next tick */
 	char trouble[200];
-	int64_t log_at_ms;
+	int64_t *quiet_until_ms, quiet_alone_ms; /* of the log */
 	uint64_t losses;
 	bool closing;
 	void (*on_closed)(void *arg);

@@ -48,8 +48,6 @@ admit_end(
 {
 	if (w->read != NULL)
 		a->open--;
-	if (answer->verdict == ADMIT_LIMITED || answer->verdict == ADMIT_BUSY)
-		w->known->refused++;
 	w->known->uses--;
 	w->done(answer, w->arg);
 	admit_read_drop(a, w->read);
@@ -301,6 +299,12 @@ admit_pump(struct admit *a)
 		if (lane->batch.n > 0)
 			lane_send(lane);
 	}
+}
+
+void
+admit_refused(struct admit *a, const struct admit_ask *ask)
+{
+	admit_known(a, ask)->refused++;
 }
 
 void

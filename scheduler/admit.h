@@ -82,4 +82,7 @@ uint64_t admit_era(struct admit *a);
 void admit_ask(struct admit *a, const struct admit_ask *ask,
     void (*done)(const struct admit_answer *answer, void *arg), void *arg);
 
+/* The caller of an ask was told 429, and not to wait: counted, for usage. */
+void admit_refused(struct admit *a, const struct admit_ask *ask);
+
 #endif

@@ -28,9 +28,22 @@ breaker_seen(
 		b->health = BREAKER_UP;
 		b->failures = 0;
 		b->until_us = 0;
+		b->before = 0;
 		b->why[0] = '\0';
 		b->changed = true;
 	}
+}
+
+void
+breaker_edited(struct breaker *b, int64_t at_us, int64_t out)
+{
+	if (b->health == BREAKER_UP)
+		return;
+	*b = (struct breaker){ .health = BREAKER_DOWN,
+		.until_us = at_us + BREAKER_EDIT_US,
+		.before = out,
+		.why = "its settings have just changed",
+		.changed = true };
 }
 
 int64_t
@@ -44,5 +57,8 @@ breaker_allows(struct breaker *b, int64_t now_us, int64_t out)
 		b->health = BREAKER_PROBING;
 		b->changed = true;
 	}
-	return out > 0 ? 0 : 1;
+	/* An old probe may be out for as long as the path's timeout. */
+	if (b->before > out)
+		b->before = out;
+	return out > b->before ? 0 : 1;
 }

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { BREAKER_EDIT_US = 1000000 }; /* workers beat twice in it */
+
 enum breaker_health {
 	BREAKER_UP,
 	BREAKER_DOWN,    /* nothing before until_us */
@@ -20,7 +22,8 @@ enum breaker_health {
 struct breaker { /* zeroed is up */
 	enum breaker_health health;
 	int64_t until_us;
-	int failures; /* times in a row that it went down */
+	int failures;   /* times in a row that it went down */
+	int64_t before; /* of what is out, so much was sent before an edit */
 	char why[120];
 	bool changed; /* since the caller last cleared it */
 };
@@ -31,6 +34,13 @@ struct breaker { /* zeroed is up */
  */
 void breaker_seen(
     struct breaker *b, int64_t now_us, int64_t ok, bool down, const char *why);
+
+/*
+ * The path's settings were changed at_us, with out unsettled: unless it is up,
+ * what was found before is forgotten, and the first probe goes as soon as all
+ * workers know the new ones.
+ */
+void breaker_edited(struct breaker *b, int64_t at_us, int64_t out);
 
 /* Lines that may be handed out now, when out are unsettled. */
 int64_t breaker_allows(struct breaker *b, int64_t now_us, int64_t out);

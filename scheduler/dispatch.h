@@ -85,6 +85,7 @@ struct dispatch_path {
 	enum pace_charge charge;
 	int32_t combine; /* lines that may share a call; 1: none do */
 	struct breaker breaker;
+	int64_t edited;   /* as in the configuration */
 	int64_t out;      /* calls handed out without an outcome */
 	int64_t going;    /* batches: of these, not with the upstream yet */
 	struct aimd aimd; /* calls at once, where no limit says it */
@@ -147,6 +148,7 @@ struct dispatch_seats {
 	int64_t amount;  /* for batches */
 	int64_t reserve; /* beside it: for live calls alone */
 	int64_t granted; /* to live workers */
+	int64_t frozen;  /* to dead ones: their calls may still be open */
 	int64_t out;
 	int64_t contended_us; /* the last time that none was free */
 	size_t joins;         /* as of a rate */
@@ -273,6 +275,8 @@ struct dispatch_conf_path {
 	    health; /* these three for a path that is new here */
 	int64_t until_us;
 	int failures;
+	int64_t edited; /* while it was not up: another one each time */
+	int64_t edited_us;
 	enum pace_charge charge;
 	int32_t combine;     /* 0: as 1 */
 	int64_t concurrency; /* learned before; 0: nothing */
@@ -310,7 +314,9 @@ void dispatch_world_begin(struct dispatch *d);
 void dispatch_out(
     struct dispatch *d, int32_t path, const char *model, int64_t calls);
 void dispatch_worker(struct dispatch *d, int32_t most);
-void dispatch_granted(struct dispatch *d, int32_t limit, int64_t seats);
+/* To a worker that lives, or does not. */
+void
+dispatch_granted(struct dispatch *d, int32_t limit, int64_t seats, bool live);
 
 /* dispatch_route.c: which paths a lane may take --------------------------- */
 

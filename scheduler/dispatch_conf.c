@@ -224,6 +224,8 @@ path_new(struct dispatch *d, const struct dispatch_conf_path *conf)
 	if (old != NULL) {
 		*p = *old; /* what was learned stays */
 		old->readings = NULL;
+		if (conf->edited != p->edited)
+			breaker_edited(&p->breaker, conf->edited_us, p->out);
 	} else {
 		p->breaker = (struct breaker){ .health = conf->health,
 			.until_us = conf->until_us,
@@ -233,6 +235,7 @@ path_new(struct dispatch *d, const struct dispatch_conf_path *conf)
 		p->aimd.refused_at = conf->concurrency_refused;
 	}
 	p->id = conf->id;
+	p->edited = conf->edited;
 	p->pool = conf->pool;
 	p->kind = conf->kind;
 	p->charge = conf->charge;
@@ -401,7 +404,8 @@ dispatch_world_begin(struct dispatch *d)
 	for (size_t i = 0; i < d->nflows; i++)
 		d->flows[i]->out = 0;
 	for (size_t i = 0; i < d->nseats; i++)
-		d->seats[i]->out = d->seats[i]->granted = 0;
+		d->seats[i]->out = d->seats[i]->granted = d->seats[i]->frozen =
+		    0;
 	for (size_t i = 0; i < d->nqueued; i++)
 		d->queued[i]->out = 0;
 	d->workers = 0;
@@ -428,9 +432,10 @@ dispatch_worker(struct dispatch *d, int32_t most)
 }
 
 void
-dispatch_granted(struct dispatch *d, int32_t limit, int64_t seats)
+dispatch_granted(struct dispatch *d, int32_t limit, int64_t seats, bool live)
 {
 	for (size_t i = 1; i < d->nseats; i++)
 		if (d->seats[i]->id == limit)
-			d->seats[i]->granted += seats;
+			*(live ? &d->seats[i]->granted
+			       : &d->seats[i]->frozen) += seats;
 }

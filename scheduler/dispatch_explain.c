@@ -154,15 +154,18 @@ add_binds(const struct dispatch *d, struct buf *out,
 		break;
 	case DISPATCH_WAITS_SEATS: {
 		int64_t most = f->seats[0]->granted, used = f->seats[0]->out;
+		int64_t frozen = 0;
 		bool workers = true;
 
-		for (size_t i = 1; i < f->nseats; i++)
+		for (size_t i = 1; i < f->nseats; i++) {
+			frozen += f->seats[i]->frozen;
 			if (f->seats[i]->granted - f->seats[i]->out <
 			    most - used) {
 				most = f->seats[i]->granted;
 				used = f->seats[i]->out;
 				workers = false;
 			}
+		}
 		if (f->undeclared &&
 		    aimd_limit(&path->aimd) - dispatch_path_open(path) <
 			most - used) {
@@ -170,8 +173,17 @@ add_binds(const struct dispatch *d, struct buf *out,
 			used = dispatch_path_open(path);
 			workers = false;
 		}
+		/* They are being handed out. */
+		if (most <= 0 && d->workers > 0 && frozen == 0)
+			return false;
 		if (most <= 0)
+			until_us = 0;
+		if (d->workers == 0)
 			snprintf(why, sizeof(why), "no worker is there");
+		else if (most <= 0)
+			snprintf(why, sizeof(why),
+			    "calls of a worker that has died may still be "
+			    "open");
 		else
 			snprintf(why, sizeof(why),
 			    "%lld calls at once is all %s", (long long)most,

@@ -189,16 +189,18 @@ read_workers(struct dispatch *d, const json_t *doc, struct world *w)
 	json_array_foreach(list, i, v)
 	{
 		struct world_seat *s = &w->seats[i];
+		bool live = false;
 
 		*s = (struct world_seat){ .limit = (int32_t)get_int(v, "limit"),
 			.worker = get_int(v, "worker"),
 			.granted = (int32_t)get_int(v, "granted"),
 			.target = (int32_t)get_int(v, "target") };
 		for (size_t k = 0; k < w->nworkers; k++)
-			if (w->workers[k].live && w->workers[k].id == s->worker)
-				dispatch_granted(d, s->limit,
-				    s->granted < s->target ? s->granted
-							   : s->target);
+			live |=
+			    w->workers[k].live && w->workers[k].id == s->worker;
+		dispatch_granted(d, s->limit,
+		    live && s->target < s->granted ? s->target : s->granted,
+		    live);
 	}
 }
 

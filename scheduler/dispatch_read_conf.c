@@ -151,6 +151,8 @@ dispatch_read_config(struct dispatch *d, struct slice text, struct slc_err *err)
 			.health = read_health(get_text(v, "health")),
 			.until_us = get_time(d, v, "until_us"),
 			.failures = (int)get_int(v, "failures"),
+			.edited = get_int(v, "edited_us"),
+			.edited_us = get_time(d, v, "edited_us"),
 			.charge = read_charge(get_text(v, "charge")),
 			.combine = (int32_t)get_int(v, "combine"),
 			.concurrency = get_int(concurrency, "limit"),

@@ -64,10 +64,29 @@ live_over(struct live_call *lc)
 
 /* The door ---------------------------------------------------------------- */
 
+static struct admit_ask
+ask_of(const struct live_call *lc)
+{
+	return (struct admit_ask){
+		.account = lc->call->account,
+		.key = lc->call->key,
+		.model = lc->ask.model.p,
+		.resource = lc->kind->resource,
+		.input = lc->ask.input,
+		.output = lc->ask.output,
+		.priority = lc->priority,
+		.as_of = lc->call->as_of,
+		.era = lc->call->era,
+		.cheap = lc->ask.cheap,
+		.known = lc->cache.state == LIVE_CACHE_HIT,
+	};
+}
+
 static void
 refuse(struct live_call *lc, const struct admit_answer *a)
 {
 	struct call *call = lc->call;
+	struct admit_ask ask = ask_of(lc);
 	const struct reply_refusal refusal = { .wait_us = a->wait_us,
 		.limit = a->limit,
 		.dimension = a->dimension,
@@ -79,6 +98,7 @@ refuse(struct live_call *lc, const struct admit_answer *a)
 	switch (a->verdict) {
 	case ADMIT_LIMITED:
 	case ADMIT_BUSY:
+		admit_refused(lc->live->admit, &ask);
 		api_reply_refused(call, &a->headline, lc->kind->resource,
 		    lc->priority, &refusal);
 		break;
@@ -146,19 +166,7 @@ live_on_admitted(const struct admit_answer *a, void *arg)
 void
 live_ask(struct live_call *lc)
 {
-	struct admit_ask ask = {
-		.account = lc->call->account,
-		.key = lc->call->key,
-		.model = lc->ask.model.p,
-		.resource = lc->kind->resource,
-		.input = lc->ask.input,
-		.output = lc->ask.output,
-		.priority = lc->priority,
-		.as_of = lc->call->as_of,
-		.era = lc->call->era,
-		.cheap = lc->ask.cheap,
-		.known = lc->cache.state == LIVE_CACHE_HIT,
-	};
+	struct admit_ask ask = ask_of(lc);
 
 	live_set(lc, LIVE_ASKING);
 	admit_ask(lc->live->admit, &ask, live_on_admitted, lc);

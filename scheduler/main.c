@@ -28,6 +28,7 @@ static struct sluiced {
 	uv_loop_t loop;
 	uv_signal_t term, intr;
 	struct db *api_db, *dispatch_db;
+	int64_t db_quiet_until_ms;
 	struct dispatcher *dispatcher;
 	struct http_server *server, *admin_server;
 	struct api api;
@@ -244,7 +245,8 @@ main(int argc, char **argv)
 {
 	struct db_opts db = { .program = "sluiced",
 		.role = "sluice_api",
-		.connections = API_CONNECTIONS };
+		.connections = API_CONNECTIONS,
+		.quiet_until_ms = &app.db_quiet_until_ms };
 	struct slc_err err;
 
 	conf_load("sluiced",

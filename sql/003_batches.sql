@@ -323,8 +323,7 @@ begin
 	v_batch := sluice.batch_mine(p_account, p_uid, 'batch_id');
 	return sluice.batch_object(v_batch, case
 		when v_batch.state in ('validating', 'in_progress')
-		then (sluice.batch_outlook(v_batch)::jsonb || jsonb_build_object(
-			'forecast', sluice.batch_forecast(v_batch)))::json end);
+		then sluice.batch_stands(v_batch) end);
 end $$;
 
 -- Newest first, as OpenAI lists them.

@@ -106,8 +106,8 @@ begin
 	limit 1);
 end $$;
 
--- What an unfinished batch waits for: a limit; or nothing any more, as its key
--- was revoked.  Null when any line can go.
+-- What an unfinished batch waits for: a limit, or a path that is down; or nothing
+-- any more, as its key was revoked.  Null when any line can go.
 create or replace function sluice.batch_waiting(p_batch bigint) returns json
 language sql stable security definer set search_path = '' as $$
 	select coalesce((
@@ -117,7 +117,8 @@ language sql stable security definer set search_path = '' as $$
 	), (
 		select json_build_object('paused', true, 'why', 'it is paused')
 		from sluice.batch b where b.id = p_batch and b.paused_at is not null
-	), sluice.batch_waiting_money(p_batch), sluice.batch_waiting_shape(p_batch),
+	), sluice.batch_down(p_batch, false), sluice.batch_waiting_money(p_batch),
+	sluice.batch_waiting_shape(p_batch), sluice.batch_down(p_batch, true),
 	sluice.batch_waiting_limit(p_batch))
 $$;
 

@@ -81,6 +81,7 @@ language sql stable set search_path = '' security definer as $$
 				'combine', p.combine,
 				'learned', s.learned, 'health', coalesce(s.health, 'up'),
 				'until_us', sluice.epoch_us(s.until),
+				'edited_us', sluice.epoch_us(s.edited_at),
 				'failures', coalesce(s.failures, 0)) order by p.id), '[]')
 			from sluice.path p left join sluice.path_state s on s.path_id = p.id
 			where p.removed_at is null),

@@ -254,15 +254,19 @@ begin
 		null, null, 0, 0);
 end $$;
 
--- The same for a batch that was cancelled or ran out of time.
+-- The same for a batch that was cancelled or ran out of time; p_waited: what its
+-- lines waited for, as a sentence.
+drop function if exists sluice.end_rest(sluice.batch, date, bigint, integer,
+    integer[], smallint[]);
 create or replace function sluice.end_rest(
     p_batch sluice.batch, p_day date, p_chunk bigint, p_first_line integer,
-    p_line integer[], p_sends smallint[]
+    p_line integer[], p_sends smallint[], p_waited text
 ) returns void
 language sql set search_path = '' as $$
 	select sluice.end_lines(p_batch, p_day, p_chunk, p_first_line, p_line, p_sends,
 		'batch_' || p_batch.ending, case p_batch.ending when 'expired'
 			then 'This request could not be executed before the completion window expired.'
+				|| p_waited
 			else 'This request was cancelled before it was executed.' end)
 $$;
 
@@ -279,6 +283,7 @@ declare
 	v_again record;
 	v_line integer[];
 	v_passes boolean := sluice.batch_passes(p_batch);
+	v_waited text := '';	-- for, by those that are left
 begin
 	for v_run in delete from sluice.run r
 	    where r.batch_id = p_batch.id and r.worker_id is null
@@ -286,6 +291,12 @@ begin
 		perform sluice.run_give_back(v_run, false, p_batch.ending);
 	end loop;
 	perform sluice.provider_cancel_for(p_batch.id);
+	if p_batch.ending = 'expired' and (
+		exists (select from sluice.retry r where r.batch_id = p_batch.id)
+		or exists (select from sluice.batch_lane l
+			where l.batch_id = p_batch.id and l.lines_left > 0)) then
+		v_waited := sluice.batch_waited(p_batch.id);
+	end if;
 	for v_again in
 		with gone as (
 			delete from sluice.retry r
@@ -311,7 +322,7 @@ begin
 		group by d.purge_day, d.chunk_id, d.first_line
 	loop
 		perform sluice.end_rest(p_batch, v_again.purge_day, v_again.chunk_id,
-			v_again.first_line, v_again.line, v_again.sends);
+			v_again.first_line, v_again.line, v_again.sends, v_waited);
 		v_steps := v_steps + 1;
 	end loop;
 	while v_steps < p_steps loop
@@ -335,7 +346,7 @@ begin
 		if v_line is not null then
 			perform sluice.end_rest(p_batch, v_lane.purge_day,
 				v_place.chunk_id, v_place.first_line, v_line,
-				array_fill(0::smallint, array[cardinality(v_line)]));
+				array_fill(0::smallint, array[cardinality(v_line)]), v_waited);
 		elsif not exists (select from sluice.chunk c
 		    where c.purge_day = v_lane.purge_day and c.id = v_place.chunk_id) then
 			perform sluice.input_lost();

@@ -205,6 +205,25 @@ begin
 	return v_changes;
 end $$;
 
+-- A path that is not up is tried anew once workers have heard of new settings, which
+-- takes them half a second (BREAKER_EDIT_US of scheduler/breaker.h); also where it is
+-- only named again, as its secret may be another in the same file.
+create or replace function sluice.path_retry(p_path integer, p_changed boolean)
+returns text[]
+language sql set search_path = '' security definer as $$
+	with again as (
+		update sluice.path_state s
+		set health = 'down', until = now() + interval '1 s', failures = 0,
+			why = 'its settings have just changed', edited_at = now(),
+			changed_at = now()
+		where s.path_id = p_path and s.health <> 'up'
+		    and (p_changed or s.until > now() + interval '1 s')
+		returning s.path_id
+	)
+	select array(select format('path %s: tried again at once', p.name)
+		from again a join sluice.path p on p.id = a.path_id)
+$$;
+
 create or replace function sluice.path_set(p_path json) returns text[]
 language plpgsql set search_path = '' security definer as $$
 declare
@@ -291,7 +310,8 @@ begin
 				coalesce(v_field.new, 'none'));
 		end loop;
 	end if;
-	return v_changes || sluice.limits_set(v_new.pool_id, v_new.id,
+	return v_changes || sluice.path_retry(v_new.id, v_old is distinct from v_new)
+		|| sluice.limits_set(v_new.pool_id, v_new.id,
 		'path ' || v_name, coalesce(p_path -> 'limits', '[]'))
 		|| sluice.prices_set(v_new.id, 'path ' || v_name,
 			coalesce(p_path -> 'prices', '[]'));
@@ -344,8 +364,8 @@ end $$;
 -- Make pools and paths as the document says: {pools: [{name, limits}], paths:
 -- [{name, pool, url, ..., limits}], remove_pools: [..], remove_paths: [..]}, and
 -- what callers_apply() knows.
--- With p_prune what it does not name is removed.  Returns what changed, in words;
--- with p_dry nothing is kept.
+-- With p_prune what it does not name is removed.  Returns what changed, in words, and
+-- in warnings which open batches are left without a path; with p_dry nothing is kept.
 create or replace function sluice.config_apply(p_doc json, p_prune boolean, p_dry boolean)
 returns json
 language plpgsql set search_path = '' security definer as $$
@@ -354,8 +374,11 @@ declare
 	v_callers text[];
 	v_item json;
 	v_name text;
+	v_stranded text[];	-- models, before
+	v_warnings json;
 begin
 	perform from sluice.config for update;
+	v_stranded := array(select s.model from sluice.stranded() s);
 	begin
 		for v_item in select json_array_elements(coalesce(p_doc -> 'pools', '[]')) loop
 			v_changes := v_changes || sluice.pool_set(v_item ->> 'name',
@@ -391,12 +414,14 @@ begin
 		if cardinality(v_changes) > 0 then
 			update sluice.config set revision = revision + 1;
 		end if;
+		select json_agg(s.said order by s.model) into v_warnings
+		from sluice.stranded() s where s.model <> all (v_stranded);
 		if p_dry then
 			raise exception using errcode = 'SL001', message = 'dry run';
 		end if;
 	exception when sqlstate 'SL001' then
 		null;
 	end;
-	return json_build_object('object', 'changes', 'dry_run', p_dry,
-		'changes', to_json(v_changes || v_callers));
+	return json_strip_nulls(json_build_object('object', 'changes', 'dry_run', p_dry,
+		'changes', to_json(v_changes || v_callers), 'warnings', v_warnings));
 end $$;

@@ -42,7 +42,7 @@ begin
 		'file_publish', 'file_abandon', 'file_get', 'file_list', 'file_read', 'file_delete',
 		'batch_object', 'batch_direct_faults', 'batch_plan', 'batch_forecast', 'batch_mine', 'batch_faults', 'batch_furnish',
 		'batch_create', 'batch_get', 'batch_list', 'batch_cancel',
-		'batch_edit', 'batch_pause', 'shapes_live', 'batch_retime', 'batch_outlook',
+		'batch_edit', 'batch_pause', 'shapes_live', 'batch_retime', 'batch_stands',
 		'batch_require_feasible', 'deadline_at', 'deadline_check',
 		'lease_take', 'lease_give', 'dispatch_config', 'dispatch_cells',
 		'dispatch_poll', 'dispatch_lanes', 'lane_lines',

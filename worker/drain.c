@@ -234,7 +234,8 @@ drain_start(uv_loop_t *loop, const struct drain_opts *opts, struct slc_err *err)
 	struct db_opts db = { .dsn = opts->dsn,
 		.program = "sluice-worker",
 		.role = "sluice_worker",
-		.connections = 1 };
+		.connections = 1,
+		.quiet_until_ms = &d->db_quiet_until_ms };
 
 	d->loop = loop;
 	d->opts = *opts;

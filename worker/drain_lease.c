@@ -121,6 +121,7 @@ drain_on_config(struct db_result *res, void *arg)
 		log_error("worker.config", "why=\"%s\"", err.text);
 		abort();
 	}
+	paths_refresh(&d->paths);
 	runs_keep_seats(&d->runs);
 	live_configured(d->live);
 	d->beat_at_ms = 0; /* seats of new limits */

@@ -32,6 +32,7 @@ struct drain {
 	struct drain_opts opts;
 	char *name;
 	struct db *takes, *settles;
+	int64_t db_quiet_until_ms;
 	struct paths paths;
 	struct chunks *chunks;
 	struct flush *flush;

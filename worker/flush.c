@@ -335,6 +335,7 @@ void
 flush_add(struct flush *f, struct result *r)
 {
 	r->next = NULL;
+	path_told(r->line->run->path, r->ok, r->down, r->why);
 	*f->last = r;
 	f->last = &r->next;
 	f->n++;

@@ -154,6 +154,7 @@ write_seen(struct live_settle *s, const struct live_end *end, struct buf *out)
 	    end->said, outcome.kind == OUTCOME_REFUSED, end->in_flight, r);
 	if (r->down)
 		result_describe(got, end->said->refusal == DIALECT_BILLING, r);
+	path_told(end->path, r->ok, r->down, r->why);
 	flush_seen_write(&list, 1, out);
 	free(r->said);
 	free(r);

@@ -77,7 +77,9 @@ read_secret(struct path *path)
 {
 	const char *fault = secret_read(
 	    path->secret_file, &path->secret, &path->secret_mtime_ns);
+	char before[sizeof(path->trouble)];
 
+	memcpy(before, path->trouble, sizeof(before));
 	path->trouble[0] = '\0';
 	if (fault == NULL)
 		fault = secret_fault(&path->secret);
@@ -88,8 +90,9 @@ read_secret(struct path *path)
 		return;
 	snprintf(path->trouble, sizeof(path->trouble), "secret file %.100s: %s",
 	    path->secret_file, fault);
-	log_error(
-	    "path.secret", "path=%s why=\"%s\"", path->name, path->trouble);
+	if (strcmp(before, path->trouble) != 0)
+		log_error("path.secret", "path=%s why=\"%s\"", path->name,
+		    path->trouble);
 }
 
 void
@@ -113,6 +116,18 @@ paths_refresh(struct paths *p)
 			read_secret(path);
 		}
 	}
+}
+
+void
+path_told(struct path *path, bool ok, bool down, const char *why)
+{
+	if (down && !path->said_down)
+		log_warn("path.down", "path=%s why=\"%s\"", path->name, why);
+	else if (ok && !down && path->said_down)
+		log_info("path.up", "path=%s", path->name);
+	else
+		return;
+	path->said_down = down;
 }
 
 struct upstream_headers *

@@ -42,6 +42,7 @@ struct path {
 	size_t answer_max;
 	bool gone; /* removed by the operator */
 	struct health health;
+	bool said_down; /* in the log */
 	struct lists lists;
 	/* After a refusal lines of that model do not leave: those on their
 	 * way here were planned before the dispatcher knew. */
@@ -77,6 +78,10 @@ void paths_targets(struct paths *p, struct slice json);
 void paths_refresh(struct paths *p);
 
 struct path *paths_find(struct paths *p, int32_t id);
+
+/* What a call made of the path's health: whether it was answered, or the path
+ * is down and why.  Logged when it changes. */
+void path_told(struct path *path, bool ok, bool down, const char *why);
 
 /* Headers for a call with a body of that type, with the secret; the caller's to
  * drop. */

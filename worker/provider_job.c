@@ -173,6 +173,7 @@ job_seen_ok(struct provider_job *job, bool taken)
 {
 	json_t *seen = job_seen(job);
 
+	path_told(job->path, true, false, "");
 	json_object_set_new(seen, "ok", json_integer(1));
 	json_object_set_new(seen, "taken", json_boolean(taken));
 }
@@ -182,6 +183,7 @@ job_seen_down(struct provider_job *job, const char *why)
 {
 	json_t *seen = job_seen(job);
 
+	path_told(job->path, false, true, why);
 	json_object_set_new(seen, "down", json_true());
 	json_object_set_new(seen, "why", words(why));
 }

@@ -25,6 +25,9 @@ struct db_opts {
 	const char *role;    /* user, when the dsn names none; may be NULL */
 	int connections;     /* 1..64 */
 	int64_t wait_ms;     /* a call waits so long for a connection [5000] */
+	/* What several of one database share, so that the log says once that
+	 * it is away; starts as 0 and outlives them.  NULL: one by itself. */
+	int64_t *quiet_until_ms;
 };
 
 /* Once at the start: libpq's own words quote what it cannot read, which may be

@@ -2,7 +2,10 @@
  * log - one line on stderr for each event: time, level, name, key=value.
  *
  * A name is fixed ("batch.admitted"); values never hold a prompt, an answer or
- * a key.  Control bytes in values are escaped, a line is cut at 4 KiB.
+ * a key.  In what %s brings, quotes, backslashes and control bytes are escaped,
+ * and where it stands without quotes and needs them, it gets them.  A line is
+ * cut at 4 KiB, a value at 2.  Of conversions there are %s, %.300s, %d, %ld,
+ * %lld and %zu.
  */
 #ifndef SLUICE_LOG_H
 #define SLUICE_LOG_H

@@ -136,11 +136,28 @@ caller_on_revision(struct db_result *res, void *arg)
 	caller_send(c);
 }
 
+static struct admit_ask
+ask_of(const struct caller *c)
+{
+	return (struct admit_ask){ .as_of = door.as_of,
+		.era = admit_era(door.admit),
+		.account = door.conf.account,
+		.key = c->key,
+		.model = door.conf.model,
+		.resource = "chat",
+		.input = door.conf.input,
+		.output = door.conf.output,
+		.priority = 4 };
+}
+
 static void
 caller_on_answer(const struct admit_answer *a, void *arg)
 {
 	struct caller *c = arg;
+	struct admit_ask ask = ask_of(c);
 
+	if (a->verdict == ADMIT_LIMITED || a->verdict == ADMIT_BUSY)
+		admit_refused(door.admit, &ask);
 	if (a->verdict == ADMIT_STALE) {
 		db_run(door.db, caller_on_revision, c, STMT_DOOR_LIMITS,
 		    door.conf.account, c->key, door.conf.model, "chat");
@@ -179,15 +196,7 @@ start_over(void)
 static void
 caller_send(struct caller *c)
 {
-	struct admit_ask ask = { .as_of = door.as_of,
-		.era = admit_era(door.admit),
-		.account = door.conf.account,
-		.key = c->key,
-		.model = door.conf.model,
-		.resource = "chat",
-		.input = door.conf.input,
-		.output = door.conf.output,
-		.priority = 4 };
+	struct admit_ask ask = ask_of(c);
 
 	c->asked_us = now_us();
 	admit_ask(door.admit, &ask, caller_on_answer, c);

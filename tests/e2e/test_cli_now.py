@@ -203,6 +203,11 @@ class Now(unittest.TestCase):
         text = self.cli("show", batch)
         self.assertIn("waits for requests/1m of path main: 540 of 540 used, "
                       "next slot ", text)
+        self.say(binds={"limit": "concurrent", "of": "path", "model": "*",
+                        "used": 0, "amount": 0,
+                        "why": "no worker is there"})
+        self.assertIn("waits for concurrent of path main (no worker is there)\n",
+                      self.cli("show", batch))
         self.say(binds=None)
         self.assertNotIn("waiting", self.s.show(batch)["sluice"])
         self.assertNotIn("waits for", self.cli("show", batch))
@@ -308,6 +313,39 @@ class Now(unittest.TestCase):
         self.assertRegex(t.text, "down: no connection, tried again [0-9:]+")
         self.assertIn("no limit holds it back", t.text)
         self.say()
+
+    def test_a_batch_says_that_its_path_is_down_or_gone(self):
+        self.s.apply({"paths": [{"name": "side", "url": self.up.url,
+                                 "models": ["zz"]}]})
+        batch = self.s.submit(lines(3, model="zz"))
+        self.s.sql("update sluice.batch set state = 'in_progress' "
+                   "where state = 'validating'")
+        self.say(health="down", binds=None)
+        said = "path main is down: no connection, tried again "
+        both = sluice("path", "remove", "side", url=self.url)
+        self.assertEqual((both.returncode, both.stderr), (0, ""))
+        text = self.cli("show", batch)
+        self.assertIn(f"just now\t{said}", text)
+        for forecast in ("will end", "feasible", "in_time"):
+            self.assertNotIn(forecast, text + self.cli("show", batch, "--json"))
+        t = Terminal(24, 200, "watch", batch, **self.env)
+        until(lambda: f" done, 0 failed, 0.0/s, {said}" in t.read())
+        self.assertEqual(t.end(signal.SIGINT), 130)
+        self.say()
+        main = self.s.get("/admin/v1/paths/main").json
+        try:
+            gone = sluice("path", "remove", "main", url=self.url)
+            self.assertEqual(gone.returncode, 0)
+            self.assertIn("warning: no path serves the model zz any more; what "
+                          "waits for one: 1 batch with 3 lines", gone.stderr)
+            self.assertRegex(
+                self.cli("show", batch), "just now\tno path serves the model "
+                r"zz any more: path main was removed [0-9TZ:-]+ \(sluice path add "
+                r"NAME --models zz\)\n")
+        finally:
+            self.s.apply({"paths": [{k: main[k] for k in (
+                "name", "pool", "url", "models", "limits")}]})
+            self.s.call("POST", f"/v1/batches/{batch}/cancel")
 
     def test_what_others_wrote_cannot_steer_the_terminal(self):
         self.say(binds={"limit": "requests/1m", "of": "path", "model": "*",

@@ -269,6 +269,8 @@ class Crashes(unittest.TestCase):
                          (503, "database_unavailable"))
         self.assertEqual(s.get("/readyz", key=None).status, 503)
         self.assertEqual(s.get("/healthz", key=None).status, 200)
+        log = s.schedulers[0].text()
+        self.assertEqual(log.count(" db.lost "), 1, log)
         self.pg.start()
         until(lambda: s.get("/readyz", key=None).status == 200)
         self.assertEqual(s.upload(lines(1)).status, 200)

@@ -99,6 +99,10 @@ class Workers(LiveCase):
 
 
 class Room(LiveCase):
+    def refused(self):
+        return self.s.sql(
+            "select coalesce(sum(refused), 0) from sluice.usage_all")
+
     def test_calls_wait_for_room(self):
         self.start(scheduler_options=["--live-wait", "30s"],
                    path={"limits": [("requests", 1, 1)]})
@@ -114,6 +118,8 @@ class Room(LiveCase):
         self.assertEqual(got, [200] * 5)
         for a, b in zip(times, times[1:]):
             self.assertGreater(b - a, 0.99)
+        # To wait is not to be refused; seconds are time enough to tell.
+        self.assertEqual(self.refused(), "0")
 
     def test_a_call_that_would_wait_too_long_is_told_how_long(self):
         self.start(path={"limits": [("requests", 60, 1)]})
@@ -124,6 +130,7 @@ class Room(LiveCase):
         self.assertLess(time.monotonic() - begun, 2)
         self.assertTrue(30 < int(a.headers["retry-after"]) <= 62)
         self.assertEqual(len(self.up.seen), 1)
+        until(lambda: self.refused() == "1", what="it is counted")
 
     def test_a_call_that_leaves_late_counts_from_then_on(self):
         hold = threading.Event()

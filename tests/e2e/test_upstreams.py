@@ -3,6 +3,7 @@ import json
 import os
 import unittest
 
+from e2e.cli import sluice
 from e2e.harness import (Answering, Sluice, Upstream, folder, line, lines,
                          serial, until)
 
@@ -236,11 +237,58 @@ class Faults(unittest.TestCase):
         path = until(lambda: (lambda p: p if p["health"] != "up" else None)(
             self.s.get("/admin/v1/paths/sim").json), 20, "path down")
         self.assertIn("401", path["why"])
+        shown = sluice("show", b, url=f"http://127.0.0.1:{self.s.port}").stdout
+        self.assertRegex(shown, r"\tpath sim is (down: HTTP 401, tried again "
+                         r"[0-9TZ:-]+|being tried, after HTTP 401) \(the upstream "
+                         r"refuses its key: sluice path edit sim "
+                         r"--secret-file FILE\)\n")
+        self.assertNotIn("will end", shown)
+        until(lambda: self.up.stats()["arrivals"] > 2)
         with open(secret, "w") as f:
             f.write("sk-right\n")
         d = self.s.wait(b, 90)
         self.assertEqual(d["request_counts"]["completed"], 8)
         self.assertEqual(self.up.sends()[-1]["auth"], "ight")
+        log = self.s.workers[0].text()
+        self.assertEqual(log.count(' path.down path=sim why="HTTP 401"'), 1)
+        self.assertEqual(log.count(" path.up path=sim"), 1)
+
+    def test_an_edit_is_tried_at_once(self):
+        secret = os.path.join(folder(), serial("secret"))
+        with open(secret, "w") as f:
+            f.write("sk-right\n")
+        self.up = Upstream("--key", "sk-right")
+        self.s.path(self.up)
+        self.s.schedulers.pop().stop()
+        self.s.sql("insert into sluice.path_state (path_id, health, why, until, "
+                   "failures) select id, 'down', 'HTTP 401', now() + "
+                   "interval '1 h', 20 from sluice.path")
+        self.s.schedulers = [self.s.start_scheduler()]
+        self.s.port = self.s.schedulers[0].port
+        b = self.s.submit(lines(8))
+        until(lambda: self.s.show(b)["sluice"].get("waiting"))
+        changes = self.s.path(self.up, secret_file=secret)
+        self.assertIn("path sim: tried again at once", changes)
+        wait = self.s.show(b)["sluice"].get("waiting", {})
+        self.assertNotIn("401", wait.get("why", ""))
+        d = self.s.wait(b, 10)
+        self.assertEqual(d["request_counts"]["completed"], 8)
+        self.assertEqual({x["status"] for x in self.up.sends()}, {200})
+        self.assertNotIn("path sim: tried again at once",
+                         self.s.path(self.up, secret_file=secret))
+
+    def test_a_line_that_expires_says_what_it_waited_for(self):
+        self.up = Upstream("--key", "sk-right")
+        self.s.path(self.up, attempts=1)
+        b = self.s.submit(lines(2))
+        until(lambda: self.s.show(b)["sluice"].get("waiting"))
+        self.s.sql("update sluice.batch set deadline = now()")
+        self.assertEqual(self.s.wait(b, 30)["status"], "expired")
+        for x in self.s.results(b).values():
+            self.assertEqual(
+                x["error"]["message"], "This request could not be executed "
+                "before the completion window expired. It waited for path sim, "
+                "which is down: HTTP 401.")
 
     def test_a_secret_file_that_is_missing_is_said(self):
         self.up = Upstream()
@@ -249,8 +297,28 @@ class Faults(unittest.TestCase):
         path = until(lambda: (lambda p: p if p["health"] != "up" else None)(
             self.s.get("/admin/v1/paths/sim").json), 20, "path down")
         self.assertIn("/nonexistent/secret", path["why"])
+        shown = sluice("show", b, url=f"http://127.0.0.1:{self.s.port}").stdout
+        self.assertIn("path sim is ", shown)
+        self.assertIn(" secret file /nonexistent/secret: ", shown)
         self.s.path(self.up)
         self.assertEqual(self.s.wait(b, 60)["status"], "completed")
+
+    def test_what_is_wrong_with_a_secret_file_is_logged_once(self):
+        files = [os.path.join(folder(), serial("secret")) for _ in range(2)]
+        for name, secret in zip(files, ("", "sk-old")):
+            with open(name, "w") as f:
+                f.write(secret)
+        self.up = Upstream()
+        self.s.apply({"paths": [
+            {"name": f"p{i}", "url": self.up.url, "models": ["*"],
+             "secret_file": name} for i, name in enumerate(files)]})
+        log = self.s.workers[0].text
+        until(lambda: "path.secret path=p0" in log())
+        # All are looked at together, again and again.
+        with open(files[1], "w") as f:
+            f.write("sk-new")
+        until(lambda: "path.secret path=p1 read=again" in log())
+        self.assertEqual(log().count("path.secret path=p0"), 1)
 
     def test_secrets_do_not_come_back(self):
         secret = os.path.join(folder(), serial("secret"))

@@ -3,6 +3,7 @@
  */
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <sluice/db.h>
 
@@ -59,4 +60,43 @@ a_statement_too_long_fails_and_is_not_sent(void)
 	CU_ASSERT(t.data_error && !t.away);
 }
 
-UNIT_MAIN("db", UNIT(a_statement_too_long_fails_and_is_not_sent))
+static void
+the_log_says_once_that_it_is_away(void)
+{
+	int64_t quiet_until_ms = 0;
+	struct db_opts opts = { .dsn = "host=/nonexistent dbname=none",
+		.program = "test",
+		.connections = 3,
+		.wait_ms = 300,
+		.quiet_until_ms = &quiet_until_ms };
+	struct db *other;
+	char said[4096];
+	uv_loop_t loop;
+	FILE *to = tmpfile();
+	int keep = dup(STDERR_FILENO);
+
+	memset(&t, 0, sizeof(t));
+	uv_loop_init(&loop);
+	fflush(stderr);
+	dup2(fileno(to), STDERR_FILENO);
+	other = db_open(&loop, &opts);
+	t.db = db_open(&loop, &opts);
+	db_run(t.db, on_done, NULL, STMT_AUTH, (struct slice){ "x", 1 });
+	while (t.calls == 0)
+		uv_run(&loop, UV_RUN_ONCE);
+	db_close(other, NULL, NULL);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	CU_ASSERT_EQUAL(uv_loop_close(&loop), 0);
+	fflush(stderr);
+	dup2(keep, STDERR_FILENO);
+	close(keep);
+	rewind(to);
+	said[fread(said, 1, sizeof(said) - 1, to)] = '\0';
+	fclose(to);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(strstr(said, " db.lost why=\"connection"));
+	CU_ASSERT_PTR_NULL(strstr(strstr(said, "db.lost") + 1, "db.lost"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(said, "\\\"/nonexistent/"));
+}
+
+UNIT_MAIN("db", UNIT(a_statement_too_long_fails_and_is_not_sent),
+    UNIT(the_log_says_once_that_it_is_away))

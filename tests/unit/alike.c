@@ -136,7 +136,8 @@ settle(void)
 	dispatch_world_begin(&w.d);
 	dispatch_worker(&w.d, 1000);
 	for (size_t i = 1; i < w.d.nseats; i++)
-		dispatch_granted(&w.d, w.d.seats[i]->id, w.d.seats[i]->amount);
+		dispatch_granted(
+		    &w.d, w.d.seats[i]->id, w.d.seats[i]->amount, true);
 	dispatch_out(&w.d, 1, "m", out);
 }
 

@@ -88,4 +88,61 @@ documents_are_read_and_written(void)
 	dispatch_fini(&d);
 }
 
-UNIT_MAIN("dispatch_look", UNIT(documents_are_read_and_written))
+/* What holds back the one line of a path with a limit of calls, or without. */
+static void
+held_back_by(const char *limits, const char *workers, const char *said)
+{
+	struct dispatch d;
+	struct world world = { 0 };
+	struct slc_err err = { 0 };
+	struct dispatch_plan plan = { 0 };
+	struct dispatch_line line = { .chunk = 2, .first_line = 1, .index = 1 };
+	struct buf doc = { 0 }, out = { 0 };
+
+	dispatch_init(&d);
+	buf_addf(&doc,
+	    "{\"paths\":[{\"id\":1,\"pool\":1,\"models\":[\"m\"],"
+	    "\"health\":\"up\"}],\"limits\":[%s]}",
+	    limits);
+	CU_ASSERT_EQUAL_FATAL(
+	    dispatch_read_config(&d, buf_slice(&doc), &err), SLC_OK);
+	buf_clear(&doc);
+	buf_addf(&doc, "{\"now_us\":1000000000,%s}", workers);
+	CU_ASSERT_EQUAL_FATAL(
+	    dispatch_read_world(&d, buf_slice(&doc), &world, &err), SLC_OK);
+	dispatch_lanes_begin(&d);
+	dispatch_lane_put(&d, 7, "m", 2, 90000 * S, 1, 1);
+	dispatch_lanes_end(&d);
+	dispatch_lane_fresh(dispatch_lane(&d, 7), &line);
+	dispatch_plan(&d, world.now_us, &plan);
+	dispatch_explain(&d, d.paths[0], world.now_us, &out);
+	CU_ASSERT_PTR_NOT_NULL(strstr(buf_cstr(&out), said));
+	dispatch_plan_fini(&plan);
+	buf_fini(&doc);
+	buf_fini(&out);
+	world_fini(&world);
+	dispatch_fini(&d);
+}
+
+static void
+seats_that_are_not_there_are_said_or_awaited(void)
+{
+	static const char limit[] =
+	    "{\"id\":5,\"pool\":1,\"path\":1,\"model\":\"*\","
+	    "\"dimension\":\"concurrent\",\"window_s\":0,\"amount\":4}";
+	static const char nobody[] = "\"workers\":[]";
+	static const char one[] =
+	    "\"workers\":[{\"id\":3,\"most\":9,\"live\":true}]";
+	static const char dead[] =
+	    "\"workers\":[{\"id\":3,\"most\":9,\"live\":true}],"
+	    "\"seats\":[{\"limit\":5,\"worker\":2,\"granted\":4,"
+	    "\"target\":4}]";
+
+	held_back_by(limit, nobody, "no worker is there");
+	held_back_by("", nobody, "no worker is there");
+	held_back_by(limit, one, "\"binds\":null");
+	held_back_by(limit, dead, "calls of a worker that has died");
+}
+
+UNIT_MAIN("dispatch_look", UNIT(documents_are_read_and_written),
+    UNIT(seats_that_are_not_there_are_said_or_awaited))

@@ -1,7 +1,6 @@
-/* Grid and ledger of one limit; estimates; seats; the breaker. */
+/* Grid and ledger of one limit; estimates; seats. */
 #include "unit.h"
 
-#include "../../scheduler/breaker.h"
 #include "../../scheduler/estimate.h"
 #include "../../scheduler/pace.h"
 #include "../../scheduler/seats.h"
@@ -259,34 +258,6 @@ a_new_worker_gets_seats_as_others_give_them_up(void)
 }
 
 static void
-a_path_that_is_down_is_probed_with_one_line(void)
-{
-	struct breaker b = { 0 };
-
-	CU_ASSERT_EQUAL(breaker_allows(&b, 0, 100), INT64_MAX);
-	breaker_seen(&b, 10 * S, 0, true, "refused");
-	CU_ASSERT_EQUAL(breaker_allows(&b, 10 * S + 500000, 0), 0);
-	CU_ASSERT_EQUAL(breaker_allows(&b, 11 * S, 0), 1);
-	CU_ASSERT_EQUAL(breaker_allows(&b, 11 * S, 1), 0);
-	breaker_seen(&b, 12 * S, 0, true, "refused"); /* the probe failed too */
-	CU_ASSERT_EQUAL(breaker_allows(&b, 13 * S, 0), 0);
-	CU_ASSERT_EQUAL(breaker_allows(&b, 14 * S, 0), 1);
-	for (int i = 0; i < 20; i++) {
-		breaker_seen(&b, b.until_us, 0, true, "refused");
-		breaker_allows(&b, b.until_us, 0);
-	}
-	CU_ASSERT_EQUAL(b.health, BREAKER_PROBING);
-	breaker_seen(&b, 1000 * S, 0, true, "refused");
-	CU_ASSERT_EQUAL(b.until_us, 1060 * S);
-	breaker_seen(&b, 1001 * S, 0, true, "one that was out before");
-	CU_ASSERT_EQUAL(b.until_us, 1060 * S);
-	breaker_allows(&b, 1060 * S, 0);
-	breaker_seen(&b, 1061 * S, 1, false, "");
-	CU_ASSERT_EQUAL(b.health, BREAKER_UP);
-	CU_ASSERT_EQUAL(b.failures, 0);
-}
-
-static void
 others_slow_us_down_and_do_not_stop_us(void)
 {
 	struct pace p;
@@ -441,5 +412,4 @@ UNIT_MAIN("pace", UNIT(others_slow_us_down_and_do_not_stop_us),
     UNIT(a_refusal_pauses_as_long_as_it_says_or_longer_each_time),
     UNIT(estimates_begin_cautious_and_learn),
     UNIT(seats_are_shared_equally_and_never_twice),
-    UNIT(a_new_worker_gets_seats_as_others_give_them_up),
-    UNIT(a_path_that_is_down_is_probed_with_one_line))
+    UNIT(a_new_worker_gets_seats_as_others_give_them_up))

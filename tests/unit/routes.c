@@ -257,7 +257,7 @@ tick(void)
 		out[w.open[i].path]++;
 	dispatch_world_begin(&w.d);
 	dispatch_worker(&w.d, 1000);
-	dispatch_granted(&w.d, 2, CHEAP_SEATS);
+	dispatch_granted(&w.d, 2, CHEAP_SEATS, true);
 	dispatch_out(&w.d, 1, "m", out[1]);
 	dispatch_out(&w.d, 2, "m", out[2]);
 	feed(dispatch_lane(&w.d, 7));
@@ -481,7 +481,7 @@ no_line_goes_that_the_purse_does_not_hold(void)
 	put_lines(&d, 2, 250);
 	dispatch_world_begin(&d);
 	dispatch_worker(&d, 1000);
-	dispatch_granted(&d, 1, 200);
+	dispatch_granted(&d, 1, 200, true);
 	dispatch_plan(&d, 1000 * S, &plan);
 	for (size_t i = 0; i < plan.nruns; i++)
 		money += plan.runs[i]->money;

@@ -144,7 +144,8 @@ world_look(void)
 	dispatch_world_begin(&w.d);
 	dispatch_worker(&w.d, 10000);
 	for (size_t i = 1; i < w.d.nseats; i++)
-		dispatch_granted(&w.d, w.d.seats[i]->id, w.d.seats[i]->amount);
+		dispatch_granted(
+		    &w.d, w.d.seats[i]->id, w.d.seats[i]->amount, true);
 	for (size_t i = w.settled; i < w.n; i++) {
 		struct world_call *c = &w.calls[i];
 
