@@ -189,7 +189,7 @@ submit_run(struct cli *cli, struct client *c, json_t *options)
 	bool stdout_free = output == NULL || strcmp(output, "-") != 0;
 	json_t *batch = NULL;
 	struct slc_err err;
-	enum cli_exit code;
+	enum cli_exit code = CLI_OK;
 
 	c->tries = SUBMIT_TRIES;
 	if (submit_file(cli, c, options, &batch, &err) != SLC_OK) {
