@@ -17,13 +17,15 @@ language sql immutable set search_path = '' as $$
 		end
 $$;
 
--- Why a path is not up, or null: {path, health, why, until, fix}.  What was found a
+-- Why a path is not up, or null: {path, health, why, until, fix}; callers see it, and
+-- where files of the operator's are is not for them.  What was found a
 -- minute ago and not tried again since, as nothing was to be sent, is no news.
 create or replace function sluice.path_down(p_path integer) returns json
 language plpgsql stable set search_path = '' as $$
 begin
 	return (select json_strip_nulls(json_build_object('path', p.name,
-		'health', s.health, 'why', nullif(s.why, ''),
+		'health', s.health, 'why', case when s.why like 'secret file %'
+			then 'its secret file cannot be used' else nullif(s.why, '') end,
 		'until', extract(epoch from s.until), 'fix', sluice.path_fix(p.name, s.why)))
 	from sluice.path_state s join sluice.path p on p.id = s.path_id
 	where s.path_id = p_path and s.health <> 'up'

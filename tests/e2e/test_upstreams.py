@@ -299,7 +299,7 @@ class Faults(unittest.TestCase):
         self.assertIn("/nonexistent/secret", path["why"])
         shown = sluice("show", b, url=f"http://127.0.0.1:{self.s.port}").stdout
         self.assertIn("path sim is ", shown)
-        self.assertIn(" secret file /nonexistent/secret: ", shown)
+        self.assertIn(" its secret file cannot be used", shown)
         self.s.path(self.up)
         self.assertEqual(self.s.wait(b, 60)["status"], "completed")
 
