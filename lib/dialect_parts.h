@@ -94,10 +94,15 @@ bool dialect_reset_ms(
 
 /* dialect_list.c: structured fields (RFC 9651) ------------------------- */
 
+/*
+ * Of a policy or what is left of it.  Drafts up to 7 have no names: a policy
+ * starts with its amount (300;w=60), what is left is a dictionary, one item
+ * here (limit=300, remaining=120, reset=37).
+ */
 struct dialect_item {
-	struct slice name;  /* of the policy, without quotes */
-	int64_t q, w, r, t; /* -1: not there */
-	struct slice unit;  /* qu; p NULL: not there */
+	struct slice name;     /* without quotes; p NULL: none */
+	int64_t q, w, r, t_ms; /* -1: not there */
+	struct slice unit;     /* qu; p NULL: not there */
 };
 /* Items of a list, at most max; 0 when it is malformed. */
 size_t dialect_list(struct slice s, struct dialect_item *items, size_t max);

@@ -94,30 +94,47 @@ dialect_count(struct slice s, int64_t *out)
 	return n == s.n || s.p[n] == ',' || s.p[n] == ';';
 }
 
+/* Of one policy's parameters, or 0. */
+static int32_t
+window_among(struct slice s)
+{
+	while (s.n > 0) {
+		const char *semi = memchr(s.p, ';', s.n);
+		struct slice p = { s.p,
+			semi == NULL ? s.n : (size_t)(semi - s.p) };
+		int64_t window;
+
+		advance(&s, semi == NULL ? s.n : p.n + 1);
+		skip_blank(&p);
+		if (p.n > 7 && memcmp(p.p, "window=", 7) == 0)
+			advance(&p, 7);
+		else if (p.n > 2 && memcmp(p.p, "w=", 2) == 0)
+			advance(&p, 2);
+		if (dialect_count(p, &window) && window > 0 &&
+		    window <= INT32_MAX)
+			return (int32_t)window;
+	}
+	return 0;
+}
+
 int32_t
 dialect_count_window(struct slice s, int64_t count)
 {
 	while (s.n > 0) {
-		const char *comma = memchr(s.p, ',', s.n);
+		const char *comma = memchr(s.p, ',', s.n), *semi;
 		struct slice item = { s.p,
 			comma == NULL ? s.n : (size_t)(comma - s.p) };
-		int64_t v, window = 0;
-		const char *semi;
+		int32_t window;
+		int64_t v;
 
+		advance(&s, comma == NULL ? s.n : item.n + 1);
 		skip_blank(&item);
-		if (dialect_count(item, &v) && v == count &&
-		    (semi = memchr(item.p, ';', item.n)) != NULL) {
-			advance(&item, (size_t)(semi - item.p) + 1);
-			skip_blank(&item);
-			if (item.n > 7 && memcmp(item.p, "window=", 7) == 0)
-				advance(&item, 7);
-			else if (item.n > 2 && memcmp(item.p, "w=", 2) == 0)
-				advance(&item, 2);
-			if (dialect_count(item, &window) && window > 0 &&
-			    window <= INT32_MAX)
-				return (int32_t)window;
-		}
-		advance(&s, comma == NULL ? s.n : (size_t)(comma - s.p) + 1);
+		if (!dialect_count(item, &v) || v != count ||
+		    (semi = memchr(item.p, ';', item.n)) == NULL)
+			continue;
+		advance(&item, (size_t)(semi - item.p) + 1);
+		if ((window = window_among(item)) > 0)
+			return window;
 	}
 	return 0;
 }
