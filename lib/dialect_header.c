@@ -249,7 +249,8 @@ read_row(const struct hearing *h, const struct dialect_row *row, bool sure,
 	struct dialect_reading r = {
 		.dim = row->dim,
 		.window_s = sure ? row->window_s : common_window(row),
-		.dynamic = row->dynamic,
+		/* Any amount would be the limit, were this only likely. */
+		.dynamic = row->dynamic && sure,
 		.reset_ms = -1,
 	};
 	int64_t used;

@@ -8,27 +8,28 @@
 #include <sluice/dialect.h>
 
 /* Every dialect, those that are told from others by less behind them. */
-#define DIALECTS(X)                 \
-	X(OPENAI, "openai")         \
-	X(ACCOUNT, "account")       \
-	X(AZURE, "azure")           \
-	X(GROQ, "groq")             \
-	X(NEBIUS, "nebius")         \
-	X(FIREWORKS, "fireworks")   \
-	X(RELAY, "relay")           \
-	X(CHUNKS, "chunks")         \
-	X(PRIORITY, "priority")     \
-	X(TOGETHER, "together")     \
-	X(OPENROUTER, "openrouter") \
-	X(GITHUB, "github")         \
-	X(ANTHROPIC, "anthropic")   \
-	X(CEREBRAS, "cerebras")     \
-	X(MISTRAL, "mistral")       \
-	X(IETF, "ietf")             \
-	X(RATELIMIT, "ratelimit")   \
-	X(COHERE, "cohere")         \
-	X(GEMINI, "gemini")         \
-	X(DEEPSEEK, "deepseek")     \
+#define DIALECTS(X)                   \
+	X(OPENAI, "openai")           \
+	X(ACCOUNT, "account")         \
+	X(AZURE, "azure")             \
+	X(GROQ, "groq")               \
+	X(NEBIUS, "nebius")           \
+	X(FIREWORKS, "fireworks")     \
+	X(RELAY, "relay")             \
+	X(CHUNKS, "chunks")           \
+	X(PRIORITY, "priority")       \
+	X(X_RATELIMIT, "x-ratelimit") \
+	X(TOGETHER, "together")       \
+	X(OPENROUTER, "openrouter")   \
+	X(GITHUB, "github")           \
+	X(ANTHROPIC, "anthropic")     \
+	X(CEREBRAS, "cerebras")       \
+	X(MISTRAL, "mistral")         \
+	X(IETF, "ietf")               \
+	X(RATELIMIT, "ratelimit")     \
+	X(COHERE, "cohere")           \
+	X(GEMINI, "gemini")           \
+	X(DEEPSEEK, "deepseek")       \
 	X(NAMED, "named")
 
 enum dialect_id {
@@ -62,7 +63,7 @@ struct dialect_row {
 	enum dialect_unit unit;
 	enum dialect_dim dim;
 	int32_t window_s; /* 0: it is not known */
-	bool dynamic;
+	bool dynamic;     /* where the dialect is sure */
 };
 
 extern const struct dialect_row dialect_rows[];

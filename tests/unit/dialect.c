@@ -362,6 +362,50 @@ counts_are_whole_or_not_there(void)
 	}
 }
 
+#define TRIO                           \
+	"X-RateLimit-Limit: 300\r\n"   \
+	"X-RateLimit-Remaining: 2\r\n" \
+	"X-RateLimit-Reset: 60\r\n"
+#define TRIO_REQUESTS                           \
+	"x-ratelimit-limit-requests: 300\r\n"   \
+	"x-ratelimit-remaining-requests: 2\r\n" \
+	"x-ratelimit-reset-requests: 60\r\n"
+
+static void
+a_limit_moves_only_where_that_is_sure(void)
+{
+	static const struct {
+		const char *why, *name, *headers;
+		bool moves;
+	} cases[] = {
+		{ "many send these", NULL, TRIO, false },
+		{ "the path says so", "together", TRIO, true },
+		{ "or that it is another's", "x-ratelimit", TRIO, false },
+		{ "one alone sends this", NULL,
+		    TRIO "x-tokenlimit-limit: 30000\r\n", true },
+		{ "without a reset", NULL, "x-ratelimit-limit: 10\r\n", false },
+		{ "of requests", NULL, TRIO_REQUESTS, false },
+		{ "as the path says", "nebius", TRIO_REQUESTS, true },
+		{ "a mark", NULL,
+		    TRIO_REQUESTS
+		    "x-ratelimit-dynamic-period-remaining: 9s\r\n",
+		    true },
+		{ "prompts", NULL, "x-ratelimit-limit-tokens-prompt: 60000\r\n",
+		    true },
+	};
+
+	for (size_t i = 0; i < NITEMS(cases); i++) {
+		struct dialect_answer a;
+
+		dialect_read(cases[i].name, 200, slice_str(cases[i].headers),
+		    (struct slice){ 0 }, NOW, &a);
+		CHECK(a.nreadings > 0, cases[i].why);
+		for (size_t k = 0; k < a.nreadings; k++)
+			CHECK(a.readings[k].dynamic == cases[i].moves,
+			    cases[i].why);
+	}
+}
+
 static void
 names_go_both_ways(void)
 {
@@ -472,5 +516,6 @@ any_bytes_do_no_harm(void)
 
 UNIT_MAIN("dialect", UNIT(exchanges_are_read_as_expected),
     UNIT(retry_after_is_read_or_ignored), UNIT(resets_are_told_by_their_shape),
-    UNIT(counts_are_whole_or_not_there), UNIT(names_go_both_ways),
+    UNIT(counts_are_whole_or_not_there),
+    UNIT(a_limit_moves_only_where_that_is_sure), UNIT(names_go_both_ways),
     UNIT(an_unknown_name_is_recognised_like_none), UNIT(any_bytes_do_no_harm))
