@@ -69,7 +69,7 @@ struct dialect_row {
 extern const struct dialect_row dialect_rows[];
 extern const size_t dialect_nrows;
 
-/* dialect_value.c: numbers, times ------------------------------------- */
+/* dialect_value.c: numbers, spans ------------------------------------- */
 
 /* The first number: "100, 100;window=60" is 100.  Whole, 0..10^15. */
 bool dialect_count(struct slice s, int64_t *out);
@@ -83,8 +83,6 @@ bool dialect_span_ms(struct slice s, int64_t *out);
 /* What stands at the start of a text: "12 seconds.", "5.289s", "10h17m5.7s",
  * "1 minute and 3 seconds", "30".  The same bounds. */
 bool dialect_words_ms(struct slice s, int64_t *out);
-/* RFC 9110's preferred form, to Unix time. */
-bool dialect_http_date(struct slice s, int64_t *out);
 /*
  * A reset of any unit, told by its shape, as ms after date_ms (Unix time); the
  * same bounds, so none in the past.  shape (may be NULL) is set whenever the
@@ -92,6 +90,17 @@ bool dialect_http_date(struct slice s, int64_t *out);
  */
 bool dialect_reset_ms(
     struct slice s, int64_t date_ms, int64_t *out, enum dialect_unit *shape);
+
+/* dialect_date.c: instants ------------------------------------------------ */
+
+/*
+ * RFC 9110's three forms and JavaScript's, "Fri Nov 27 2026 18:24:03 GMT+0000
+ * (Coordinated Universal Time)", to Unix time.  Of years of two digits the one
+ * that is nearest to near_s is meant.
+ */
+bool dialect_date(struct slice s, int64_t near_s, int64_t *out);
+/* RFC 3339, to Unix time in ms. */
+bool dialect_rfc3339_ms(struct slice s, int64_t *out);
 
 /* dialect_list.c: structured fields (RFC 9651) ------------------------- */
 
