@@ -110,7 +110,7 @@ void
 dialect_read(const char *dialect, int status, struct slice headers,
     struct slice body, int64_t now_s, struct dialect_answer *out)
 {
-	bool served = status >= 200 && status < 300;
+	bool served = status >= 200 && status < 300, told;
 	struct dialect_error error;
 	int64_t date_s;
 
@@ -122,9 +122,10 @@ dialect_read(const char *dialect, int status, struct slice headers,
 	dialect_hear(
 	    &(struct dialect_heard){ dialect, headers, &error, date_s * 1000 },
 	    out);
+	told = wait_of_headers(headers, date_s, out);
 	dialect_judge(status, &error, out);
-	if (!wait_of_headers(headers, date_s, out) &&
-	    (!served || error.found) && out->refusal != DIALECT_BILLING &&
+	if (!told && (!served || error.found) &&
+	    out->refusal != DIALECT_BILLING &&
 	    out->refusal != DIALECT_TOO_LARGE &&
 	    !wait_of_body(&error, date_s, out) &&
 	    (out->refusal == DIALECT_RATE || out->refusal == DIALECT_DAY ||

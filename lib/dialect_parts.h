@@ -153,7 +153,8 @@ void dialect_hear(const struct dialect_heard *in, struct dialect_answer *out);
 
 /* dialect_refusal.c ------------------------------------------------------- */
 
-/* Fill refusal, refused_dim, refused_window_s; readings are there. */
+/* Fill refusal, refused_dim, refused_window_s; readings are there, and the wait
+ * of a header. */
 void dialect_judge(
     int status, const struct dialect_error *error, struct dialect_answer *out);
 
