@@ -43,7 +43,7 @@ CFLAGS += -fPIE -MMD -MP $(EXTRA_CFLAGS)
 # objects and nothing else.
 PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/jscan_each lib/combine lib/spec lib/spec_price lib/header \
 	lib/glob lib/live lib/kept \
-	lib/dialect lib/dialect_table lib/dialect_value lib/dialect_list \
+	lib/dialect lib/dialect_table lib/dialect_value lib/dialect_date lib/dialect_list \
 	lib/dialect_body lib/dialect_header lib/dialect_refusal \
 	scheduler/jsonl scheduler/usage_csv scheduler/ingest \
 	scheduler/multipart scheduler/live_ask scheduler/idset \

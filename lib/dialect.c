@@ -57,7 +57,7 @@ retry_after(struct slice v, int64_t date_s, int64_t *ms)
 
 	if (dialect_decimal_ms(v, 1000, ms) || dialect_span_ms(v, ms))
 		return true;
-	if (!dialect_http_date(v, &at_s))
+	if (!dialect_date(v, date_s, &at_s))
 		return false;
 	*ms = (at_s - date_s) * 1000;
 	return *ms > 0 && *ms <= DIALECT_WAIT_MAX_MS;
@@ -110,21 +110,22 @@ void
 dialect_read(const char *dialect, int status, struct slice headers,
     struct slice body, int64_t now_s, struct dialect_answer *out)
 {
-	bool served = status >= 200 && status < 300;
+	bool served = status >= 200 && status < 300, told;
 	struct dialect_error error;
 	int64_t date_s;
 
 	memset(out, 0, sizeof(*out));
-	if (!dialect_http_date(header_find(headers, "date"), &date_s))
+	if (!dialect_date(header_find(headers, "date"), now_s, &date_s))
 		date_s = now_s;
 	dialect_error(body, served, &error);
 	out->error_in_body = served && error.found;
 	dialect_hear(
 	    &(struct dialect_heard){ dialect, headers, &error, date_s * 1000 },
 	    out);
+	told = wait_of_headers(headers, date_s, out);
 	dialect_judge(status, &error, out);
-	if (!wait_of_headers(headers, date_s, out) &&
-	    (!served || error.found) && out->refusal != DIALECT_BILLING &&
+	if (!told && (!served || error.found) &&
+	    out->refusal != DIALECT_BILLING &&
 	    out->refusal != DIALECT_TOO_LARGE &&
 	    !wait_of_body(&error, date_s, out) &&
 	    (out->refusal == DIALECT_RATE || out->refusal == DIALECT_DAY ||

@@ -17,6 +17,8 @@ enum {
 	WANT_E_METADATA,
 	WANT_E_HEADERS,
 	WANT_E_RAW,
+	WANT_E_RETRY,
+	WANT_E_RETRY_SNAKE,
 	WANT_TYPE,
 	WANT_CODE,
 	WANT_STATUS,
@@ -25,6 +27,8 @@ enum {
 	WANT_MESSAGE,
 	WANT_DETAIL,
 	WANT_TITLE,
+	WANT_RETRY,
+	WANT_RETRY_SNAKE,
 	WANTS
 };
 
@@ -39,6 +43,8 @@ static const struct jscan_want wants[WANTS] = {
 	[WANT_E_METADATA] = { "metadata", WANT_ERROR },
 	[WANT_E_HEADERS] = { "headers", WANT_E_METADATA },
 	[WANT_E_RAW] = { "raw", WANT_E_METADATA },
+	[WANT_E_RETRY] = { "retryAfter", WANT_ERROR },
+	[WANT_E_RETRY_SNAKE] = { "retry_after", WANT_ERROR },
 	[WANT_TYPE] = { "type", -1 },
 	[WANT_CODE] = { "code", -1 },
 	[WANT_STATUS] = { "status", -1 },
@@ -47,6 +53,8 @@ static const struct jscan_want wants[WANTS] = {
 	[WANT_MESSAGE] = { "message", -1 },
 	[WANT_DETAIL] = { "detail", -1 },
 	[WANT_TITLE] = { "title", -1 },
+	[WANT_RETRY] = { "retryAfter", -1 },
+	[WANT_RETRY_SNAKE] = { "retry_after", -1 },
 };
 
 /* Where each goes, in this order: marks in the table rely on it. */
@@ -56,6 +64,8 @@ static const int texts_of[] = { WANT_E_MESSAGE, WANT_MESSAGE, WANT_DETAIL,
 	WANT_TITLE, WANT_E_RAW, WANT_E_DETAILS };
 static const int statuses_of[] = { WANT_E_CODE, WANT_E_STATUS, WANT_CODE,
 	WANT_STATUS, WANT_RAW_STATUS };
+static const int waits_of[] = { WANT_E_RETRY, WANT_E_RETRY_SNAKE, WANT_RETRY,
+	WANT_RETRY_SNAKE };
 
 static struct slice
 unquoted(struct slice s)
@@ -131,7 +141,8 @@ static int64_t
 wait_in_words(const char *text)
 {
 	static const char *const before[] = { "retry after", "again after",
-		"retry in", "again in", "please wait" };
+		"retry in", "again in", "expected available in",
+		"please wait" };
 	int64_t ms;
 
 	for (size_t i = 0; i < NITEMS(before); i++)
@@ -146,16 +157,23 @@ wait_in_words(const char *text)
 	return 0;
 }
 
-/* The longer of the two: one of them is rounded. */
+/* A number is of seconds.  The longer of two: one of them is rounded. */
 static void
-find_wait(struct slice details, struct dialect_error *out)
+take_longer(struct slice wait, struct dialect_error *out)
 {
 	int64_t ms;
 
-	out->wait_ms = wait_in_words(out->text);
-	if (dialect_span_ms(text_of(details, "\"retryDelay\""), &ms) &&
+	if ((dialect_decimal_ms(wait, 1000, &ms) ||
+		dialect_span_ms(wait, &ms)) &&
 	    ms > out->wait_ms)
 		out->wait_ms = ms;
+}
+
+static void
+find_wait(struct slice details, struct dialect_error *out)
+{
+	out->wait_ms = wait_in_words(out->text);
+	take_longer(text_of(details, "\"retryDelay\""), out);
 }
 
 static bool
@@ -196,6 +214,8 @@ take_object(struct slice json, bool served, struct dialect_error *out)
 	if (found[WANT_E_HEADERS].kind == JSCAN_OBJECT)
 		out->headers = found[WANT_E_HEADERS].text;
 	find_wait(found[WANT_E_DETAILS].text, out);
+	for (size_t i = 0; i < NITEMS(waits_of); i++)
+		take_longer(unquoted(found[waits_of[i]].text), out);
 	return true;
 }
 

@@ -142,21 +142,40 @@ score(const struct hearing *h, enum dialect_id id, bool *sure)
 	return fits + (*sure ? SURE : 0) + MISFIT - misfit;
 }
 
+struct ranking {
+	int score[DIALECT_IDS]; /* 0: out of the question */
+	bool sure[DIALECT_IDS];
+};
+
+/* Those that an answer may be read as beside the named one (DIALECT_IDS: none
+ * is named); who names a draft of the IETF's has named all. */
+static void
+rank(const struct hearing *h, enum dialect_id named, struct ranking *r)
+{
+	bool ietf = named == DIALECT_ID_IETF || named == DIALECT_ID_RATELIMIT;
+
+	*r = (struct ranking){ 0 };
+	for (int i = 0; i < DIALECT_IDS; i++)
+		if (named == DIALECT_IDS ||
+		    (ietf && i != (int)named &&
+			(i == DIALECT_ID_IETF || i == DIALECT_ID_RATELIMIT)))
+			r->score[i] = score(h, (enum dialect_id)i, &r->sure[i]);
+}
+
+/* Taken off the ranking; false: none is left. */
 static bool
-recognise(const struct hearing *h, enum dialect_id *id, bool *sure)
+next_best(struct ranking *r, enum dialect_id *id, bool *sure)
 {
 	int best = 0;
 
-	for (int i = 0; i < DIALECT_IDS; i++) {
-		bool this_sure;
-		int s = score(h, (enum dialect_id)i, &this_sure);
-
-		if (s > best) {
-			best = s;
+	for (int i = 0; i < DIALECT_IDS; i++)
+		if (r->score[i] > best) {
+			best = r->score[i];
 			*id = (enum dialect_id)i;
-			*sure = this_sure;
+			*sure = r->sure[i];
 		}
-	}
+	if (best > 0)
+		r->score[*id] = 0;
 	return best > 0;
 }
 
@@ -230,7 +249,8 @@ read_row(const struct hearing *h, const struct dialect_row *row, bool sure,
 	struct dialect_reading r = {
 		.dim = row->dim,
 		.window_s = sure ? row->window_s : common_window(row),
-		.dynamic = row->dynamic,
+		/* Any amount would be the limit, were this only likely. */
+		.dynamic = row->dynamic && sure,
 		.reset_ms = -1,
 	};
 	int64_t used;
@@ -281,66 +301,116 @@ read_lists(const struct hearing *h, const char *name,
 	return n;
 }
 
-static bool
-same(struct slice a, struct slice b)
+/* The policy that a state is of: by its name, or without one by the amount, if
+ * no other has as much. */
+static const struct dialect_item *
+policy_of(const struct dialect_item *state, const struct dialect_item *policies,
+    size_t n)
 {
-	return a.n == b.n && memcmp(a.p, b.p, a.n) == 0;
+	const struct dialect_item *found = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct dialect_item *p = &policies[i];
+
+		if (state->name.p != NULL) {
+			if (p->name.p != NULL && p->name.n == state->name.n &&
+			    memcmp(p->name.p, state->name.p, p->name.n) == 0)
+				return p;
+		} else if (state->q > 0 && p->q == state->q) {
+			if (found != NULL)
+				return NULL;
+			found = p;
+		}
+	}
+	return found;
+}
+
+/* Of a policy, a state, or both: not both are NULL. */
+static void
+read_item(const struct dialect_item *policy, const struct dialect_item *state,
+    struct dialect_answer *out)
+{
+	const struct dialect_item *of = policy != NULL ? policy : state;
+	struct dialect_reading r = {
+		/* A name alone says how much is left, not of what. */
+		.dim = policy == NULL && state->name.p != NULL
+		    ? DIALECT_UNKNOWN
+		    : dim_of_unit(of->unit),
+		.window_s =
+		    of->w > 0 && of->w <= INT32_MAX ? (int32_t)of->w : 0,
+		.limit = of->q > 0 ? of->q : -1,
+		.remaining = state != NULL ? state->r : -1,
+		.reset_ms = state != NULL && state->t_ms > 0 &&
+			state->t_ms <= DIALECT_WAIT_MAX_MS
+		    ? state->t_ms
+		    : -1,
+	};
+	int n =
+	    of->name.n < DIALECT_FROM_MAX ? (int)of->name.n : DIALECT_FROM_MAX;
+
+	if (of->name.p != NULL)
+		snprintf(
+		    r.from, sizeof(r.from), "ratelimit %.*s", n, of->name.p);
+	else
+		set_from(&r,
+		    slice_str(
+			state != NULL ? "ratelimit" : "ratelimit-policy"));
+	add_reading(out, &r);
 }
 
 static void
 read_ietf(const struct hearing *h, struct dialect_answer *out)
 {
 	struct dialect_item policies[POLICIES_MAX], states[POLICIES_MAX];
+	const struct dialect_item *of[POLICIES_MAX];
 	size_t npolicies = read_lists(h, "ratelimit-policy", policies);
 	size_t nstates = read_lists(h, "ratelimit", states);
 
-	for (size_t i = 0; i < npolicies + nstates; i++) {
-		bool is_policy = i < npolicies;
-		struct dialect_item it =
-		    is_policy ? policies[i] : states[i - npolicies];
-		struct dialect_reading r;
-		bool told = false;
+	for (size_t k = 0; k < nstates; k++)
+		of[k] = policy_of(&states[k], policies, npolicies);
+	for (size_t i = 0; i < npolicies; i++) {
+		size_t k = 0;
 
-		/* A state without a policy says how much, not of what. */
-		for (size_t k = 0; k < (is_policy ? nstates : npolicies); k++) {
-			const struct dialect_item *other =
-			    is_policy ? &states[k] : &policies[k];
-
-			if (!same(it.name, other->name))
-				continue;
-			told = true;
-			if (is_policy) {
-				it.r = other->r;
-				it.t = other->t;
-				break;
-			}
-		}
-		if (told && !is_policy)
-			continue;
-		r = (struct dialect_reading){
-			.dim =
-			    is_policy ? dim_of_unit(it.unit) : DIALECT_UNKNOWN,
-			.window_s =
-			    it.w > 0 && it.w <= INT32_MAX ? (int32_t)it.w : 0,
-			.limit = it.q > 0 ? it.q : -1,
-			.remaining = it.r,
-			.reset_ms =
-			    it.t > 0 && it.t <= DIALECT_WAIT_MAX_MS / 1000
-			    ? it.t * 1000
-			    : -1,
-		};
-		snprintf(r.from, sizeof(r.from), "ratelimit %.*s",
-		    it.name.n < DIALECT_FROM_MAX ? (int)it.name.n
-						 : DIALECT_FROM_MAX,
-		    it.name.p);
-		add_reading(out, &r);
+		while (k < nstates && of[k] != &policies[i])
+			k++;
+		read_item(&policies[i], k < nstates ? &states[k] : NULL, out);
 	}
+	for (size_t k = 0; k < nstates; k++)
+		if (of[k] == NULL)
+			read_item(NULL, &states[k], out);
+}
+
+static void
+read_as(const struct hearing *h, enum dialect_id id, bool sure,
+    struct dialect_answer *out)
+{
+	out->dialect = dialect_names[id];
+	out->nreadings = 0;
+	if (id == DIALECT_ID_IETF) {
+		read_ietf(h, out);
+		return;
+	}
+	for (size_t i = 0; i < dialect_nrows; i++)
+		if (dialect_rows[i].id == id &&
+		    dialect_rows[i].unit != UNIT_MARK &&
+		    dialect_rows[i].unit != UNIT_BODY)
+			read_row(h, &dialect_rows[i], sure, out);
+}
+
+static bool
+says_what_is_left(const struct dialect_answer *a)
+{
+	for (size_t i = 0; i < a->nreadings; i++)
+		if (a->readings[i].remaining >= 0)
+			return true;
+	return false;
 }
 
 void
 dialect_hear(const struct dialect_heard *in, struct dialect_answer *out)
 {
 	struct hearing h = { .in = in };
+	struct ranking ranking;
 	enum dialect_id id = DIALECT_IDS;
 	bool sure = true;
 
@@ -348,16 +418,16 @@ dialect_hear(const struct dialect_heard *in, struct dialect_answer *out)
 	for (int i = 0; in->dialect != NULL && i < DIALECT_IDS; i++)
 		if (strcmp(in->dialect, dialect_names[i]) == 0)
 			id = (enum dialect_id)i;
-	if (id == DIALECT_IDS && !recognise(&h, &id, &sure))
+	rank(&h, id, &ranking);
+	if (id == DIALECT_IDS && !next_best(&ranking, &id, &sure))
 		return;
-	out->dialect = dialect_names[id];
-	if (id == DIALECT_ID_IETF) {
-		read_ietf(&h, out);
-		return;
+	read_as(&h, id, sure, out);
+	/* Some speak two at once, and in one of them of the limit alone. */
+	while (!says_what_is_left(out) && next_best(&ranking, &id, &sure)) {
+		struct dialect_answer other = *out;
+
+		read_as(&h, id, sure, &other);
+		if (says_what_is_left(&other))
+			*out = other;
 	}
-	for (size_t i = 0; i < dialect_nrows; i++)
-		if (dialect_rows[i].id == id &&
-		    dialect_rows[i].unit != UNIT_MARK &&
-		    dialect_rows[i].unit != UNIT_BODY)
-			read_row(&h, &dialect_rows[i], sure, out);
 }

@@ -11,8 +11,12 @@ enum sf_kind { SF_BAD, SF_INTEGER, SF_DECIMAL, SF_STRING, SF_TOKEN, SF_OTHER };
 
 struct sf_value {
 	enum sf_kind kind;
-	int64_t number;    /* of an integer */
+	int64_t milli;     /* a thousandth each */
 	struct slice text; /* of a string without quotes, or a token */
+};
+
+static const struct dialect_item nothing = {
+	.q = -1, .w = -1, .r = -1, .t_ms = -1
 };
 
 static void
@@ -29,6 +33,12 @@ at(const struct field *f, char c)
 }
 
 static bool
+is_digit(const struct field *f)
+{
+	return f->p < f->end && *f->p >= '0' && *f->p <= '9';
+}
+
+static bool
 one_of(char c, const char *more)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
@@ -40,27 +50,25 @@ read_number(struct field *f)
 {
 	struct sf_value v = { .kind = SF_INTEGER };
 	bool minus = at(f, '-');
-	size_t whole = 0, part = 0;
+	size_t whole = 0;
 
-	f->p += minus;
-	for (; f->p < f->end && *f->p >= '0' && *f->p <= '9'; f->p++) {
-		if (v.kind == SF_DECIMAL) {
-			part++;
-		} else if (++whole > 15) {
+	for (f->p += minus; is_digit(f); f->p++)
+		if (++whole <= 15)
+			v.milli = v.milli * 10 + (*f->p - '0');
+	v.milli *= 1000;
+	if (whole == 0 || whole > 15)
+		return (struct sf_value){ 0 };
+	if (at(f, '.')) {
+		v.kind = SF_DECIMAL;
+		f->p++;
+		if (!is_digit(f))
 			return (struct sf_value){ 0 };
-		} else {
-			v.number = v.number * 10 + (*f->p - '0');
-		}
-		if (v.kind == SF_INTEGER && f->p + 1 < f->end &&
-		    f->p[1] == '.') {
-			v.kind = SF_DECIMAL;
-			f->p++;
-		}
+		/* Three are allowed; programs print as many as they have. */
+		for (int64_t place = 100; is_digit(f); f->p++, place /= 10)
+			v.milli += place * (*f->p - '0');
 	}
-	if (whole == 0 || (v.kind == SF_DECIMAL && (part == 0 || part > 3)))
-		v.kind = SF_BAD;
 	if (minus)
-		v.number = -v.number;
+		v.milli = -v.milli;
 	return v;
 }
 
@@ -131,47 +139,40 @@ read_value(struct field *f)
 	return v;
 }
 
+/* By the name of a parameter, or of a member in the forms before the list. */
 static void
 note(struct dialect_item *item, struct slice key, const struct sf_value *v)
 {
+	bool number =
+	    (v->kind == SF_INTEGER || v->kind == SF_DECIMAL) && v->milli >= 0;
+	bool whole = number && v->milli % 1000 == 0;
+
 	if (slice_eq(key, "qu")) {
 		if (v->kind == SF_STRING || v->kind == SF_TOKEN)
 			item->unit = v->text;
+	} else if (slice_eq(key, "t") || slice_eq(key, "reset")) {
+		if (number)
+			item->t_ms = v->milli;
+	} else if (!whole) {
 		return;
-	}
-	if (v->kind != SF_INTEGER || v->number < 0 || key.n != 1)
-		return;
-	switch (key.p[0]) {
-	case 'q':
-		item->q = v->number;
-		break;
-	case 'w':
-		item->w = v->number;
-		break;
-	case 'r':
-		item->r = v->number;
-		break;
-	case 't':
-		item->t = v->number;
-		break;
+	} else if (slice_eq(key, "q") || slice_eq(key, "limit")) {
+		item->q = v->milli / 1000;
+	} else if (slice_eq(key, "w") || slice_eq(key, "window")) {
+		item->w = v->milli / 1000;
+	} else if (slice_eq(key, "r") || slice_eq(key, "remaining")) {
+		item->r = v->milli / 1000;
 	}
 }
 
 static bool
-read_item(struct field *f, struct dialect_item *item)
+read_parameters(struct field *f, struct dialect_item *item)
 {
-	struct sf_value name = read_value(f);
-
-	*item = (struct dialect_item){ .q = -1, .w = -1, .r = -1, .t = -1 };
-	if (name.kind != SF_STRING && name.kind != SF_TOKEN)
-		return false; /* a limit without a name: an older draft's */
-	item->name = name.text;
-	while (at(f, ';')) {
+	for (skip(f, " \t"); at(f, ';'); skip(f, " \t")) {
 		struct sf_value v = { .kind = SF_OTHER }; /* true */
 		struct slice key;
 
 		f->p++;
-		skip(f, " ");
+		skip(f, " \t");
 		key.p = f->p;
 		if (f->p == f->end ||
 		    (*f->p != '*' && !(*f->p >= 'a' && *f->p <= 'z')))
@@ -186,27 +187,57 @@ read_item(struct field *f, struct dialect_item *item)
 		}
 		if (v.kind == SF_BAD)
 			return false;
-		note(item, key, &v);
+		if (item != NULL)
+			note(item, key, &v);
 	}
 	return true;
+}
+
+/*
+ * An item; or, where RateLimit still is a dictionary, one of its members, whose
+ * value goes to members, and item is left without name and amount.
+ */
+static bool
+read_item(
+    struct field *f, struct dialect_item *item, struct dialect_item *members)
+{
+	struct sf_value head = read_value(f);
+
+	*item = nothing;
+	skip(f, " \t");
+	if (head.kind == SF_TOKEN && at(f, '=')) {
+		struct sf_value v;
+
+		f->p++;
+		skip(f, " \t");
+		v = read_value(f);
+		note(members, head.text, &v);
+		return v.kind != SF_BAD && read_parameters(f, NULL);
+	}
+	if (head.kind == SF_STRING || head.kind == SF_TOKEN)
+		item->name = head.text;
+	else if (head.kind == SF_INTEGER)
+		note(item, slice_str("q"), &head);
+	else
+		return false;
+	return read_parameters(f, item);
 }
 
 size_t
 dialect_list(struct slice s, struct dialect_item *items, size_t max)
 {
 	struct field f = { s.p, s.p + s.n };
-	struct dialect_item item;
+	struct dialect_item item, members = nothing;
 	size_t n = 0;
 
 	skip(&f, " ");
 	while (f.p < f.end) {
-		if (!read_item(&f, &item))
+		if (!read_item(&f, &item, &members))
 			return 0;
-		if (n < max)
+		if ((item.name.p != NULL || item.q >= 0) && n < max)
 			items[n++] = item;
-		skip(&f, " \t");
 		if (f.p == f.end)
-			return n;
+			break;
 		if (!at(&f, ','))
 			return 0;
 		f.p++;
@@ -214,5 +245,7 @@ dialect_list(struct slice s, struct dialect_item *items, size_t max)
 		if (f.p == f.end)
 			return 0;
 	}
+	if ((members.q >= 0 || members.r >= 0) && n < max)
+		items[n++] = members;
 	return n;
 }

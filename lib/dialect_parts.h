@@ -8,27 +8,28 @@
 #include <sluice/dialect.h>
 
 /* Every dialect, those that are told from others by less behind them. */
-#define DIALECTS(X)                 \
-	X(OPENAI, "openai")         \
-	X(ACCOUNT, "account")       \
-	X(AZURE, "azure")           \
-	X(GROQ, "groq")             \
-	X(NEBIUS, "nebius")         \
-	X(FIREWORKS, "fireworks")   \
-	X(RELAY, "relay")           \
-	X(CHUNKS, "chunks")         \
-	X(PRIORITY, "priority")     \
-	X(TOGETHER, "together")     \
-	X(OPENROUTER, "openrouter") \
-	X(GITHUB, "github")         \
-	X(ANTHROPIC, "anthropic")   \
-	X(CEREBRAS, "cerebras")     \
-	X(MISTRAL, "mistral")       \
-	X(IETF, "ietf")             \
-	X(RATELIMIT, "ratelimit")   \
-	X(COHERE, "cohere")         \
-	X(GEMINI, "gemini")         \
-	X(DEEPSEEK, "deepseek")     \
+#define DIALECTS(X)                   \
+	X(OPENAI, "openai")           \
+	X(ACCOUNT, "account")         \
+	X(AZURE, "azure")             \
+	X(GROQ, "groq")               \
+	X(NEBIUS, "nebius")           \
+	X(FIREWORKS, "fireworks")     \
+	X(RELAY, "relay")             \
+	X(CHUNKS, "chunks")           \
+	X(PRIORITY, "priority")       \
+	X(X_RATELIMIT, "x-ratelimit") \
+	X(TOGETHER, "together")       \
+	X(OPENROUTER, "openrouter")   \
+	X(GITHUB, "github")           \
+	X(ANTHROPIC, "anthropic")     \
+	X(CEREBRAS, "cerebras")       \
+	X(MISTRAL, "mistral")         \
+	X(IETF, "ietf")               \
+	X(RATELIMIT, "ratelimit")     \
+	X(COHERE, "cohere")           \
+	X(GEMINI, "gemini")           \
+	X(DEEPSEEK, "deepseek")       \
 	X(NAMED, "named")
 
 enum dialect_id {
@@ -62,13 +63,13 @@ struct dialect_row {
 	enum dialect_unit unit;
 	enum dialect_dim dim;
 	int32_t window_s; /* 0: it is not known */
-	bool dynamic;
+	bool dynamic;     /* where the dialect is sure */
 };
 
 extern const struct dialect_row dialect_rows[];
 extern const size_t dialect_nrows;
 
-/* dialect_value.c: numbers, times ------------------------------------- */
+/* dialect_value.c: numbers, spans ------------------------------------- */
 
 /* The first number: "100, 100;window=60" is 100.  Whole, 0..10^15. */
 bool dialect_count(struct slice s, int64_t *out);
@@ -82,8 +83,6 @@ bool dialect_span_ms(struct slice s, int64_t *out);
 /* What stands at the start of a text: "12 seconds.", "5.289s", "10h17m5.7s",
  * "1 minute and 3 seconds", "30".  The same bounds. */
 bool dialect_words_ms(struct slice s, int64_t *out);
-/* RFC 9110's preferred form, to Unix time. */
-bool dialect_http_date(struct slice s, int64_t *out);
 /*
  * A reset of any unit, told by its shape, as ms after date_ms (Unix time); the
  * same bounds, so none in the past.  shape (may be NULL) is set whenever the
@@ -92,12 +91,28 @@ bool dialect_http_date(struct slice s, int64_t *out);
 bool dialect_reset_ms(
     struct slice s, int64_t date_ms, int64_t *out, enum dialect_unit *shape);
 
+/* dialect_date.c: instants ------------------------------------------------ */
+
+/*
+ * RFC 9110's three forms and JavaScript's, "Fri Nov 27 2026 18:24:03 GMT+0000
+ * (Coordinated Universal Time)", to Unix time.  Of years of two digits the one
+ * that is nearest to near_s is meant.
+ */
+bool dialect_date(struct slice s, int64_t near_s, int64_t *out);
+/* RFC 3339, to Unix time in ms. */
+bool dialect_rfc3339_ms(struct slice s, int64_t *out);
+
 /* dialect_list.c: structured fields (RFC 9651) ------------------------- */
 
+/*
+ * Of a policy or what is left of it.  Drafts up to 7 have no names: a policy
+ * starts with its amount (300;w=60), what is left is a dictionary, one item
+ * here (limit=300, remaining=120, reset=37).
+ */
 struct dialect_item {
-	struct slice name;  /* of the policy, without quotes */
-	int64_t q, w, r, t; /* -1: not there */
-	struct slice unit;  /* qu; p NULL: not there */
+	struct slice name;     /* without quotes; p NULL: none */
+	int64_t q, w, r, t_ms; /* -1: not there */
+	struct slice unit;     /* qu; p NULL: not there */
 };
 /* Items of a list, at most max; 0 when it is malformed. */
 size_t dialect_list(struct slice s, struct dialect_item *items, size_t max);
@@ -138,7 +153,8 @@ void dialect_hear(const struct dialect_heard *in, struct dialect_answer *out);
 
 /* dialect_refusal.c ------------------------------------------------------- */
 
-/* Fill refusal, refused_dim, refused_window_s; readings are there. */
+/* Fill refusal, refused_dim, refused_window_s; readings are there, and the wait
+ * of a header. */
 void dialect_judge(
     int status, const struct dialect_error *error, struct dialect_answer *out);
 

@@ -95,6 +95,9 @@ static const char *const billing_words[] = { "insufficient quota",
 	"insufficient balance", "insufficient credit", "insufficient fund",
 	"billing", "payment", "spend limit", "spending limit", "credit balance",
 	"out of credits", "more credits", "top up", NULL };
+/* Sent with a wait, too. */
+static const char *const clear_codes[] = { "insufficient quota",
+	"billing hard limit", NULL };
 static const char *const spend_codes[] = { "spend limit", NULL };
 /* 400 is the line's fault in all other words. */
 static const char *const balance_starts[] = { "your credit balance is too low",
@@ -187,13 +190,15 @@ names_window(const char *text)
 
 /* Money, and not a word of a rate that comes back by itself. */
 static bool
-is_billing(const struct dialect_error *e)
+is_billing(const struct dialect_error *e, bool told_to_wait)
 {
 	if (says(e->codes, spend_codes))
 		return true;
 	if (says(e->text, limit_words) || names_window(e->text) ||
 	    e->wait_ms > 0 || strstr(e->codes, "resource exhausted") != NULL)
 		return false;
+	if (told_to_wait)
+		return says(e->codes, clear_codes);
 	return says(e->codes, billing_codes) || says(e->text, billing_words);
 }
 
@@ -275,7 +280,7 @@ set_subject(const struct dialect_error *e, struct dialect_answer *out)
 static enum dialect_refusal
 kind_of_429(const struct dialect_error *e, struct dialect_answer *out)
 {
-	if (limit_is_zero(e->text) || is_billing(e))
+	if (limit_is_zero(e->text) || is_billing(e, out->wait_ms > 0))
 		return DIALECT_BILLING;
 	if (is_too_large(e->text))
 		return DIALECT_TOO_LARGE;

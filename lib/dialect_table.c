@@ -61,6 +61,8 @@ const struct dialect_row dialect_rows[] = {
 	LIMIT(CHUNKS, "x-ratelimit-*", EPOCH_S, REQUESTS, MINUTE),
 	LIMIT(PRIORITY, "x-ratelimit-*", EPOCH_S, REQUESTS, MINUTE),
 	MARK(PRIORITY, "x-request-priority"),
+	/* gateways and frameworks: the window, if any, is in the limit */
+	LIMIT(X_RATELIMIT, "x-ratelimit-*", SECONDS, REQUESTS, 0),
 	MOVING(TOGETHER, "x-ratelimit-*", SECONDS, REQUESTS, 1),
 	MOVING(TOGETHER, "x-tokenlimit-*", SECONDS, TOKENS, 1),
 	LIMIT(OPENROUTER, "x-ratelimit-*", EPOCH_MS, REQUESTS, 0),

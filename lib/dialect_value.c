@@ -1,7 +1,6 @@
 #include "dialect_parts.h"
 
 #include <string.h>
-#include <strings.h>
 
 enum { COUNT_MAX_DIGITS = 15 };
 
@@ -94,30 +93,47 @@ dialect_count(struct slice s, int64_t *out)
 	return n == s.n || s.p[n] == ',' || s.p[n] == ';';
 }
 
+/* Of one policy's parameters, or 0. */
+static int32_t
+window_among(struct slice s)
+{
+	while (s.n > 0) {
+		const char *semi = memchr(s.p, ';', s.n);
+		struct slice p = { s.p,
+			semi == NULL ? s.n : (size_t)(semi - s.p) };
+		int64_t window;
+
+		advance(&s, semi == NULL ? s.n : p.n + 1);
+		skip_blank(&p);
+		if (p.n > 7 && memcmp(p.p, "window=", 7) == 0)
+			advance(&p, 7);
+		else if (p.n > 2 && memcmp(p.p, "w=", 2) == 0)
+			advance(&p, 2);
+		if (dialect_count(p, &window) && window > 0 &&
+		    window <= INT32_MAX)
+			return (int32_t)window;
+	}
+	return 0;
+}
+
 int32_t
 dialect_count_window(struct slice s, int64_t count)
 {
 	while (s.n > 0) {
-		const char *comma = memchr(s.p, ',', s.n);
+		const char *comma = memchr(s.p, ',', s.n), *semi;
 		struct slice item = { s.p,
 			comma == NULL ? s.n : (size_t)(comma - s.p) };
-		int64_t v, window = 0;
-		const char *semi;
+		int32_t window;
+		int64_t v;
 
+		advance(&s, comma == NULL ? s.n : item.n + 1);
 		skip_blank(&item);
-		if (dialect_count(item, &v) && v == count &&
-		    (semi = memchr(item.p, ';', item.n)) != NULL) {
-			advance(&item, (size_t)(semi - item.p) + 1);
-			skip_blank(&item);
-			if (item.n > 7 && memcmp(item.p, "window=", 7) == 0)
-				advance(&item, 7);
-			else if (item.n > 2 && memcmp(item.p, "w=", 2) == 0)
-				advance(&item, 2);
-			if (dialect_count(item, &window) && window > 0 &&
-			    window <= INT32_MAX)
-				return (int32_t)window;
-		}
-		advance(&s, comma == NULL ? s.n : (size_t)(comma - s.p) + 1);
+		if (!dialect_count(item, &v) || v != count ||
+		    (semi = memchr(item.p, ';', item.n)) == NULL)
+			continue;
+		advance(&item, (size_t)(semi - item.p) + 1);
+		if ((window = window_among(item)) > 0)
+			return window;
 	}
 	return 0;
 }
@@ -218,113 +234,7 @@ dialect_words_ms(struct slice s, int64_t *out)
 	return wait_of(ms, out);
 }
 
-/* Instants --------------------------------------------------------------- */
-
-/* Days from 1970-01-01 to a day of the Gregorian calendar. */
-static int64_t
-days_to(int64_t year, int64_t month, int64_t day)
-{
-	int64_t y = month <= 2 ? year - 1 : year;
-	int64_t era = y / 400, of_era = y % 400;
-	int64_t of_year =
-	    (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-
-	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 +
-	    of_year - 719468;
-}
-
-struct instant {
-	int64_t year, month, day, hour, minute, second;
-};
-
-static bool
-instant_s(const struct instant *t, int64_t *out)
-{
-	if (t->month < 1 || t->month > 12 || t->day < 1 || t->day > 31 ||
-	    t->hour > 23 || t->minute > 59 || t->second > 60)
-		return false;
-	*out = days_to(t->year, t->month, t->day) * 86400 + t->hour * 3600 +
-	    t->minute * 60 + t->second;
-	return true;
-}
-
-/*
- * Match a pattern: a digit stands for a number of so many digits, put into the
- * next of fields; '?' for a letter; anything else for itself.
- */
-static bool
-match(struct slice s, const char *pattern, int64_t *fields)
-{
-	for (; *pattern != '\0'; pattern++) {
-		size_t n = 1;
-
-		if (is_digit(*pattern))
-			n = (size_t)(*pattern - '0');
-		if (s.n < n)
-			return false;
-		if (is_digit(*pattern)) {
-			if (!slice_int(
-				(struct slice){ s.p, n }, INT64_MAX, fields++))
-				return false;
-		} else if (*pattern == '?' ? !is_alpha(s.p[0])
-					   : s.p[0] != *pattern) {
-			return false;
-		}
-		advance(&s, n);
-	}
-	return true;
-}
-
-bool
-dialect_http_date(struct slice s, int64_t *out)
-{
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	static const char form[] = "???, 2 ??? 4 2:2:2 GMT";
-	int64_t f[5];
-	struct instant t;
-
-	if (s.n != 29 || !match(s, form, f))
-		return false;
-	t = (struct instant){ f[1], 0, f[0], f[2], f[3], f[4] };
-	for (int i = 0; i < 12; i++)
-		if (strncasecmp(months + 3 * i, s.p + 8, 3) == 0)
-			t.month = i + 1;
-	return instant_s(&t, out);
-}
-
-/* RFC 3339, to Unix time in ms. */
-static bool
-rfc3339_ms(struct slice s, int64_t *out)
-{
-	int64_t f[6], zone[2], at;
-	double fraction = 0;
-	struct instant t;
-
-	if (s.n < 20 || !match(s, "4-2-2", f) ||
-	    (s.p[10] != 'T' && s.p[10] != 't' && s.p[10] != ' '))
-		return false;
-	advance(&s, 11);
-	if (!match(s, "2:2:2", f + 3))
-		return false;
-	advance(&s, 8);
-	t = (struct instant){ f[0], f[1], f[2], f[3], f[4], f[5] };
-	if (!instant_s(&t, &at))
-		return false;
-	if (s.n > 1 && s.p[0] == '.')
-		advance(&s, number(s, &fraction));
-	if (s.n == 6 && (s.p[0] == '+' || s.p[0] == '-')) {
-		int sign = s.p[0] == '+' ? 1 : -1;
-
-		advance(&s, 1);
-		if (!match(s, "2:2", zone))
-			return false;
-		at -= sign * (zone[0] * 3600 + zone[1] * 60);
-	} else if (!slice_ieq(s, "Z")) {
-		return false;
-	}
-	*out = at * 1000 + (int64_t)(fraction * 1000);
-	return true;
-}
+/* Resets ----------------------------------------------------------------- */
 
 static bool
 span_to(int64_t at_ms, int64_t date_ms, int64_t *out)
@@ -359,11 +269,11 @@ dialect_reset_ms(
 			return span_to((int64_t)(v * 1000), date_ms, out);
 		return wait_of(v * 1000, out);
 	}
-	if (rfc3339_ms(s, &at)) {
+	if (dialect_rfc3339_ms(s, &at)) {
 		*shape = UNIT_RFC3339;
 		return span_to(at, date_ms, out);
 	}
-	if (dialect_http_date(s, &at))
+	if (dialect_date(s, date_ms / 1000, &at))
 		return span_to(at * 1000, date_ms, out);
 	if (n > 0)
 		*shape = UNIT_SPAN;

@@ -10,12 +10,13 @@ header_next(struct slice *rest, struct slice *name, struct slice *value)
 		const char *nl = memchr(p, '\n', rest->n);
 		const char *stop = nl == NULL ? end : nl;
 		const char *colon = memchr(p, ':', (size_t)(stop - p));
-		const char *v = colon + 1;
+		const char *v;
 
 		rest->p = nl == NULL ? end : nl + 1;
 		rest->n = (size_t)(end - rest->p);
 		if (colon == NULL)
 			continue;
+		v = colon + 1;
 		while (v < stop && (*v == ' ' || *v == '\t'))
 			v++;
 		while (stop > v &&

@@ -245,8 +245,29 @@ retry_after_is_read_or_ignored(void)
 		    0 },
 		{ "more after it",
 		    "retry-after: Sun, 06 Nov 1994 08:49:57 GMT x", 0 },
-		{ "a form nobody sends",
-		    "retry-after: Sunday, 06-Nov-94 08:49:57 GMT", 0 },
+		{ "RFC 850", "retry-after: Sunday, 06-Nov-94 08:49:57 GMT",
+		    20000 },
+		{ "to a year of the next century",
+		    "Date: Friday, 31-Dec-99 23:59:59 GMT\r\n"
+		    "retry-after: Saturday, 01-Jan-00 00:00:19 GMT",
+		    20000 },
+		{ "not to one of the last",
+		    "Date: Sat, 01 Jan 2000 00:00:00 GMT\r\n"
+		    "retry-after: Friday, 31-Dec-99 23:59:59 GMT",
+		    0 },
+		{ "RFC 850 with four digits",
+		    "retry-after: Sunday, 06-Nov-1994 08:49:57 GMT", 0 },
+		{ "asctime", "retry-after: Sun Nov  6 08:49:57 1994", 20000 },
+		{ "asctime, against asctime",
+		    "Date: Wed Nov 16 08:49:37 1994\r\n"
+		    "retry-after: Wed Nov 16 08:49:57 1994",
+		    20000 },
+		{ "asctime without its space",
+		    "retry-after: Sun Nov 6 08:49:57 1994", 0 },
+		{ "asctime and more",
+		    "retry-after: Sun Nov  6 08:49:57 1994 GMT", 0 },
+		{ "no day of the week", "retry-after: Nov  6 08:49:57 1994",
+		    0 },
 		{ "too long for a date",
 		    "retry-after: Sun, 06 Nov 1994 08:49:57 GMT          x",
 		    0 },
@@ -262,6 +283,29 @@ retry_after_is_read_or_ignored(void)
 		CHECK(a.wait_ms == cases[i].ms &&
 			(a.wait_from == NULL) == (a.wait_ms == 0),
 		    cases[i].why);
+	}
+}
+
+static void
+years_of_two_digits_are_the_nearest(void)
+{
+	static const struct {
+		const char *why;
+		int64_t now_s;
+	} cases[] = {
+		{ "of this century", 946684799 }, /* 1999-12-31 23:59:59 */
+		{ "of the last one", 946684800 },
+		{ "and a year later", 978307200 },
+	};
+
+	for (size_t i = 0; i < NITEMS(cases); i++) {
+		struct dialect_answer a;
+
+		dialect_read(NULL, 503,
+		    slice_str("Date: Friday, 31-Dec-99 23:59:59 GMT\r\n"
+			      "Retry-After: Sat, 01 Jan 2000 00:00:19 GMT"),
+		    (struct slice){ 0 }, cases[i].now_s, &a);
+		CHECK(a.wait_ms == 20000, cases[i].why);
 	}
 }
 
@@ -286,6 +330,23 @@ resets_are_told_by_their_shape(void)
 		{ "in another zone", "2023-11-14T17:14:20.5-05:00", 60500 },
 		{ "leap day", "2024-02-29T00:00:00Z", 0 },
 		{ "a date", "Tue, 14 Nov 2023 22:13:50 GMT", 30000 },
+		{ "JavaScript's",
+		    "Tue Nov 14 2023 22:13:50 GMT+0000 (Coordinated "
+		    "Universal Time)",
+		    30000 },
+		{ "in another zone",
+		    "Tue Nov 14 2023 17:43:50 GMT-0430 (x (y) z)", 30000 },
+		{ "east of here, the next day",
+		    "Wed Nov 15 2023 00:13:50 "
+		    "GMT+0200",
+		    30000 },
+		{ "without a zone", "Tue Nov 14 2023 22:13:50 GMT", 30000 },
+		{ "no name behind it", "Tue Nov 14 2023 22:13:50 GMT+0000 x",
+		    -1 },
+		{ "half a zone", "Tue Nov 14 2023 22:13:50 GMT+00", -1 },
+		{ "no sign", "Tue Nov 14 2023 22:13:50 GMT 0000", -1 },
+		{ "RFC 850", "Tuesday, 14-Nov-23 22:13:50 GMT", 30000 },
+		{ "asctime", "Tue Nov 14 22:13:50 2023", 30000 },
 		{ "now", "1700000000", -1 },
 		{ "the past", "1699999999", -1 },
 		{ "a past day", "2023-11-14T22:13:19Z", -1 },
@@ -359,6 +420,50 @@ counts_are_whole_or_not_there(void)
 			a.readings[0].remaining == cases[i].left,
 		    cases[i].why);
 		buf_fini(&b);
+	}
+}
+
+#define TRIO                           \
+	"X-RateLimit-Limit: 300\r\n"   \
+	"X-RateLimit-Remaining: 2\r\n" \
+	"X-RateLimit-Reset: 60\r\n"
+#define TRIO_REQUESTS                           \
+	"x-ratelimit-limit-requests: 300\r\n"   \
+	"x-ratelimit-remaining-requests: 2\r\n" \
+	"x-ratelimit-reset-requests: 60\r\n"
+
+static void
+a_limit_moves_only_where_that_is_sure(void)
+{
+	static const struct {
+		const char *why, *name, *headers;
+		bool moves;
+	} cases[] = {
+		{ "many send these", NULL, TRIO, false },
+		{ "the path says so", "together", TRIO, true },
+		{ "or that it is another's", "x-ratelimit", TRIO, false },
+		{ "one alone sends this", NULL,
+		    TRIO "x-tokenlimit-limit: 30000\r\n", true },
+		{ "without a reset", NULL, "x-ratelimit-limit: 10\r\n", false },
+		{ "of requests", NULL, TRIO_REQUESTS, false },
+		{ "as the path says", "nebius", TRIO_REQUESTS, true },
+		{ "a mark", NULL,
+		    TRIO_REQUESTS
+		    "x-ratelimit-dynamic-period-remaining: 9s\r\n",
+		    true },
+		{ "prompts", NULL, "x-ratelimit-limit-tokens-prompt: 60000\r\n",
+		    true },
+	};
+
+	for (size_t i = 0; i < NITEMS(cases); i++) {
+		struct dialect_answer a;
+
+		dialect_read(cases[i].name, 200, slice_str(cases[i].headers),
+		    (struct slice){ 0 }, NOW, &a);
+		CHECK(a.nreadings > 0, cases[i].why);
+		for (size_t k = 0; k < a.nreadings; k++)
+			CHECK(a.readings[k].dynamic == cases[i].moves,
+			    cases[i].why);
 	}
 }
 
@@ -471,6 +576,8 @@ any_bytes_do_no_harm(void)
 }
 
 UNIT_MAIN("dialect", UNIT(exchanges_are_read_as_expected),
-    UNIT(retry_after_is_read_or_ignored), UNIT(resets_are_told_by_their_shape),
-    UNIT(counts_are_whole_or_not_there), UNIT(names_go_both_ways),
+    UNIT(retry_after_is_read_or_ignored),
+    UNIT(years_of_two_digits_are_the_nearest),
+    UNIT(resets_are_told_by_their_shape), UNIT(counts_are_whole_or_not_there),
+    UNIT(a_limit_moves_only_where_that_is_sure), UNIT(names_go_both_ways),
     UNIT(an_unknown_name_is_recognised_like_none), UNIT(any_bytes_do_no_harm))
