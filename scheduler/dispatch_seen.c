@@ -199,8 +199,12 @@ seen_reading(
 		heed_undeclared(f, now_us, r);
 	if (rate == NULL || r->said.limit <= 0)
 		return;
-	if (r->said.dynamic)
+	if (r->said.dynamic) {
 		told(rate, r->said.limit);
+	} else if (rate->pace.adaptive.told > 0) {
+		rate->pace.adaptive.told = 0; /* it does not move after all */
+		rate->changed = true;
+	}
 	if (r->said.remaining >= 0 && r->said.remaining <= r->said.limit)
 		foreign_seen(&rate->foreign, &rate->pace, &r->said, r->sent_us,
 		    r->answered_us);

@@ -210,9 +210,13 @@ bad_addresses_are_refused(void)
 {
 	static const char *const bad[] = { "", "8080", "127.0.0.1",
 		"127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "::1:80",
-		"[::1:80", "localhost:80", "256.0.0.1:80", "[127.0.0.1]:80" };
+		"[::1:80", "example.org:80", "localhost:65536", "256.0.0.1:80",
+		"[127.0.0.1]:80" };
 	uv_loop_t loop;
 
+	CU_ASSERT(http_is_address("localhost:80"));
+	CU_ASSERT(http_is_address("[::1]:0"));
+	CU_ASSERT_FALSE(http_is_address("unix:/x"));
 	uv_loop_init(&loop);
 	for (size_t i = 0; i < NITEMS(bad); i++) {
 		struct http_opts opts = { .listen = bad[i] };
