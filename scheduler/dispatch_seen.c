@@ -473,8 +473,9 @@ dispatch_seen(
 		seen_refusal(f, now_us, d->workers, seen, &seen->refusals[i]);
 		refused += seen->refusals[i].n;
 	}
-	/* Those that left before it say nothing of whether it is over. */
-	if (seen->sample.n > refused &&
+	/* Those that left before it say nothing of whether it is over; a 400
+	 * says that it is. */
+	if (seen->ok - refused > refused &&
 	    now_us - answers_took_us(&seen->sample) >= f->paused_us) {
 		f->refusals = 0;
 		f->probing = false;
