@@ -5,18 +5,25 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <sluice/jscan.h>
+
 #include "batch.h"
 #include "js.h"
 
-/* The custom_id of a line of a file, the caller's; NULL: it has none. */
-static json_t *
-custom_id(const char *line, size_t n)
+/* The custom_id of a line of a file; false: it has none. */
+static bool
+custom_id(const char *line, size_t n, struct buf *id)
 {
-	json_t *doc = json_loadb(line, n, 0, NULL);
-	json_t *id = json_incref(json_object_get(doc, "custom_id"));
+	static const struct jscan_want want = { "custom_id", -1 };
+	struct jscan_found found = { 0 };
+	struct jscan_fault fault;
 
-	json_decref(doc);
-	return id;
+	while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
+		n--;
+	buf_clear(id);
+	return jscan((struct slice){ line, n }, SLC_DEPTH_MAX, &want, 1, &found,
+		   &fault) == JSCAN_OBJECT &&
+	    found.kind == JSCAN_STRING && jscan_unquote(found.text, id);
 }
 
 /* A file of the server as one without a name, at its beginning. */
@@ -37,44 +44,42 @@ fetch(struct client *c, const char *id, FILE **out, struct slc_err *err)
 	return rc;
 }
 
-/* The custom_ids of errors as the members of *ids. */
-static void
+/* The custom_ids of errors as the members of *ids; false: one has none. */
+static bool
 read_ids(FILE *errors, json_t *ids)
 {
+	struct buf id = { 0 };
 	char *line = NULL;
 	size_t size = 0;
 	ssize_t n;
+	bool all = true;
 
-	while ((n = getline(&line, &size, errors)) > 0) {
-		json_t *id = custom_id(line, (size_t)n);
-
-		if (json_is_string(id))
-			json_object_set_new(
-			    ids, json_string_value(id), json_true());
-		json_decref(id);
-	}
+	while ((n = getline(&line, &size, errors)) > 0)
+		all = custom_id(line, (size_t)n, &id) &&
+		    json_object_set_new(ids, buf_cstr(&id), json_true()) == 0 &&
+		    all;
 	free(line);
+	buf_fini(&id);
+	return all;
 }
 
 /* The lines of input that are in ids, byte by byte; how many. */
 static size_t
 copy_lines(FILE *input, const json_t *ids, FILE *out)
 {
+	struct buf id = { 0 };
 	char *line = NULL;
 	size_t size = 0, count = 0;
 	ssize_t n;
 
-	while ((n = getline(&line, &size, input)) > 0) {
-		json_t *id = custom_id(line, (size_t)n);
-
-		if (json_is_string(id) &&
-		    json_object_get(ids, json_string_value(id)) != NULL) {
+	while ((n = getline(&line, &size, input)) > 0)
+		if (custom_id(line, (size_t)n, &id) &&
+		    json_object_get(ids, buf_cstr(&id)) != NULL) {
 			fwrite(line, 1, (size_t)n, out);
 			count++;
 		}
-		json_decref(id);
-	}
 	free(line);
+	buf_fini(&id);
 	return count;
 }
 
@@ -95,8 +100,8 @@ collect(
 	if (rc == SLC_OK)
 		rc = fetch(c, js_text(batch, "input_file_id"), &input, err);
 	if (rc == SLC_OK) {
-		read_ids(errors, ids);
-		if (copy_lines(input, ids, *lines) != json_object_size(ids) ||
+		if (!read_ids(errors, ids) ||
+		    copy_lines(input, ids, *lines) != json_object_size(ids) ||
 		    fflush(*lines) != 0)
 			rc = slc_fail(err, SLC_EIO,
 			    "not all failed lines could be read and written");
@@ -140,7 +145,13 @@ cmd_retry(struct cli *cli)
 
 	if (code != CLI_OK)
 		goto out;
-	if (output != NULL)
+	if (output != NULL && strcmp(output, "-") != 0 &&
+	    access(output, F_OK) == 0)
+		rc = slc_fail(&err, SLC_EINPUT,
+		    "--output %s is there already, maybe with the results of "
+		    "the first time: name another",
+		    output);
+	else if (output != NULL)
 		rc = batch_can_save(output, "", &err);
 	if (rc == SLC_OK)
 		rc = client_open(&c, cli, &err);
@@ -151,6 +162,12 @@ cmd_retry(struct cli *cli)
 		    "%s has not ended (%s): sluice watch it, or cancel it "
 		    "first",
 		    id, js_text(batch, "status"));
+	if (rc == SLC_OK && final == CLI_ERROR) {
+		cli_note(cli, "%s has failed as a whole:", id);
+		batch_say_faults(cli, batch);
+		code = CLI_ERROR;
+		goto out;
+	}
 	if (rc == SLC_OK && js_at(batch, "error_file_id") == NULL) {
 		cli_note(cli, "no line of %s has failed", id);
 		goto out;

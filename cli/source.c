@@ -95,7 +95,7 @@ read_head(
 
 /* What a file that is no JSON lines is, and what to do; "": not known. */
 static const char *
-guess(struct slice line)
+guess(struct slice line, size_t fault_at)
 {
 	static const struct {
 		const char *begin;
@@ -115,7 +115,10 @@ guess(struct slice line)
 	    (line.n < kinds[i].n ||
 		memcmp(line.p, kinds[i].begin, kinds[i].n) != 0))
 		i++;
-	return i < NITEMS(kinds) ? kinds[i].advice : "";
+	if (i == NITEMS(kinds) ||
+	    (kinds[i].begin[0] == '{' && fault_at < line.n))
+		return "";
+	return kinds[i].advice;
 }
 
 static enum slc_rc
@@ -138,12 +141,12 @@ look_at_first(
 	if (kind == JSCAN_ABSENT)
 		return slc_fail(err, SLC_EINPUT,
 		    "%s: line 1, byte %zu: not JSON: %s%s", name, fault.at + 1,
-		    fault.text, guess(line));
+		    fault.text, guess(line, fault.at));
 	if (kind != JSCAN_OBJECT)
 		return slc_fail(err, SLC_EINPUT,
 		    "%s: line 1: not a JSON object; each line is a request "
 		    "{\"custom_id\", \"method\", \"url\", \"body\"}%s",
-		    name, guess(line));
+		    name, guess(line, fault.at));
 	if (found.kind == JSCAN_STRING)
 		jscan_unquote(found.text, url);
 	return SLC_OK;

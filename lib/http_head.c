@@ -72,7 +72,8 @@ path_of(struct slice target)
 		scheme = 8;
 	slash = scheme == 0 ? NULL
 			    : memchr(target.p + scheme, '/', target.n - scheme);
-	if (slash == NULL || slash == target.p + scheme)
+	if (slash == NULL || slash == target.p + scheme ||
+	    memchr(target.p, '?', (size_t)(slash - target.p)) != NULL)
 		return target;
 	return (struct slice){ slash, target.n - (size_t)(slash - target.p) };
 }

@@ -85,7 +85,8 @@ aimd_grow(struct aimd *a, int64_t now_us, int64_t latency_us)
 		if (now_us >= a->moved_us + 2 * latency_us)
 			a->found = a->risen = false;
 	} else if (a->found) {
-		if (now_us >= a->moved_us + a->rest_us) {
+		if (now_us >=
+		    a->moved_us + (a->brief ? AIMD_BRIEF_US : a->rest_us)) {
 			set(a, limit + 1, now_us);
 			a->risen = true;
 		}
@@ -111,7 +112,7 @@ aimd_refused(struct aimd *a, int64_t now_us, int64_t sent_us, int64_t in_flight)
 	else
 		set(a, limit * 9 / 10, now_us);
 	a->found = true;
-	a->risen = false;
+	a->risen = a->brief = false;
 	if (a->rest_us == 0)
 		a->rest_us = AIMD_REST_US;
 	else if (a->rest_us < AIMD_REST_MAX_US)
@@ -128,11 +129,7 @@ aimd_unexplained(struct aimd *a, int64_t now_us, int64_t sent_us)
 	if (limit == INT64_MAX)
 		limit = AIMD_UNBOUND;
 	set(a, a->found && a->risen ? limit - 1 : limit / 2, now_us);
-	if (a->rest_us == 0)
-		a->rest_us = AIMD_BRIEF_US;
-	else if (a->risen && a->rest_us < AIMD_REST_MAX_US)
-		a->rest_us *= 2;
-	a->found = true;
+	a->found = a->brief = true;
 	a->risen = false;
 }
 

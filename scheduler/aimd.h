@@ -28,6 +28,7 @@ struct aimd {            /* zeroed: nothing known, starts at AIMD_START */
 	int64_t limit;   /* 0: AIMD_START; AIMD_UNBOUND: there is none to see */
 	bool found;      /* by a refusal */
 	bool risen;      /* by one, since */
+	bool brief;      /* found by one without a reason */
 	int64_t rest_us; /* before it rises; 0: AIMD_REST_US */
 	int64_t refused_at; /* in flight then */
 	int64_t moved_us;

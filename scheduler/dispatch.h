@@ -198,10 +198,15 @@ struct dispatch_flow {
 	struct estimate estimate;
 	bool learned; /* since it was last written */
 	int64_t out;
-	int64_t paused_us; /* refused, and no limit of ours to blame */
-	int refusals;      /* of that kind, in a row */
-	bool probing;      /* and then one call shows whether it is over */
-	bool undeclared;   /* nothing but aimd says how many calls at once */
+	int64_t paused_us;  /* refused, and no limit of ours to blame */
+	int refusals;       /* of that kind, in a row */
+	int64_t refused_us; /* paused by them, until then */
+	bool probing;       /* after it one call shows whether it is over */
+	int64_t probed_us;  /* slot of the last call */
+	/* What answers said was left as calls stopped for it. */
+	bool told_stop;
+	int64_t told_left;
+	bool undeclared; /* nothing but aimd says how many calls at once */
 	/* calls under way whose tokens are not known, oldest first */
 	struct dispatch_pending {
 		int64_t slot_us;

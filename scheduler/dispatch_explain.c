@@ -358,7 +358,11 @@ dispatch_learned(
 		    "\"refused_at\":%lld,\"live\":%s,\"why\":",
 		    (long long)a->limit, a->found ? "true" : "false",
 		    (long long)a->refused_at, aimd_binds(a) ? "true" : "false");
-		if (a->found)
+		if (a->found && a->brief)
+			buf_adds(out,
+			    "\"refused, or down, for no reason "
+			    "that it told\"}");
+		else if (a->found)
 			buf_addf(out, "\"refused at %lld in flight\"}",
 			    (long long)a->refused_at);
 		else

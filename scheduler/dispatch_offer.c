@@ -37,6 +37,13 @@ shapes_let(struct dispatch_offer *o, int64_t now_us)
 }
 
 /* The best a flow can do for a line now; false when it can do nothing. */
+/* From one probe to the next: what one takes, and a second at least. */
+static int64_t
+probe_gap_us(const struct dispatch_flow *f)
+{
+	return 1000000 + (int64_t)(1000 * estimate_latency_ms(&f->estimate));
+}
+
 static bool
 flow_offer(struct dispatch *d, struct dispatch_flow *f,
     const struct dispatch_lane *lane, const struct dispatch_line *lines,
@@ -58,7 +65,8 @@ flow_offer(struct dispatch *d, struct dispatch_flow *f,
 	if (breaker_allows(&f->path->breaker, now_us, f->path->out) == 0)
 		return false;
 	f->waits = DISPATCH_WAITS_PAUSE;
-	if (f->paused_us > now_us || (f->probing && f->out > 0))
+	if (f->paused_us > now_us ||
+	    (f->probing && now_us < f->probed_us + probe_gap_us(f)))
 		return false;
 	f->waits = DISPATCH_WAITS_SEATS;
 	o->flow = f;
@@ -211,6 +219,7 @@ dispatch_offer_take(const struct dispatch *d, const struct dispatch_offer *o)
 	if (flow_guesses(f))
 		pending_add(f, o);
 	path_count(f->path, o->slot_us);
+	f->probed_us = o->slot_us;
 	f->out++;
 	f->path->out++;
 	for (size_t i = 0; i < f->nseats; i++)

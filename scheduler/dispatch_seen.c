@@ -179,9 +179,18 @@ heed_undeclared(
 	for (size_t i = 0; i < f->nrates; i++)
 		if (f->rates[i]->pace.dimension == PACE_REQUESTS)
 			return;
-	if (r->said.remaining < 0 || r->said.reset_ms <= 0 ||
-	    r->said.remaining > f->out)
+	if (r->said.remaining < 0 || r->said.reset_ms <= 0)
 		return;
+	if (r->said.remaining > f->out) {
+		f->told_stop = false;
+		return;
+	}
+	/* After that time it is the same: it is no count. */
+	if (f->told_stop && r->said.remaining == f->told_left &&
+	    now_us >= f->paused_us)
+		return;
+	f->told_stop = true;
+	f->told_left = r->said.remaining;
 	if (until_us > now_us + FLOW_TOLD_MAX_US)
 		until_us = now_us + FLOW_TOLD_MAX_US;
 	if (f->paused_us < until_us)
@@ -295,18 +304,32 @@ pause_flow(
 		if (wait_us > FLOW_PAUSE_MAX_US)
 			wait_us = FLOW_PAUSE_MAX_US;
 	}
-	if (f->paused_us <= now_us)
+	if (f->refused_us <= now_us)
 		f->refusals++;
-	if (f->paused_us < now_us + wait_us)
-		f->paused_us = now_us + wait_us;
+	if (f->refused_us < now_us + wait_us)
+		f->refused_us = now_us + wait_us;
+	if (f->paused_us < f->refused_us)
+		f->paused_us = f->refused_us;
 }
 
-/* No limit of ours explains it, and nobody says what was too much. */
+static bool
+says_empty(const struct dispatch_seen *all)
+{
+	for (size_t i = 0; i < all->nreadings; i++)
+		if (all->readings[i].said.remaining == 0 &&
+		    all->readings[i].said.reset_ms > 0)
+			return true;
+	return false;
+}
+
+/* No limit of ours explains it.  Where nobody says what was too much, it may
+ * be the calls at once, if they are this flow's. */
 static void
 pause_unexplained(struct dispatch_flow *f, int64_t now_us,
-    const struct dispatch_refusal *seen)
+    const struct dispatch_seen *all, const struct dispatch_refusal *seen)
 {
-	if (f->undeclared && f->refusals == 0 && seen->kind == DIALECT_RATE)
+	if (f->undeclared && f->refusals == 0 && seen->kind == DIALECT_RATE &&
+	    !says_empty(all) && 2 * f->out >= dispatch_path_open(f->path))
 		aimd_unexplained(&f->path->aimd, now_us, seen->sent_us);
 	pause_flow(f, now_us, seen->wait_us,
 	    seen->kind == DIALECT_DAY ? FLOW_DAY_MAX_US : FLOW_WAIT_MAX_US);
@@ -380,7 +403,7 @@ seen_refusal(struct dispatch_flow *f, int64_t now_us, int64_t workers,
 		if (r != NULL)
 			pause_rate(f, r, now_us, seen);
 		else
-			pause_unexplained(f, now_us, seen);
+			pause_unexplained(f, now_us, all, seen);
 		return;
 	case DIALECT_OVERLOAD:
 		pause_flow(f, now_us, seen->wait_us, FLOW_WAIT_MAX_US);
@@ -450,9 +473,10 @@ dispatch_seen(
 		estimate_learn(&f->estimate, &seen->sample);
 		f->learned = true;
 	}
-	/* Down out of full work: it may be that much which it does not stand.
-	 * Whatever ends within a latency was part of it. */
-	if (f->undeclared && seen->down &&
+	/* 5xx in bulk out of full work: it may be that much which it does not
+	 * stand.  Whatever ends within a latency was part of it. */
+	if (f->undeclared && seen->down && seen->why != NULL &&
+	    strncmp(seen->why, "HTTP 5", 6) == 0 &&
 	    f->path->breaker.health == BREAKER_UP)
 		aimd_unexplained(&f->path->aimd, now_us,
 		    now_us -
@@ -476,7 +500,7 @@ dispatch_seen(
 	/* Those that left before it say nothing of whether it is over; a 400
 	 * says that it is. */
 	if (seen->ok - refused > refused &&
-	    now_us - answers_took_us(&seen->sample) >= f->paused_us) {
+	    now_us - answers_took_us(&seen->sample) >= f->refused_us) {
 		f->refusals = 0;
 		f->probing = false;
 	}

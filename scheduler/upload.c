@@ -331,7 +331,7 @@ upload_refuse(struct upload *u, const struct slc_err *err)
 {
 	api_error(u->call, slc_status(err->rc),
 	    err->rc == SLC_ETOOBIG ? "file_too_large" : "invalid_request",
-	    u->param, "%s", err->text);
+	    slc_status(err->rc) < 500 ? u->param : NULL, "%s", err->text);
 	upload_break(u);
 }
 

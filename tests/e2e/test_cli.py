@@ -146,6 +146,9 @@ class Commands(unittest.TestCase):
         batch = p.stdout.strip()
         self.up.control(**{"fault-match": []})
         try:
+            self.assertIn("is there already", self.run_bad(
+                1, "retry", batch, "--wait", "-o", out))
+            out = os.path.join(folder(), serial("out"))
             again = self.run_ok("retry", batch, "--wait", "-o", out).strip()
         finally:
             self.up.control(**{"fault-match": ["bad=400"]})

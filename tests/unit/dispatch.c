@@ -342,11 +342,9 @@ static void
 refusals_of_what_is_not_declared_are_learned_from(void)
 {
 	struct dispatch_refusal refusal = { .kind = DIALECT_RATE, .n = 60 };
-	struct dispatch_seen seen = { .path = 1,
-		.model = "m",
-		.sample.n = 60,
-		.refusals = &refusal,
-		.nrefusals = 1 };
+	struct dispatch_seen seen = {
+		.path = 1, .model = "m", .refusals = &refusal, .nrefusals = 1
+	};
 	size_t before;
 
 	start(NULL, 0, 4 * S);
@@ -362,7 +360,7 @@ refusals_of_what_is_not_declared_are_learned_from(void)
 	world_run_for_s(4); /* what was out has ended, and a probe is out */
 	CU_ASSERT_EQUAL(w.n, before + 1);
 	/* A probe that is refused, too, makes no fewer yet. */
-	seen.sample.n = refusal.n = 1;
+	refusal.n = 1;
 	refusal.sent_us = w.now;
 	dispatch_seen(&w.d, w.now, &seen);
 	CU_ASSERT_EQUAL(aimd_limit(&w.d.paths[0]->aimd), 32);

@@ -220,7 +220,11 @@ a_refusal_without_a_reason_halves(void)
 	CU_ASSERT_EQUAL(aimd_limit(&a), 17);
 	aimd_unexplained(&a, 167 * S, 166 * S + 1);
 	CU_ASSERT_EQUAL(aimd_limit(&a), 16);
-	CU_ASSERT_EQUAL(a.rest_us, 2 * AIMD_BRIEF_US);
+	/* What was learned from reasons is another thing. */
+	CU_ASSERT_EQUAL(a.rest_us, 0);
+	aimd_refused(&a, 170 * S, 169 * S, 16);
+	CU_ASSERT_EQUAL(a.rest_us, AIMD_REST_US);
+	CU_ASSERT_FALSE(a.brief);
 	a = (struct aimd){ .limit = 1 };
 	aimd_unexplained(&a, 100 * S, 99 * S);
 	CU_ASSERT_EQUAL(aimd_limit(&a), 1);
