@@ -169,6 +169,13 @@ drain_on_timer(uv_timer_t *timer)
 	struct drain *d = timer->data;
 	int64_t now_ms = (int64_t)uv_now(d->loop);
 
+	/* What was asked of a database that is away may never be answered: it
+	 * finds out by itself, as after any crash. */
+	if (d->on_stopped != NULL && d->stage != STAGE_CLOSING &&
+	    now_ms >= d->give_up_ms + 2 * GIVE_UP_MS) {
+		log_warn("worker.left", "why=\"the database is away\"");
+		exit(EXIT_FAILURE);
+	}
 	runs_learn(&d->runs, now_ms);
 	if (now_ms >= d->refresh_at_ms) {
 		paths_refresh(&d->paths);

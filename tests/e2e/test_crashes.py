@@ -261,6 +261,19 @@ class Crashes(unittest.TestCase):
         s.stop()
         up.stop()
 
+    def test_a_worker_stops_though_the_database_stays_away(self):
+        s = Sluice(pg=self.pg, worker_options=("--drain", "1s"))
+        worker = s.workers.pop()
+        until(lambda: "worker.started" in worker.text(), 20, "worker")
+        self.pg.stop_immediate()
+        try:
+            until(lambda: "db.lost" in worker.text(), 20, "database lost")
+            worker.send(signal.SIGTERM)
+            until(lambda: not worker.alive(), 40, "worker gone")
+        finally:
+            self.pg.start()
+            s.stop()
+
     def test_without_a_database_nothing_is_accepted(self):
         s = Sluice(workers=0, pg=self.pg)
         self.pg.stop_immediate()
