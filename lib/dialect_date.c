@@ -5,25 +5,6 @@
 
 #define YEAR_S 31557600 /* one of 365.25 days */
 
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool
-is_alpha(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static void
-advance(struct slice *s, size_t n)
-{
-	s->p += n;
-	s->n -= n;
-}
-
 /* Days from 1970-01-01 to a day of the Gregorian calendar. */
 static int64_t
 days_to(int64_t year, int64_t month, int64_t day)
@@ -74,13 +55,13 @@ match(struct slice *s, const char *pattern, int64_t *fields)
 	struct slice rest = *s;
 
 	for (; *pattern != '\0'; pattern++) {
-		size_t n = is_digit(*pattern) ? (size_t)(*pattern - '0')
-		    : *pattern == '@'         ? 3
-					      : 1;
+		size_t n = dialect_is_digit(*pattern) ? (size_t)(*pattern - '0')
+		    : *pattern == '@'                 ? 3
+						      : 1;
 
 		if (rest.n < n)
 			return false;
-		if (is_digit(*pattern)) {
+		if (dialect_is_digit(*pattern)) {
 			if (!slice_int((struct slice){ rest.p, n }, INT64_MAX,
 				fields++))
 				return false;
@@ -89,7 +70,7 @@ match(struct slice *s, const char *pattern, int64_t *fields)
 		} else if (rest.p[0] != *pattern) {
 			return false;
 		}
-		advance(&rest, n);
+		dialect_advance(&rest, n);
 	}
 	*s = rest;
 	return true;
@@ -104,7 +85,7 @@ zone_s(struct slice *s, const char *pattern, int64_t *out)
 
 	if (s->n == 0 || (s->p[0] != '+' && s->p[0] != '-'))
 		return false;
-	advance(s, 1);
+	dialect_advance(s, 1);
 	if (!match(s, pattern, f))
 		return false;
 	*out = sign * (f[0] * 3600 + f[1] * 60);
@@ -172,11 +153,11 @@ dialect_date(struct slice s, int64_t near_s, int64_t *out)
 {
 	size_t weekday = 0;
 
-	while (weekday < s.n && is_alpha(s.p[weekday]))
+	while (weekday < s.n && dialect_is_alpha(s.p[weekday]))
 		weekday++;
 	if (weekday < 3)
 		return false;
-	advance(&s, weekday);
+	dialect_advance(&s, weekday);
 	for (size_t i = 0; i < NITEMS(date_forms); i++)
 		if (date_of(s, &date_forms[i], near_s, out))
 			return true;
@@ -192,18 +173,18 @@ dialect_rfc3339_ms(struct slice s, int64_t *out)
 	if (s.n < 20 || !match(&s, "4-2-2", f) ||
 	    (s.p[0] != 'T' && s.p[0] != 't' && s.p[0] != ' '))
 		return false;
-	advance(&s, 1);
+	dialect_advance(&s, 1);
 	if (!match(&s, "2:2:2", f + 3))
 		return false;
 	t = (struct instant){ f[0], f[1], f[2], f[3], f[4], f[5] };
 	if (!instant_s(&t, &at))
 		return false;
-	if (s.n > 1 && s.p[0] == '.' && is_digit(s.p[1])) {
-		advance(&s, 1);
-		for (int64_t place = 100; s.n > 0 && is_digit(s.p[0]);
+	if (s.n > 1 && s.p[0] == '.' && dialect_is_digit(s.p[1])) {
+		dialect_advance(&s, 1);
+		for (int64_t place = 100; s.n > 0 && dialect_is_digit(s.p[0]);
 		     place /= 10) {
 			ms += place * (s.p[0] - '0');
-			advance(&s, 1);
+			dialect_advance(&s, 1);
 		}
 	}
 	if (s.n == 6 && zone_s(&s, "2:2", &zone))

@@ -71,6 +71,12 @@ extern const size_t dialect_nrows;
 
 /* dialect_value.c: numbers, spans ------------------------------------- */
 
+/* ASCII alone. */
+bool dialect_is_digit(char c);
+bool dialect_is_alpha(char c);
+/* Past the first n bytes; n <= s->n. */
+void dialect_advance(struct slice *s, size_t n);
+
 /* The first number: "100, 100;window=60" is 100.  Whole, 0..10^15. */
 bool dialect_count(struct slice s, int64_t *out);
 /* The window of such a list's policy for that count, or 0. */

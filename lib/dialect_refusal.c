@@ -118,12 +118,6 @@ static const char *const secondary_starts[] = {
 static const char *const primary_starts[] = { "api rate limit exceeded",
 	"rate limit exceeded", NULL };
 
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 /* The number behind a word ("limit 30,000"), or -1. */
 static int64_t
 number_after(const char *text, const char *word)
@@ -135,13 +129,13 @@ number_after(const char *text, const char *word)
 		p += strlen(word);
 		while (*p == ' ' || *p == ':' || *p == '=')
 			p++;
-		for (; is_digit(*p) ||
-		     (*p == ',' && digits > 0 && is_digit(p[1]));
+		for (; dialect_is_digit(*p) ||
+		     (*p == ',' && digits > 0 && dialect_is_digit(p[1]));
 		     p++)
 			if (*p != ',' && ++digits <= 15)
 				v = v * 10 + (*p - '0');
 		if (digits > 0 && digits <= 15 &&
-		    !(*p == '.' && is_digit(p[1])))
+		    !(*p == '.' && dialect_is_digit(p[1])))
 			return v;
 	}
 	return -1;
@@ -161,8 +155,9 @@ limit_is_zero(const char *text)
 
 		while (*v == ' ' || *v == ':' || *v == '=')
 			v++;
-		if (v > p + 5 && *v == '0' && !left && !is_digit(v[1]) &&
-		    !(v[1] == '.' && is_digit(v[2])))
+		if (v > p + 5 && *v == '0' && !left &&
+		    !dialect_is_digit(v[1]) &&
+		    !(v[1] == '.' && dialect_is_digit(v[2])))
 			return true;
 	}
 	return false;

@@ -4,14 +4,14 @@
 
 enum { COUNT_MAX_DIGITS = 15 };
 
-static bool
-is_digit(char c)
+bool
+dialect_is_digit(char c)
 {
 	return c >= '0' && c <= '9';
 }
 
-static bool
-is_alpha(char c)
+bool
+dialect_is_alpha(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
@@ -25,8 +25,8 @@ skip_blank(struct slice *s)
 	}
 }
 
-static void
-advance(struct slice *s, size_t n)
+void
+dialect_advance(struct slice *s, size_t n)
 {
 	s->p += n;
 	s->n -= n;
@@ -41,13 +41,13 @@ number(struct slice s, double *out)
 	size_t i;
 
 	for (i = 0; i < s.n; i++) {
-		if (is_digit(s.p[i])) {
+		if (dialect_is_digit(s.p[i])) {
 			digit = true;
 			v = v * 10 + (s.p[i] - '0');
 			if (point)
 				place *= 10;
 		} else if (s.p[i] == '.' && !point &&
-		    (i + 1 == s.n || is_digit(s.p[i + 1]))) {
+		    (i + 1 == s.n || dialect_is_digit(s.p[i + 1]))) {
 			point = true;
 		} else {
 			break;
@@ -82,7 +82,7 @@ dialect_count(struct slice s, int64_t *out)
 	size_t n = 0;
 	double fraction;
 
-	while (n < s.n && is_digit(s.p[n]))
+	while (n < s.n && dialect_is_digit(s.p[n]))
 		n++;
 	if (n > COUNT_MAX_DIGITS ||
 	    !slice_int((struct slice){ s.p, n }, INT64_MAX, out))
@@ -103,12 +103,12 @@ window_among(struct slice s)
 			semi == NULL ? s.n : (size_t)(semi - s.p) };
 		int64_t window;
 
-		advance(&s, semi == NULL ? s.n : p.n + 1);
+		dialect_advance(&s, semi == NULL ? s.n : p.n + 1);
 		skip_blank(&p);
 		if (p.n > 7 && memcmp(p.p, "window=", 7) == 0)
-			advance(&p, 7);
+			dialect_advance(&p, 7);
 		else if (p.n > 2 && memcmp(p.p, "w=", 2) == 0)
-			advance(&p, 2);
+			dialect_advance(&p, 2);
 		if (dialect_count(p, &window) && window > 0 &&
 		    window <= INT32_MAX)
 			return (int32_t)window;
@@ -126,12 +126,12 @@ dialect_count_window(struct slice s, int64_t count)
 		int32_t window;
 		int64_t v;
 
-		advance(&s, comma == NULL ? s.n : item.n + 1);
+		dialect_advance(&s, comma == NULL ? s.n : item.n + 1);
 		skip_blank(&item);
 		if (!dialect_count(item, &v) || v != count ||
 		    (semi = memchr(item.p, ';', item.n)) == NULL)
 			continue;
-		advance(&item, (size_t)(semi - item.p) + 1);
+		dialect_advance(&item, (size_t)(semi - item.p) + 1);
 		if ((window = window_among(item)) > 0)
 			return window;
 	}
@@ -178,12 +178,12 @@ unit_at(struct slice *s, bool words)
 {
 	size_t n = 0;
 
-	while (n < s->n && (is_alpha(s->p[n]) || (s->p[n] & 0x80) != 0))
+	while (n < s->n && (dialect_is_alpha(s->p[n]) || (s->p[n] & 0x80) != 0))
 		n++;
 	for (size_t i = 0; i < NITEMS(span_units); i++)
 		if ((words || !span_units[i].word) &&
 		    slice_ieq((struct slice){ s->p, n }, span_units[i].name)) {
-			advance(s, n);
+			dialect_advance(s, n);
 			return span_units[i].ms;
 		}
 	return 0;
@@ -199,7 +199,7 @@ dialect_span_ms(struct slice s, int64_t *out)
 	while (s.n > 0) {
 		size_t n = number(s, &v);
 
-		advance(&s, n);
+		dialect_advance(&s, n);
 		if (n == 0 || (unit = unit_at(&s, false)) == 0)
 			return false;
 		ms += v * unit;
@@ -218,10 +218,10 @@ dialect_words_ms(struct slice s, int64_t *out)
 
 		skip_blank(&s);
 		if (any && s.n > 4 && memcmp(s.p, "and ", 4) == 0)
-			advance(&s, 4);
+			dialect_advance(&s, 4);
 		if ((n = number(s, &v)) == 0)
 			break;
-		advance(&s, n);
+		dialect_advance(&s, n);
 		skip_blank(&s);
 		if ((unit = unit_at(&s, true)) == 0) {
 			if (!any)
