@@ -58,7 +58,8 @@ PURE = lib/slc lib/buf lib/utf8 lib/jscan lib/jscan_each lib/combine lib/spec li
 	scheduler/dispatch_begin scheduler/dispatch_hurry \
 	scheduler/dispatch_enqueue \
 	scheduler/dispatch_live \
-	scheduler/dispatch_seen scheduler/dispatch_lane scheduler/dispatch_read \
+	scheduler/dispatch_seen scheduler/dispatch_refused \
+	scheduler/dispatch_lane scheduler/dispatch_read \
 	scheduler/dispatch_read_conf scheduler/dispatch_write_runs \
 	scheduler/dispatch_write scheduler/dispatch_explain scheduler/reply \
 	scheduler/admit_limits scheduler/admit_batch scheduler/who \

@@ -99,4 +99,17 @@ void dispatch_begin(struct dispatch *d, int64_t now_us);
  * the deadlines of the lanes that draw on it, as far as that can be done. */
 void dispatch_hurry(struct dispatch *d, int64_t now_us);
 
+/*
+ * The limit that a reading speaks of: of its dimension and window, or, where no
+ * window is said, of its amount.  A limit that moves need not be of the amount.
+ * NULL: one that is not configured; its word is shown, and makes nothing
+ * faster.
+ */
+struct dispatch_rate *dispatch_reading_rate(
+    const struct dispatch_flow *f, const struct dialect_reading *said);
+
+/* Calls of the flow were refused alike, in the observation all. */
+void dispatch_refused(struct dispatch_flow *f, int64_t now_us, int64_t workers,
+    const struct dispatch_seen *all, const struct dispatch_refusal *seen);
+
 #endif
