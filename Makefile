@@ -130,7 +130,7 @@ $(B)/unit/%: $(O)/tests/unit/%.o $(O)/libpure.a $(B)/.mode
 	$(quiet)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -ljansson -lcrypto -lcunit -lm
 
 $(B)/unit/preset: $(O)/preset_files.o
-$(addprefix $(B)/unit/,dispatch fair uneven): $(O)/tests/unit/world/world.o
+$(addprefix $(B)/unit/,dispatch fair undeclared uneven): $(O)/tests/unit/world/world.o
 
 $(B)/sim: $(SIM) $(O)/libpure.a $(B)/.mode
 	@mkdir -p $(@D)

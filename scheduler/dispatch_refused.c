@@ -61,8 +61,9 @@ refused_rate(const struct dispatch_flow *f, const struct dispatch_seen *all,
 			const struct dialect_reading *said =
 			    &all->readings[i].said;
 
-			best =
-			    said->remaining == 0 ? dispatch_reading_rate(f, said) : NULL;
+			best = said->remaining == 0
+			    ? dispatch_reading_rate(f, said)
+			    : NULL;
 			if (best != NULL && may_be_blamed(f, best))
 				return best;
 			best = NULL;

@@ -336,77 +336,6 @@ a_refusal_stops_its_flow_until_it_has_passed(void)
 	world_stop();
 }
 
-/* Nothing is declared: refused calls make fewer, and then one shows whether it
- * is over. */
-static void
-refusals_of_what_is_not_declared_are_learned_from(void)
-{
-	struct dispatch_refusal refusal = { .kind = DIALECT_RATE, .n = 60 };
-	struct dispatch_seen seen = {
-		.path = 1, .model = "m", .refusals = &refusal, .nrefusals = 1
-	};
-	size_t before;
-
-	start(NULL, 0, 4 * S);
-	w.d.paths[0]->aimd = (struct aimd){ .limit = 64,
-		.found = true,
-		.moved_us = w.now,
-		.rest_us = AIMD_REST_US };
-	world_run_for_s(10);
-	refusal.sent_us = w.now;
-	dispatch_seen(&w.d, w.now, &seen);
-	CU_ASSERT_EQUAL(aimd_limit(&w.d.paths[0]->aimd), 32);
-	before = w.n;
-	world_run_for_s(4); /* what was out has ended, and a probe is out */
-	CU_ASSERT_EQUAL(w.n, before + 1);
-	/* A probe that is refused, too, makes no fewer yet. */
-	refusal.n = 1;
-	refusal.sent_us = w.now;
-	dispatch_seen(&w.d, w.now, &seen);
-	CU_ASSERT_EQUAL(aimd_limit(&w.d.paths[0]->aimd), 32);
-	before = w.n;
-	world_run_for_s(10);
-	CU_ASSERT(w.n > before + 30); /* the next one was served */
-	world_stop();
-}
-
-static void
-what_answers_say_is_left_of_what_is_not_declared_is_kept_to(void)
-{
-	struct dispatch_reading reading = { .said = { .dim = DIALECT_REQUESTS,
-						.limit = 300,
-						.remaining = 20,
-						.reset_ms = 12000 } };
-	struct dispatch_seen seen = {
-		.path = 1, .model = "m", .readings = &reading, .nreadings = 1
-	};
-	size_t before;
-	int64_t until;
-
-	start(NULL, 0, 2 * S);
-	w.d.paths[0]->aimd = (struct aimd){ .limit = 16,
-		.found = true,
-		.moved_us = w.now,
-		.rest_us = AIMD_REST_US };
-	world_run_for_s(10);
-	reading.sent_us = w.now;
-	dispatch_seen(&w.d, w.now, &seen); /* more than are out */
-	before = w.n;
-	world_run_for_s(3);
-	CU_ASSERT(w.n > before);
-	reading.sent_us = w.now;
-	reading.said.remaining = 3;
-	dispatch_seen(&w.d, w.now, &seen);
-	before = w.n;
-	until = w.now + 12 * S;
-	world_run_for_s(11);
-	CU_ASSERT_EQUAL(w.n, before);
-	world_run_for_s(3);
-	CU_ASSERT(w.n > before);
-	CU_ASSERT(w.calls[before].sent_us >= until);
-	world_stop();
-}
-
 static void
 a_path_that_is_down_gets_one_line_to_probe_it(void)
 {
@@ -457,8 +386,6 @@ UNIT_MAIN("dispatch", UNIT(request_limits_hold_and_are_used),
     UNIT(nothing_is_granted_while_nobody_can_work),
     UNIT(urgent_lanes_go_first_and_retries_before_fresh_lines),
     UNIT(a_changed_limit_keeps_its_ledger),
-    UNIT(refusals_of_what_is_not_declared_are_learned_from),
-    UNIT(what_answers_say_is_left_of_what_is_not_declared_is_kept_to),
     UNIT(a_refusal_stops_its_flow_until_it_has_passed),
     UNIT(a_path_that_is_down_gets_one_line_to_probe_it),
     UNIT(a_line_that_is_read_twice_is_handed_out_once))
